@@ -1,0 +1,99 @@
+"""A prepared voxel data set on disk: bit-packed, memory-mapped, with a manifest.
+
+DIR/manifest.csv    one row a shape: name, class, split, group, hash, source (row i is grid i of every resolution)
+DIR/r04.npy …       uint8 (N, R³ / 8), one file a resolution of the pyramid, `gan3d.grids.pack`
+DIR/summary.json    classes, up axis, counts, occupancy per resolution, what was left out
+DIR/rejects.csv     file, reason, advice: what could not be read
+"""
+
+import csv
+import hashlib
+import json
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from gan3d import grids
+from gan3d.errors import UserError
+
+SPLITS = ("train", "validation", "test")
+COLUMNS = ("name", "class", "split", "group", "hash", "source")
+
+
+def key(resolution: int) -> str:
+    """The name of a resolution in files, stages and parameters: 16 is `r16`, 4 is `r04`."""
+    return f"r{resolution:02d}"
+
+
+class VoxelDataset:
+    """Read-only view of a prepared data set; the grids stay on disk until they are asked for."""
+
+    def __init__(self, folder: str | Path):
+        self.folder = Path(folder)
+        manifest = self.folder / "manifest.csv"
+        if not manifest.is_file():
+            raise UserError(f"{manifest} is missing: prepare the data first with `gan3d prepare`.")
+        with open(manifest, newline="", encoding="utf-8") as lines:
+            self.rows = list(csv.DictReader(lines))
+        self.summary: dict[str, Any] = json.loads((self.folder / "summary.json").read_text(encoding="utf-8"))
+        self.classes: list[str] = self.summary["classes"]
+        self.up: str = self.summary["up"]
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @cached_property
+    def labels(self) -> np.ndarray:
+        """Class index of each shape, (N,) int32."""
+        index = {name: i for i, name in enumerate(self.classes)}
+        return np.array([index[row["class"]] for row in self.rows], np.int32)
+
+    @cached_property
+    def splits(self) -> np.ndarray:
+        """Split of each shape, (N,) strings out of SPLITS."""
+        return np.array([row["split"] for row in self.rows])
+
+    def select(self, split: str, class_name: str | None = None) -> np.ndarray:
+        """Row numbers of a split, of one class or of all, in the manifest's order.
+
+        Raises:
+            UserError: for a split or a class that the data set does not have.
+        """
+        if split not in SPLITS:
+            raise UserError(f"split {split!r} does not exist: choose one of {', '.join(SPLITS)}.")
+        chosen = self.splits == split
+        if class_name is not None:
+            if class_name not in self.classes:
+                raise UserError(
+                    f"class {class_name!r} is not in {self.folder}: choose one of {', '.join(self.classes)}."
+                )
+            chosen &= self.labels == self.classes.index(class_name)
+        return np.flatnonzero(chosen)
+
+    def packed(self, resolution: int) -> np.ndarray:
+        """All grids of a resolution as bits, (N, R³ / 8) uint8, memory-mapped.
+
+        Raises:
+            UserError: when the data set was prepared at a lower resolution.
+        """
+        path = self.folder / f"{key(resolution)}.npy"
+        if not path.is_file():
+            raise UserError(
+                f"{path} is missing: the data set stops below {resolution}³; raise data.resolution to {resolution}"
+                " in params.yaml and prepare it again."
+            )
+        return np.load(path, mmap_mode="r", allow_pickle=False)
+
+    def voxels(self, resolution: int, rows: np.ndarray) -> np.ndarray:
+        """The chosen shapes as booleans, (len(rows), R, R, R)."""
+        return grids.unpack(np.asarray(self.packed(resolution)[rows]), resolution)
+
+    def fingerprint(self, split: str, resolution: int) -> str:
+        """Hash of a split's content at a resolution: its classes, labels and grids, in order."""
+        digest = hashlib.sha256(json.dumps([self.classes, resolution]).encode())
+        rows = self.select(split)
+        digest.update(self.labels[rows].tobytes())
+        digest.update(np.ascontiguousarray(self.packed(resolution)[rows]).tobytes())
+        return digest.hexdigest()[:16]
