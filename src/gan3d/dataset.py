@@ -35,7 +35,7 @@ class VoxelDataset:
         manifest = self.folder / "manifest.csv"
         if not manifest.is_file():
             raise UserError(f"{manifest} is missing: prepare the data first with `gan3d prepare`.")
-        with open(manifest, newline="", encoding="utf-8") as lines:
+        with manifest.open(newline="", encoding="utf-8") as lines:
             self.rows = list(csv.DictReader(lines))
         self.summary: dict[str, Any] = json.loads((self.folder / "summary.json").read_text(encoding="utf-8"))
         self.classes: list[str] = self.summary["classes"]
