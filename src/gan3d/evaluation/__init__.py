@@ -1,0 +1,1 @@
+"""Scores of generated shapes against real ones that training never saw."""
