@@ -1,0 +1,36 @@
+"""TensorFlow: tapes for gradients, one `tf.function` for the step (no XLA, which is many times slower on CPU)."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+
+def value_and_grad(function: Callable) -> Callable:
+    """See `gan3d.backend`."""
+
+    def differentiate(x: Any, *rest: Any) -> tuple:
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            x = tf.nest.map_structure(tf.convert_to_tensor, x)
+            tape.watch(x)
+            value, aux = function(x, *rest)
+        return (value, aux), tape.gradient(value, x, unconnected_gradients="zero")
+
+    return differentiate
+
+
+def compile_steps(step: Callable, every: int) -> Callable:
+    """See `gan3d.backend`; the loop stays in Python, since a CPU step outlasts its dispatch by far."""
+    compiled = tf.function(step, autograph=False, reduce_retracing=False)
+
+    def run(state: Any, batches: dict[str, np.ndarray]) -> tuple[Any, dict[str, np.ndarray]]:
+        state = tf.nest.map_structure(tf.convert_to_tensor, state)
+        rows = []
+        for i in range(len(next(iter(batches.values())))):
+            batch = {name: tf.convert_to_tensor(values[i]) for name, values in batches.items()}
+            state, logs = compiled(state, batch, i % every == 0)
+            rows.append(logs)
+        return state, {name: np.array([float(row[name]) for row in rows]) for name in rows[0]}
+
+    return run

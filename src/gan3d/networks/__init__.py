@@ -1,0 +1,1 @@
+"""The progressive 3D GAN: layers, generator, discriminator, and how they grow."""

@@ -1,0 +1,54 @@
+"""What determines the shape of both networks; it is saved with every model."""
+
+import math
+from dataclasses import asdict, dataclass
+from typing import Any, Self
+
+from gan3d import grids
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """A generator and a discriminator of one resolution.
+
+    Attributes:
+        latent: length of a latent vector.
+        classes: names of the classes, in the order of their labels.
+        widths: channels at 4³, 8³, … up to the resolution itself.
+        occupancy: share of occupied voxels in the training data at the same resolutions.
+        precision: "float32" or "bfloat16" (computation only: weights and losses stay float32).
+    """
+
+    latent: int
+    classes: tuple[str, ...]
+    widths: tuple[int, ...]
+    occupancy: tuple[float, ...]
+    precision: str = "float32"
+
+    @property
+    def resolution(self) -> int:
+        return self.resolutions[-1]
+
+    @property
+    def resolutions(self) -> tuple[int, ...]:
+        return grids.RESOLUTIONS[: len(self.widths)]
+
+    @property
+    def policy(self) -> str:
+        """The Keras dtype policy."""
+        return "mixed_bfloat16" if self.precision == "bfloat16" else "float32"
+
+    def first_bias(self, resolution: int) -> float:
+        """Logit of the data's occupancy: an untrained generator draws neither a full nor an empty cube."""
+        share = min(max(self.occupancy[self.resolutions.index(resolution)], 1e-4), 1 - 1e-4)
+        return math.log(share / (1 - share))
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, fields: "dict[str, Any] | Self") -> Self:
+        """Undo `to_json`, also after JSON has made lists of the tuples."""
+        if isinstance(fields, cls):
+            return fields
+        return cls(**{name: tuple(v) if isinstance(v, list) else v for name, v in dict(fields).items()})

@@ -1,0 +1,70 @@
+"""The generator: a latent vector and a class become the occupancy of every voxel."""
+
+from typing import Any
+
+import keras
+from keras import ops
+
+from gan3d.dataset import key
+from gan3d.networks.architecture import Architecture
+from gan3d.networks.layers import SERIAL, EqualizedConv3D, EqualizedDense, Tensor, blend, leaky, pixel_norm, upsample
+
+
+@SERIAL
+class Generator(keras.Model):
+    """Progressive generator (Karras et al. 2018, table 2) in three dimensions, with a sigmoid for occupancy.
+
+    call(latents (B, latent), labels (B,) integers, alpha scalar) -> occupancy (B, R, R, R, 1) in [0, 1], float32.
+    At alpha 0 it is the generator it grew from, drawn at twice the resolution.
+    """
+
+    def __init__(self, architecture: Architecture | dict[str, Any], **kwargs: Any) -> None:
+        self.architecture = a = Architecture.from_json(architecture)
+        super().__init__(**{"name": "generator", "dtype": a.policy, **kwargs})
+        conditions = len(a.classes) if len(a.classes) > 1 else 0
+        # a quarter of the usual gain, since each of the 64 voxels draws on the whole latent (Karras et al.'s code)
+        self.first = EqualizedDense(64 * a.widths[0], gain=2**0.5 / 4, name="first", dtype=a.policy)
+        self.first.build((None, a.latent + conditions))
+        self.convolutions: list[EqualizedConv3D] = []
+        channels = a.widths[0]
+        for resolution, width in zip(a.resolutions, a.widths, strict=True):
+            for resample in ("same",) if resolution == 4 else ("up", "same"):
+                name = f"{key(resolution)}_{resample}"
+                layer = EqualizedConv3D(width, resample=resample, name=name, dtype=a.policy)
+                layer.build((None, None, None, None, channels))
+                self.convolutions.append(layer)
+                channels = width
+        # only the two last heads are ever heard: the new one and the one that fades out
+        self.heads: list[EqualizedConv3D] = []
+        for resolution, width in list(zip(a.resolutions, a.widths, strict=True))[-2:]:
+            bias = a.first_bias(resolution)
+            layer = EqualizedConv3D(1, 1, gain=1.0, bias=bias, name=f"{key(resolution)}_head", dtype=a.policy)
+            layer.build((None, None, None, None, width))
+            self.heads.append(layer)
+        self.built = True
+
+    def call(self, latents: Tensor, labels: Tensor, alpha: Tensor = 1.0) -> Tensor:
+        a = self.architecture
+        x = pixel_norm(ops.cast(latents, self.compute_dtype))
+        if len(a.classes) > 1:
+            # as loud as the whole latent, whose entries have unit mean square
+            condition = ops.one_hot(labels, len(a.classes), dtype=self.compute_dtype) * a.latent**0.5
+            x = ops.concatenate([x, condition], axis=-1)
+        x = pixel_norm(leaky(ops.reshape(self.first(x), (-1, 4, 4, 4, a.widths[0]))))
+        coarse = x
+        for layer in self.convolutions:
+            if layer.resample == "up":
+                coarse = x
+            x = pixel_norm(leaky(layer(x)))
+        fine = occupancy(self.heads[-1](x))
+        if len(self.heads) == 1:
+            return fine
+        return blend(upsample(occupancy(self.heads[0](coarse))), fine, alpha)
+
+    def get_config(self) -> dict[str, Any]:
+        return {"name": self.name, "architecture": self.architecture.to_json()}
+
+
+def occupancy(logits: Tensor) -> Tensor:
+    """Sigmoid in float32: in bfloat16 it has only 8 bits near 1."""
+    return ops.sigmoid(ops.cast(logits, "float32"))

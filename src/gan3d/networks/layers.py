@@ -1,0 +1,159 @@
+"""Building blocks of both networks, channels last: (B, D, H, W, C)."""
+
+from typing import Any
+
+import keras
+from keras import ops
+
+Tensor = Any  # a tensor of whichever backend runs
+SERIAL = keras.saving.register_keras_serializable(package="gan3d")
+
+
+def leaky(x: Tensor) -> Tensor:
+    """Leaky ReLU with slope 0.2 (Karras et al. 2018, table 2)."""
+    return ops.leaky_relu(x, negative_slope=0.2)
+
+
+def pixel_norm(x: Tensor) -> Tensor:
+    """Scale each feature vector to unit mean square (Karras et al. 2018, eq. 2)."""
+    return x * ops.rsqrt(ops.mean(ops.square(x), axis=-1, keepdims=True) + 1e-8)
+
+
+def upsample(x: Tensor) -> Tensor:
+    """Nearest ×2 of a grid with one channel, as a transposed convolution, whose second-order gradient is fast."""
+    return ops.conv_transpose(x, ops.ones((2, 2, 2, 1, 1), x.dtype), 2, "valid", data_format="channels_last")
+
+
+def downsample(x: Tensor) -> Tensor:
+    """Mean of every 2³ voxels of a grid with one channel."""
+    return ops.conv(x, ops.full((2, 2, 2, 1, 1), 0.125, x.dtype), 2, "valid", data_format="channels_last")
+
+
+def blend(coarse: Tensor, fine: Tensor, alpha: Tensor) -> Tensor:
+    """Fade in: `coarse` at alpha 0, `fine` at alpha 1 (Karras et al. 2018, fig. 2)."""
+    return coarse + ops.cast(alpha, fine.dtype) * (fine - coarse)
+
+
+def box(kernel: Tensor) -> Tensor:
+    """Convolve a 3³ kernel with a 2³ box of ones into a 4³ kernel."""
+    for axis in range(3):
+        before, after = ([(0, 0)] * axis + [pad] + [(0, 0)] * (4 - axis) for pad in ((0, 1), (1, 0)))
+        kernel = ops.pad(kernel, before) + ops.pad(kernel, after)
+    return kernel
+
+
+def conv_up(x: Tensor, kernel: Tensor) -> Tensor:
+    """Nearest ×2, then a 3³ convolution, as one transposed convolution of stride 2 with a 4³ kernel.
+
+    x: (B, R, R, R, in), kernel: (3, 3, 3, in, out), returns (B, 2R, 2R, 2R, out).
+    """
+    kernel = ops.transpose(ops.flip(kernel, (0, 1, 2)), (0, 1, 2, 4, 3))
+    return ops.conv_transpose(x, box(kernel), 2, "same", data_format="channels_last")
+
+
+def conv_down(x: Tensor, kernel: Tensor) -> Tensor:
+    """A 3³ convolution, then the mean of every 2³ voxels, as one convolution of stride 2 with a 4³ kernel.
+
+    x: (B, 2R, 2R, 2R, in), kernel: (3, 3, 3, in, out), returns (B, R, R, R, out).
+    """
+    return ops.conv(x, box(kernel) / 8, 2, "same", data_format="channels_last")
+
+
+def conv_same(x: Tensor, kernel: Tensor) -> Tensor:
+    """A plain convolution of stride 1; x: (B, R, R, R, in), kernel: (k, k, k, in, out)."""
+    return ops.conv(x, kernel, 1, "same", data_format="channels_last")
+
+
+CONVOLUTIONS = {"same": conv_same, "up": conv_up, "down": conv_down}
+
+
+class _Equalized(keras.layers.Layer):
+    """Weights drawn from N(0, 1) and scaled at run time by gain / √fan_in (Karras et al. 2018, §4.1)."""
+
+    def __init__(self, gain: float = 2**0.5, bias: float = 0.0, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.gain = gain
+        self.bias_start = bias
+
+    def _add_weights(self, shape: tuple[int, ...]) -> None:
+        fan_in = 1
+        for n in shape[:-1]:
+            fan_in *= n
+        self.scale = self.gain / fan_in**0.5
+        self.kernel = self.add_weight(shape=shape, initializer=keras.initializers.RandomNormal(0.0, 1.0), name="kernel")
+        start = keras.initializers.Constant(self.bias_start)
+        self.bias = self.add_weight(shape=shape[-1:], initializer=start, name="bias")
+
+    def get_config(self) -> dict:
+        return {**super().get_config(), "gain": self.gain, "bias": self.bias_start}
+
+
+@SERIAL
+class EqualizedConv3D(_Equalized):
+    """3D convolution with equalised learning rate, alone or fused with a ×2 resampling.
+
+    resample: "same", "up" (nearest, before) or "down" (mean, after).
+    """
+
+    def __init__(self, filters: int, kernel_size: int = 3, resample: str = "same", **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.filters = filters
+        self.kernel_size = kernel_size
+        self.resample = resample
+
+    def build(self, shape: tuple) -> None:
+        self._add_weights((self.kernel_size,) * 3 + (shape[-1], self.filters))
+
+    def call(self, x: Tensor) -> Tensor:
+        # scaling the small kernel, not the large activations, saves a pass over memory
+        return CONVOLUTIONS[self.resample](x, self.kernel * self.scale) + self.bias
+
+    def get_config(self) -> dict:
+        return {
+            **super().get_config(),
+            "filters": self.filters,
+            "kernel_size": self.kernel_size,
+            "resample": self.resample,
+        }
+
+
+@SERIAL
+class EqualizedDense(_Equalized):
+    """Fully connected layer with equalised learning rate; (B, in) to (B, units)."""
+
+    def __init__(self, units: int, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.units = units
+
+    def build(self, shape: tuple) -> None:
+        self._add_weights((shape[-1], self.units))
+
+    def call(self, x: Tensor) -> Tensor:
+        return ops.matmul(x, self.kernel * self.scale) + self.bias
+
+    def get_config(self) -> dict:
+        return {**super().get_config(), "units": self.units}
+
+
+@SERIAL
+class MinibatchStd(keras.layers.Layer):
+    """Append the mean standard deviation within groups of the batch as one channel (Karras et al. 2018, §3).
+
+    A batch that the group does not divide is one group.
+    """
+
+    def __init__(self, group: int = 4, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.group = group
+
+    def call(self, x: Tensor) -> Tensor:
+        batch = x.shape[0]
+        group = self.group if batch % self.group == 0 else batch
+        y = ops.reshape(ops.cast(x, "float32"), (group, batch // group, *x.shape[1:]))
+        std = ops.sqrt(ops.var(y, axis=0) + 1e-8)
+        std = ops.mean(std, axis=tuple(range(1, len(std.shape))), keepdims=True)  # (batch // group, 1, 1, 1, 1)
+        std = ops.ones_like(x[..., :1]) * ops.cast(ops.tile(std, (group, 1, 1, 1, 1)), x.dtype)
+        return ops.concatenate([x, std], axis=-1)
+
+    def get_config(self) -> dict:
+        return {**super().get_config(), "group": self.group}

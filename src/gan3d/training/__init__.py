@@ -1,0 +1,1 @@
+"""The custom training loop: recipe, losses, step, schedule, checkpoints, health."""

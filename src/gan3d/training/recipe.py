@@ -1,0 +1,44 @@
+"""What determines a training stage, as plain values."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How one resolution is trained. All progress is counted in images (real shapes shown to the discriminator).
+
+    Attributes:
+        loss: a name of `gan3d.training.losses.LOSSES`.
+        gamma: weight of the gradient penalties (γ of R1 and R2; λ of WGAN-GP).
+        penalty_every: steps between two penalties, which are then as many times stronger (Karras et al. 2020, §2.2).
+        gate: for `bce_gated`: the discriminator learns while its accuracy is at most the second threshold, the
+            generator while that accuracy is at least the first.
+        batch: shapes a step.
+        lr_g, lr_d: Adam's learning rates.
+        beta_1, beta_2: Adam's moments.
+        ema_images: half-life of the average of the generator's weights.
+        fade_in: images over which the new layers fade in; 0 starts with them.
+        stabilise: images after that.
+        mirror: array axis (0, 1, 2) along which real shapes are flipped at random, or None.
+        seed: of all random numbers.
+    """
+
+    loss: str = "relativistic"
+    gamma: float = 1.0
+    penalty_every: int = 8
+    gate: tuple[float, float] = (0.0, 0.8)
+    batch: int = 32
+    lr_g: float = 1e-3
+    lr_d: float = 1e-3
+    beta_1: float = 0.0
+    beta_2: float = 0.99
+    ema_images: int = 4000
+    fade_in: int = 0
+    stabilise: int = 10_000
+    mirror: int | None = 0
+    seed: int = 0
+
+    @property
+    def images(self) -> int:
+        """Images of the whole stage."""
+        return self.fade_in + self.stabilise

@@ -1,0 +1,141 @@
+"""One training step as a pure function: state and batch in, state and logs out."""
+
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+from gan3d.backend import value_and_grad
+from gan3d.networks.layers import Tensor, blend
+from gan3d.training.losses import LOSSES
+from gan3d.training.recipe import Recipe
+
+State = dict[str, Any]
+
+
+def first_state(generator: keras.Model, discriminator: keras.Model) -> State:
+    """The state of a stage that has not begun, NumPy arrays: weights, their average, Adam's moments and step count."""
+
+    def values(model: keras.Model) -> list[np.ndarray]:
+        return [ops.convert_to_numpy(variable) for variable in model.trainable_variables]
+
+    def moments(model: keras.Model) -> dict[str, Any]:
+        zeros = [np.zeros(variable.shape, np.float32) for variable in model.trainable_variables]
+        return {"m": zeros, "v": [zero.copy() for zero in zeros], "t": np.zeros((), np.float32)}
+
+    return {
+        "generator": values(generator),
+        "average": values(generator),
+        "discriminator": values(discriminator),
+        "adam_g": moments(generator),
+        "adam_d": moments(discriminator),
+    }
+
+
+def adam(weights: list, gradients: list, moments: dict, lr: float, recipe: Recipe) -> tuple[list, dict]:
+    """Kingma & Ba 2015, algorithm 1. (Keras' own has no stateless form on TensorFlow.)"""
+    b1, b2 = recipe.beta_1, recipe.beta_2
+    t = moments["t"] + 1
+    m = [b1 * m + (1 - b1) * g for m, g in zip(moments["m"], gradients, strict=True)]
+    v = [b2 * v + (1 - b2) * ops.square(g) for v, g in zip(moments["v"], gradients, strict=True)]
+    rate = lr * ops.sqrt(1 - b2**t) / (1 - b1**t)
+    weights = [w - rate * a / (ops.sqrt(b) + 1e-8) for w, a, b in zip(weights, m, v, strict=True)]
+    return weights, {"m": m, "v": v, "t": t}
+
+
+def unpack(bits: Tensor, resolution: int) -> Tensor:
+    """`gan3d.grids.unpack` on the device: uint8 (B, R³ / 8) to float32 (B, R, R, R, 1)."""
+    shifts = ops.convert_to_tensor(np.arange(7, -1, -1, dtype=np.int32))
+    bits = ops.bitwise_and(ops.right_shift(ops.cast(bits[..., None], "int32"), shifts), 1)
+    return ops.cast(ops.reshape(bits, (-1, resolution, resolution, resolution, 1)), "float32")
+
+
+def present(bits: Tensor, resolution: int, flip: Tensor, alpha: Tensor, mirror: int | None) -> Tensor:
+    """Real shapes as the discriminator meets them: mirrored where `flip` says so, and faded in.
+
+    While fading in they are blended with their own reduction (max pooling) drawn at full size, as fakes are.
+    """
+    real = unpack(bits, resolution)
+    if mirror is not None:
+        real = ops.where(ops.reshape(flip, (-1, 1, 1, 1, 1)), ops.flip(real, mirror + 1), real)
+    if resolution == 4:
+        return real
+    coarse = ops.max_pool(real, 2, 2, data_format="channels_last")
+    for axis in (1, 2, 3):
+        coarse = ops.repeat(coarse, 2, axis)
+    return blend(coarse, real, alpha)
+
+
+def make_step(generator: keras.Model, discriminator: keras.Model, recipe: Recipe) -> Callable:
+    """Build `step(state, batch, penalised) -> (state, logs)` for two networks and a recipe.
+
+    The batch holds every random number of the step: bits (B, R³ / 8), labels (B,), latents (B, latent), flip (B,),
+    mix (B,), and the scalars alpha and decay (of the average).
+    """
+    loss = LOSSES[recipe.loss]
+    resolution = generator.architecture.resolution
+
+    def generate(weights: list, batch: dict) -> Tensor:
+        return generator.stateless_call(weights, [], batch["latents"], batch["labels"], alpha=batch["alpha"])[0]
+
+    def discriminate(weights: list, voxels: Tensor, batch: dict) -> Tensor:
+        return discriminator.stateless_call(weights, [], voxels, batch["labels"], alpha=batch["alpha"])[0]
+
+    def discriminator_loss(weights: list, real: Tensor, fake: Tensor, batch: dict, penalised: bool) -> tuple:
+        scores = discriminate(weights, real, batch), discriminate(weights, fake, batch)
+        penalty = ops.zeros(())
+        if penalised:
+            for term in loss.penalties:
+                penalty += term(lambda x: discriminate(weights, x, batch), real, fake, batch["mix"])
+        weight = recipe.gamma * recipe.penalty_every
+        value = loss.discriminator(*scores)
+        return value + weight * penalty, (value, penalty, *scores)
+
+    def generator_loss(weights: list, critic: list, real: Tensor, batch: dict) -> tuple:
+        fake = discriminate(critic, generate(weights, batch), batch)
+        return loss.generator(discriminate(critic, real, batch), fake), None
+
+    def step(state: State, batch: dict, penalised: bool) -> tuple[State, dict]:
+        real = present(batch["bits"], resolution, batch["flip"], batch["alpha"], recipe.mirror)
+        fake = ops.stop_gradient(generate(state["generator"], batch))
+
+        # Discriminator
+        (_, aux), gradients = value_and_grad(discriminator_loss)(state["discriminator"], real, fake, batch, penalised)
+        loss_d, penalty, score_real, score_fake = aux
+        critic, adam_d = adam(state["discriminator"], gradients, state["adam_d"], recipe.lr_d, recipe)
+        # losses that only compare scores leave their level free: there the undecided score is the batch's mean
+        undecided = 0.0 if loss.absolute else (ops.mean(score_real) + ops.mean(score_fake)) / 2
+        accuracy = [ops.mean(ops.cast(b, "float32")) for b in (score_real > undecided, score_fake < undecided)]
+        if loss.gated:
+            learns = sum(accuracy) / 2 <= recipe.gate[1]
+            critic, adam_d = choose(learns, (critic, adam_d), (state["discriminator"], state["adam_d"]))
+
+        # Generator
+        (loss_g, _), gradients = value_and_grad(generator_loss)(state["generator"], critic, real, batch)
+        weights, adam_g = adam(state["generator"], gradients, state["adam_g"], recipe.lr_g, recipe)
+        if loss.gated:
+            learns = sum(accuracy) / 2 >= recipe.gate[0]
+            weights, adam_g = choose(learns, (weights, adam_g), (state["generator"], state["adam_g"]))
+
+        # Average
+        average = [w + batch["decay"] * (a - w) for a, w in zip(state["average"], weights, strict=True)]
+
+        state = {"generator": weights, "average": average, "discriminator": critic, "adam_g": adam_g, "adam_d": adam_d}
+        return state, {
+            "loss_d": loss_d,
+            "loss_g": loss_g,
+            "penalty": penalty,
+            "score_real": ops.mean(score_real),
+            "score_fake": ops.mean(score_fake),
+            "accuracy_real": accuracy[0],
+            "accuracy_fake": accuracy[1],
+        }
+
+    return step
+
+
+def choose(condition: Tensor, yes: Any, no: Any) -> Any:
+    """Elementwise `where` over two equal structures."""
+    return keras.tree.map_structure(lambda a, b: ops.where(condition, a, b), yes, no)
