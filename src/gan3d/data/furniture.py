@@ -1,0 +1,39 @@
+"""The embedded data set: parametric chairs and tables, written as meshes into class folders."""
+
+import shutil
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from gan3d.data.chairs import chair
+from gan3d.data.parts import Parts
+from gan3d.data.tables import table
+
+MAKERS: dict[str, Callable[[np.random.Generator], Parts]] = {"chair": chair, "table": table}
+
+
+def make(class_name: str, index: int, seed: int = 0) -> Parts:
+    """Shape `index` of a class; shapes are drawn independently, so that neighbours are no relatives."""
+    return MAKERS[class_name](np.random.default_rng([seed, list(MAKERS).index(class_name), index]))
+
+
+def write(folder: str | Path, chairs: int = 700, tables: int = 700, seed: int = 0, test: int = 120) -> None:
+    """Write FOLDER/{chair,table}/{train,test}/NAME.obj; the last `test` shapes of a class are its test split.
+
+    The same seed gives the same bytes. The folder appears whole or not at all; an existing one is replaced.
+    """
+    folder = Path(folder)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as scratch:
+        whole = Path(scratch) / folder.name
+        for class_name, count in (("chair", chairs), ("table", tables)):
+            for split in ("train", "test"):
+                (whole / class_name / split).mkdir(parents=True)
+            for index in range(count):
+                split = "train" if index < count - test else "test"
+                make(class_name, index, seed).write_obj(whole / class_name / split / f"{class_name}_{index:04d}.obj")
+        if folder.exists():
+            shutil.rmtree(folder)
+        whole.rename(folder)
