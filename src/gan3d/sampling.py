@@ -1,0 +1,71 @@
+"""Shapes from a generator: latents by seed, truncation, threshold, interpolation."""
+
+from collections.abc import Iterator
+
+import keras
+import numpy as np
+
+from gan3d.errors import UserError
+from gan3d.snapshot import Snapshot
+
+
+def latents(seed: int, count: int, size: int) -> np.ndarray:
+    """Latent vectors of a seed, (count, size) float32; a longer draw begins with the shorter one's vectors."""
+    return np.random.default_rng([seed, 3]).standard_normal((count, size), np.float32)
+
+
+def slerp(start: np.ndarray, end: np.ndarray, steps: int) -> np.ndarray:
+    """Spherical path between two latent vectors, ends included, (steps, size) (White 2016)."""
+    cosine = np.dot(start, end) / (np.linalg.norm(start) * np.linalg.norm(end))
+    angle = np.arccos(np.clip(cosine, -1.0, 1.0))
+    t = np.linspace(0.0, 1.0, steps)[:, None]
+    if angle < 1e-4:
+        return ((1 - t) * start + t * end).astype(np.float32)
+    return ((np.sin((1 - t) * angle) * start + np.sin(t * angle) * end) / np.sin(angle)).astype(np.float32)
+
+
+class Sampler:
+    """Draws shapes from a snapshot's averaged generator, in batches of bounded size."""
+
+    def __init__(self, snapshot: Snapshot, batch: int = 64):
+        self.snapshot = snapshot
+        self.generator = snapshot.build_generator()
+        self.batch = batch
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        return self.snapshot.architecture.classes
+
+    def label(self, class_name: str | None) -> int:
+        """The label of a class; None is right where there is only one.
+
+        Raises:
+            UserError: for a class that the model does not know.
+        """
+        if class_name is None and len(self.classes) == 1:
+            return 0
+        if class_name not in self.classes:
+            raise UserError(
+                f"class {class_name!r} is not known to this model: choose one of {', '.join(self.classes)}."
+            )
+        return self.classes.index(class_name)
+
+    def occupancy(self, vectors: np.ndarray, labels: np.ndarray, alpha: float = 1.0) -> np.ndarray:
+        """Occupancy of each voxel in [0, 1], float32 (n, R, R, R), for latents (n, size) and labels (n,)."""
+        parts = list(self._batches(np.asarray(vectors, np.float32), np.asarray(labels, np.int32), alpha))
+        side = (self.snapshot.architecture.resolution,) * 3
+        return np.concatenate(parts) if parts else np.zeros((0, *side), np.float32)
+
+    def shapes(self, label: int, count: int, seed: int) -> np.ndarray:
+        """`count` shapes of a class by seed, booleans (count, R, R, R)."""
+        vectors = latents(seed, count, self.snapshot.architecture.latent)
+        return self.binary(self.occupancy(vectors, np.full(count, label)))
+
+    def binary(self, occupancy: np.ndarray) -> np.ndarray:
+        """Occupied voxels: those above the model's threshold."""
+        return occupancy > self.snapshot.threshold
+
+    def _batches(self, vectors: np.ndarray, labels: np.ndarray, alpha: float) -> Iterator[np.ndarray]:
+        for start in range(0, len(vectors), self.batch):
+            part = slice(start, start + self.batch)
+            yield keras.ops.convert_to_numpy(self.generator(vectors[part], labels[part], alpha=alpha))[..., 0]

@@ -1,0 +1,109 @@
+"""A trained model on disk: what a stage leaves, the next one grows from, and the registry serves.
+
+    DIR/config.json           architecture, threshold, up axis, images seen
+    DIR/generator.npz         the averaged generator, by weight name: what is sampled
+    DIR/training.npz          the generator and discriminator as they were trained: what the next resolution grows from
+
+Equal weights give equal bytes, so that DVC sees when a rerun changed nothing.
+"""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from gan3d.errors import UserError
+from gan3d.networks import growth
+from gan3d.networks.architecture import Architecture
+from gan3d.networks.generator import Generator
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """Weights by name (see `gan3d.networks.growth`) with all that is needed to use them.
+
+    Attributes:
+        architecture: of both networks.
+        average: the averaged generator's weights.
+        generator, discriminator: the weights as trained; empty in a model that is only served.
+        threshold: occupancy from which a voxel counts as occupied.
+        up: the axis ("x", "y" or "z") that points up in the data.
+    """
+
+    architecture: Architecture
+    average: dict[str, np.ndarray]
+    generator: dict[str, np.ndarray]
+    discriminator: dict[str, np.ndarray]
+    threshold: float = 0.5
+    up: str = "y"
+
+    def build_generator(self) -> Generator:
+        """The averaged generator as a Keras model."""
+        model = Generator(self.architecture)
+        growth.set_weights(model, self.average)
+        return model
+
+
+def save(folder: Path, snapshot: Snapshot) -> None:
+    """Write a snapshot into a folder, which is made."""
+    folder.mkdir(parents=True, exist_ok=True)
+    config = {
+        "format": 1,
+        "architecture": snapshot.architecture.to_json(),
+        "threshold": snapshot.threshold,
+        "up": snapshot.up,
+    }
+    (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+    np.savez(folder / "generator.npz", **snapshot.average)
+    trained = {f"generator/{name}": value for name, value in snapshot.generator.items()}
+    trained |= {f"discriminator/{name}": value for name, value in snapshot.discriminator.items()}
+    if trained:
+        np.savez(folder / "training.npz", **trained)
+
+
+def load(folder: str | Path) -> Snapshot:
+    """Read a snapshot.
+
+    Raises:
+        UserError: when the folder does not hold one.
+    """
+    folder = Path(folder)
+    config = read_config(folder)
+    trained = _arrays(folder / "training.npz") if (folder / "training.npz").is_file() else {}
+
+    def part(prefix: str) -> dict[str, np.ndarray]:
+        return {name.removeprefix(prefix): value for name, value in trained.items() if name.startswith(prefix)}
+
+    return Snapshot(
+        architecture=Architecture.from_json(config["architecture"]),
+        average=_arrays(folder / "generator.npz"),
+        generator=part("generator/"),
+        discriminator=part("discriminator/"),
+        threshold=config["threshold"],
+        up=config["up"],
+    )
+
+
+def read_config(folder: Path) -> dict[str, Any]:
+    """The snapshot's config.json.
+
+    Raises:
+        UserError: when the folder does not hold a snapshot.
+    """
+    path = folder / "config.json"
+    if not path.is_file():
+        raise UserError(f"{folder} holds no model: name a folder with a config.json, such as models/r16.")
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise UserError(f"{path} is damaged ({error}): run `dvc checkout` or train the stage again.") from error
+
+
+def _arrays(path: Path) -> dict[str, np.ndarray]:
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            return {name: arrays[name] for name in arrays.files}
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path} cannot be read ({error}): run `dvc checkout` or train the stage again.") from error

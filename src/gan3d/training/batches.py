@@ -1,0 +1,66 @@
+"""Everything random that a step consumes, drawn on the host by (seed, step): the same on every backend, and after a
+restart."""
+
+import numpy as np
+
+from gan3d.training.recipe import Recipe
+
+
+def shuffled(rows: int, start: int, count: int, seed: int) -> np.ndarray:
+    """Positions start … start + count of an endless row of epochs, each a fresh permutation of `rows` shapes, (count,).
+
+    No shape is seen twice before every other has been seen once.
+    """
+    epochs = range(start // rows, (start + count - 1) // rows + 1)
+    order = np.concatenate([np.random.default_rng([seed, 1, epoch]).permutation(rows) for epoch in epochs])
+    offset = start - epochs[0] * rows
+    return order[offset : offset + count]
+
+
+def alpha(images: int, recipe: Recipe) -> float:
+    """Share of the new layers after so many images: rises linearly to 1 over the fade-in."""
+    return 1.0 if recipe.fade_in == 0 else min(images / recipe.fade_in, 1.0)
+
+
+def decay(images: int, recipe: Recipe) -> float:
+    """What one step leaves of the weights' average; the half-life is short at first (Karras et al. 2020, app. B)."""
+    half_life = min(recipe.ema_images, 0.1 * images)
+    return 0.5 ** (recipe.batch / half_life) if half_life > 0 else 0.0
+
+
+def draw(
+    packed: np.ndarray, labels: np.ndarray, latent: int, images: int, steps: int, recipe: Recipe
+) -> dict[str, np.ndarray]:
+    """Batches of `steps` steps that start at `images` images seen, for `gan3d.training.step.make_step`.
+
+    Args:
+        packed: the training shapes as bits, uint8 (N, R³ / 8).
+        labels: their classes, (N,) int32.
+        latent: length of a latent vector.
+
+    Returns:
+        Arrays with the leading axes (steps, B), or (steps,) for the scalars alpha and decay.
+    """
+    size = recipe.batch
+    rows = shuffled(len(packed), images, steps * size, recipe.seed)
+    order = np.argsort(rows)  # reads a memory map in order
+    bits = np.empty((len(rows), packed.shape[1]), np.uint8)
+    bits[order] = packed[rows[order]]
+    counts = [images + i * size for i in range(steps)]
+    drawn = [_draw_step(size, latent, [recipe.seed, 2, count]) for count in counts]
+    return {
+        "bits": bits.reshape(steps, size, -1),
+        "labels": labels[rows].reshape(steps, size),
+        "alpha": np.array([alpha(count, recipe) for count in counts], np.float32),
+        "decay": np.array([decay(count + size, recipe) for count in counts], np.float32),
+        **{name: np.stack([step[name] for step in drawn]) for name in drawn[0]},
+    }
+
+
+def _draw_step(size: int, latent: int, seed: list[int]) -> dict[str, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    return {
+        "latents": rng.standard_normal((size, latent), np.float32),
+        "flip": rng.random(size) < 0.5,
+        "mix": rng.random(size, np.float32),
+    }

@@ -1,0 +1,70 @@
+"""Unfinished training on disk: written atomically, verified by hash, used only by the run that wrote it.
+
+FOLDER/<images seen>-<hash>.npz    the state's arrays, and the loop's own record as JSON
+"""
+
+import hashlib
+import io
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+KEEP = 2
+
+
+def digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()[:16]
+
+
+def save(folder: Path, images: int, state: Any, record: dict[str, Any]) -> Path:
+    """Write a checkpoint and drop all but the newest KEEP; a kill at any moment leaves the earlier ones whole.
+
+    Args:
+        state: a nested structure of arrays.
+        record: anything JSON can hold.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    leaves = keras.tree.flatten(state)
+    buffer = io.BytesIO()
+    arrays = {f"leaf{i:04d}": keras.ops.convert_to_numpy(leaf) for i, leaf in enumerate(leaves)}
+    np.savez(buffer, record=np.frombuffer(json.dumps(record).encode(), np.uint8), **arrays)
+    content = buffer.getvalue()
+    path = folder / f"{images:010d}-{digest(content)}.npz"
+    unfinished = path.with_suffix(".tmp")
+    with unfinished.open("wb") as out:
+        out.write(content)
+        out.flush()
+        os.fsync(out.fileno())
+    unfinished.replace(path)
+    for old in sorted(folder.glob("*.npz"))[:-KEEP]:
+        old.unlink()
+    for torn in folder.glob("*.tmp"):
+        torn.unlink()
+    return path
+
+
+def load(folder: Path, like: Any) -> tuple[int, Any, dict[str, Any], list[str]] | None:
+    """The newest whole checkpoint, or None when there is none.
+
+    Args:
+        like: a state of the same structure.
+
+    Returns:
+        Images seen, the state, the record, and one warning for each damaged checkpoint that was passed over.
+    """
+    warnings = []
+    for path in sorted(folder.glob("*.npz"), reverse=True):
+        content = path.read_bytes()
+        images, expected = path.stem.split("-")
+        if digest(content) != expected:
+            warnings.append(f"{path} is damaged; the checkpoint before it is used.")
+            continue
+        with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
+            record = json.loads(arrays["record"].tobytes())
+            leaves = [arrays[name] for name in sorted(arrays.files) if name.startswith("leaf")]
+        return int(images), keras.tree.pack_sequence_as(like, leaves), record, warnings
+    return None

@@ -1,0 +1,182 @@
+"""Train one resolution: the loop around the step, counted in images, continued where it was killed."""
+
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from gan3d.backend import compile_steps
+from gan3d.dataset import VoxelDataset
+from gan3d.networks import growth
+from gan3d.networks.architecture import Architecture
+from gan3d.networks.discriminator import Discriminator
+from gan3d.networks.generator import Generator
+from gan3d.sampling import Sampler, latents
+from gan3d.snapshot import Snapshot
+from gan3d.training import batches, checkpoint, health
+from gan3d.training.recipe import Recipe
+from gan3d.training.step import State, first_state, make_step
+
+Row = dict[str, float]
+
+
+class Observer(Protocol):
+    """What watches a training: trackers, progress bars, pictures. Nothing it does changes the result."""
+
+    def started(self, images: int, rows: list[Row], record: dict[str, Any]) -> dict[str, Any]:
+        """Training begins or continues at `images` with the rows and the observer's record of the checkpoint.
+
+        Returns what the next checkpoint shall remember for the observer.
+        """
+
+    def logged(self, row: Row) -> None:
+        """Means over the last steps, with `images` seen."""
+
+    def pictured(self, images: int, voxels: np.ndarray, labels: np.ndarray) -> None:
+        """Shapes of the fixed latents, booleans (n, R, R, R), drawn by the averaged generator."""
+
+    def warned(self, images: int, message: str) -> None:
+        """Something has gone wrong; the message says what to change."""
+
+
+class Silent:
+    """An observer that does nothing."""
+
+    def started(self, images: int, rows: list[Row], record: dict[str, Any]) -> dict[str, Any]:
+        return record
+
+    def logged(self, row: Row) -> None: ...
+
+    def pictured(self, images: int, voxels: np.ndarray, labels: np.ndarray) -> None: ...
+
+    def warned(self, images: int, message: str) -> None: ...
+
+
+@dataclass(frozen=True)
+class Rhythm:
+    """How often, in images, the loop speaks; every interval is rounded up to whole turns of `log`."""
+
+    log: int = 500
+    picture: int = 4000
+    checkpoint: int = 4000
+    pictured: int = 8  # shapes a class
+
+
+def train(
+    data: VoxelDataset,
+    start: tuple[Generator, Discriminator, Snapshot],
+    recipe: Recipe,
+    folder: Path,
+    rhythm: Rhythm = Rhythm(),
+    observer: Observer | None = None,
+) -> tuple[Snapshot, list[Row]]:
+    """Train a stage to its end, from the newest checkpoint in `folder` when there is one.
+
+    Args:
+        data: the prepared data set; its split "train" is used.
+        start: networks and first weights, of `grow`.
+        recipe: what determines the result.
+        folder: for checkpoints; the caller names it after everything but the number of images.
+        rhythm: how often to log, picture and save.
+        observer: what watches.
+
+    Returns:
+        The trained snapshot and the logged rows.
+    """
+    observer = observer or Silent()
+    generator, discriminator, first = start
+    architecture = first.architecture
+    rows = data.select("train")
+    packed, labels = data.packed(architecture.resolution)[rows], data.labels[rows]
+    run = compile_steps(make_step(generator, discriminator, recipe), recipe.penalty_every)
+    # a turn is what runs between two looks at the logs: whole cycles of the lazy penalty
+    turn = recipe.penalty_every * max(1, round(rhythm.log / recipe.batch / recipe.penalty_every))
+    state = first_state(generator, discriminator)
+    state["average"] = list(first.average.values())
+    images, history, record = 0, [], {}
+    found = checkpoint.load(folder, state)
+    if found:
+        images, state, saved, damaged = found
+        history, record = saved["rows"], saved["observer"]
+        for message in damaged:
+            observer.warned(images, message)
+    record = observer.started(images, history, record)
+    gallery = Gallery(first, rhythm.pictured)
+    while images < recipe.images:
+        before, seen = time.perf_counter(), images
+        state, logs = run(state, batches.draw(packed, labels, architecture.latent, images, turn, recipe))
+        images += turn * recipe.batch
+        row = summarise(logs, recipe.penalty_every) | {
+            "images": images,
+            "alpha": batches.alpha(images, recipe),
+            "images_per_second": (images - seen) / (time.perf_counter() - before),
+        }
+        history.append(row)
+        observer.logged(row)
+        if passed(images, seen, rhythm.picture) or images >= recipe.images or not np.isfinite(row["loss_d"]):
+            shapes = gallery.draw(state["average"], row["alpha"])
+            observer.pictured(images, shapes, gallery.labels)
+            for message in health.warnings(health.measure(shapes), row, architecture.occupancy[-1]):
+                observer.warned(images, message)
+        if passed(images, seen, rhythm.checkpoint) and images < recipe.images:
+            checkpoint.save(folder, images, state, {"rows": history, "observer": record})
+    return snapshot_of(state, first), history
+
+
+def passed(images: int, before: int, every: int) -> bool:
+    """Whether a multiple of `every` lies in (before, images]."""
+    return images // every > before // every
+
+
+def summarise(logs: dict[str, np.ndarray], penalty_every: int) -> Row:
+    """Means over a turn; the penalty only over the steps that had one."""
+    return {name: float(v[::penalty_every].mean() if name == "penalty" else v.mean()) for name, v in logs.items()}
+
+
+class Gallery:
+    """The same latents through all of training, so that pictures of different times and runs can be compared."""
+
+    def __init__(self, start: Snapshot, count: int):
+        self.sampler = Sampler(start)
+        classes = len(start.architecture.classes)
+        self.names = list(start.average)
+        self.labels = np.repeat(np.arange(classes), count)
+        self.latents = np.tile(latents(0, count, start.architecture.latent), (classes, 1))
+
+    def draw(self, average: list, alpha: float) -> np.ndarray:
+        """Shapes of the fixed latents for averaged weights, booleans (classes · count, R, R, R)."""
+        growth.set_weights(self.sampler.generator, dict(zip(self.names, average, strict=True)))
+        return self.sampler.binary(self.sampler.occupancy(self.latents, self.labels, alpha))
+
+
+def grow(previous: Snapshot | None, architecture: Architecture, seed: int) -> tuple[Generator, Discriminator, Snapshot]:
+    """Both networks at a resolution and the snapshot they start as; what the earlier one has is taken over.
+
+    The average starts as the earlier average, so that the first picture is the last one of the stage before.
+    """
+    generator, discriminator = Generator(architecture), Discriminator(architecture)
+    for model in (generator, discriminator):
+        growth.initialise(model, seed)
+    average = growth.weights(generator)
+    if previous is not None:
+        growth.set_weights(generator, previous.generator)
+        growth.set_weights(discriminator, previous.discriminator)
+        average = growth.weights(generator) | {k: v for k, v in previous.average.items() if k in average}
+    start = Snapshot(architecture, average, growth.weights(generator), growth.weights(discriminator))
+    return generator, discriminator, start
+
+
+def snapshot_of(state: State, start: Snapshot) -> Snapshot:
+    """The state's weights by name."""
+
+    def named(like: dict[str, np.ndarray], values: list) -> dict[str, np.ndarray]:
+        return dict(zip(like, (np.asarray(value) for value in values), strict=True))
+
+    return replace(
+        start,
+        average=named(start.average, state["average"]),
+        generator=named(start.generator, state["generator"]),
+        discriminator=named(start.discriminator, state["discriminator"]),
+    )
