@@ -23,7 +23,7 @@ def chair(rng: np.random.Generator) -> Parts:
     """One random chair; y is up, it looks towards +z and is symmetric about x = 0."""
     parts = Parts()
     kind = rng.choice(["legs", "pedestal", "sled", "panels", "block"], p=[0.64, 0.14, 0.08, 0.07, 0.07])
-    back = rng.choice(list(BACKS), p=[0.22, 0.16, 0.13, 0.15, 0.16, 0.1, 0.08])
+    back = rng.choice(list(BACKS), p=[0.23, 0.17, 0.13, 0.16, 0.17, 0.1, 0.04])
     seat = _seat(parts, rng, kind, stool=back == "none")
     BASES[kind](parts, rng, seat)
     place, height = _back_plane(rng, seat)
@@ -39,6 +39,8 @@ def _seat(parts: Parts, rng: np.random.Generator, kind: str, stool: bool) -> Sea
     if rng.random() < 0.08 and kind != "pedestal":
         x = rng.uniform(0.4, 0.62)  # a bench for two
     top = rng.uniform(0.3, 0.56)
+    if stool:  # narrow and high, or it would be a table
+        x, z, top = rng.uniform(0.13, 0.2), rng.uniform(0.13, 0.2), rng.uniform(0.4, 0.6)
     if rng.random() < (0.35 if stool else 0.12) and kind != "block":
         top = rng.uniform(0.6, 0.85)  # a bar chair
     thickness = rng.uniform(0.03, 0.07) if rng.random() < 0.7 else rng.uniform(0.08, 0.16)

@@ -1,5 +1,6 @@
 """The embedded data set: parametric chairs and tables, written as meshes into class folders."""
 
+import hashlib
 import shutil
 import tempfile
 from collections.abc import Callable
@@ -37,3 +38,13 @@ def write(folder: str | Path, chairs: int = 700, tables: int = 700, seed: int = 
         if folder.exists():
             shutil.rmtree(folder)
         whole.rename(folder)
+
+
+def ensure(folder: str | Path) -> None:
+    """Write the data set into FOLDER unless this very generator already has."""
+    sources = [Path(__file__).with_name(f"{name}.py") for name in ("chairs", "furniture", "parts", "tables")]
+    version = hashlib.sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()
+    stamp = Path(folder).with_suffix(".version")
+    if not Path(folder).is_dir() or not stamp.is_file() or stamp.read_text() != version:
+        write(folder)
+        stamp.write_text(version)

@@ -131,8 +131,8 @@ def _pedestal(parts: Parts, rng: np.random.Generator, top: Top) -> None:
             tip = (at + reach * np.cos(angle), foot / 2, reach * np.sin(angle))
             parts.bar(tip, (at, rise, 0), foot / 2, foot * 0.8, mirror=double)
     else:
-        base = outline(reach, reach, 2.0 if style == "disc" else 12.0) + [at, 0]
-        parts.plate(base, 0, foot, mirror=double)
+        base = outline(reach, reach, 2.0 if style == "disc" else 12.0)
+        parts.plate(base + np.array([at, 0.0]), 0, foot, mirror=double)
 
 
 def _panels(parts: Parts, rng: np.random.Generator, top: Top) -> None:

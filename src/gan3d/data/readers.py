@@ -1,0 +1,202 @@
+"""One file of any supported format -> a triangle mesh or a voxel grid, or a reason why not."""
+
+import io
+import logging
+import re
+from collections.abc import Callable
+from pathlib import Path, PurePosixPath
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from gan3d import grids
+from gan3d.data import binvox
+
+MESHES = (".off", ".obj", ".ply", ".stl", ".glb")
+GRIDS = (".binvox", ".mat", ".npy")
+MAT_KEYS = ("instance", "voxel", "voxels")
+
+
+class Mesh(NamedTuple):
+    """Triangles: vertices (V, 3) float64, faces (F, 3) int64."""
+
+    vertices: np.ndarray
+    faces: np.ndarray
+
+
+class Unreadable(Exception):  # noqa: N818 - a row of rejects.csv, not a failure of the run
+    """A file that cannot be used: the reason, and what its owner can do, one sentence each."""
+
+    def __init__(self, reason: str, advice: str):
+        super().__init__(reason, advice)
+        self.reason = reason
+        self.advice = advice
+
+
+def read(source: str | Path | bytes, name: str) -> Mesh | np.ndarray:
+    """Read one shape from a path or from bytes; the extension of `name` decides the format.
+
+    Returns:
+        A `Mesh`, all meshes of a scene joined with their transforms, or a boolean grid (X, Y, Z).
+
+    Raises:
+        Unreadable: whatever is wrong with the file.
+    """
+    suffix = PurePosixPath(name).suffix.lower()
+    reader = _READERS.get(suffix)
+    if reader is None:
+        raise Unreadable(
+            f"The format {suffix or 'without an extension'} is not supported.",
+            f"Convert it to one of {', '.join((*MESHES, *GRIDS))}.",
+        )
+    try:
+        content = source if isinstance(source, bytes) else Path(source).read_bytes()
+    except OSError as error:
+        raise Unreadable(f"It cannot be opened: {error.strerror}.", "Check that it exists and may be read.") from None
+    if not content.strip():
+        raise Unreadable("It is empty.", "Export or download it again.")
+    try:
+        return reader(content, suffix)
+    except Unreadable:
+        raise
+    except Exception as error:  # a parser may fail in any way on a hostile file; the run goes on
+        detail = " ".join(str(error).split())[:120].rstrip(".") or type(error).__name__
+        raise Unreadable(
+            f"It cannot be read as {suffix[1:].upper()}: {detail}.", "Check that it is whole, or export it again."
+        ) from error
+
+
+def fit(grid: np.ndarray, resolution: int) -> np.ndarray:
+    """Bring a grid (X, Y, Z) of booleans to (R, R, R).
+
+    It is padded on all sides alike to a cube and to the next power of two (30³ -> 32³), then halved by max pooling.
+
+    Raises:
+        Unreadable: when the grid is coarser than R.
+    """
+    side = max(grids.RESOLUTIONS[0], 1 << (max(grid.shape) - 1).bit_length())
+    if side < resolution:
+        raise Unreadable(
+            f"It is a grid of {side}³, coarser than {resolution}³.", f"Lower data.resolution to {side} or less."
+        )
+    padding = [((side - length) // 2, (side - length + 1) // 2) for length in grid.shape]
+    voxels = np.pad(grid, padding)[None]
+    while voxels.shape[1] > resolution:
+        voxels = grids.reduce(voxels)
+    return voxels[0]
+
+
+def as_grid(array: np.ndarray) -> np.ndarray:
+    """A numeric array as a boolean grid (X, Y, Z): above 0.5 is occupied; axes of length 1 around it are dropped.
+
+    Raises:
+        Unreadable: when it has no three axes, no numbers, or NaN.
+    """
+    shape = array.shape
+    if array.ndim > 3 and sum(length > 1 for length in shape) == 3:
+        array = array.squeeze()
+    if array.ndim != 3 or 0 in shape:
+        raise Unreadable(f"Its array has the shape {shape}.", "Store one grid of three axes (X, Y, Z).")
+    if array.dtype.kind not in "buif":
+        raise Unreadable(f"Its array holds {array.dtype}, not numbers.", "Store booleans, integers or floats.")
+    if array.size > binvox.LIMIT:
+        raise Unreadable(f"Its grid has {array.size} voxels.", f"Store it with at most {binvox.LIMIT} voxels (512³).")
+    if array.dtype.kind == "f" and np.isnan(array).any():
+        raise Unreadable("Its grid contains NaN.", "Replace NaN by 0 or 1.")
+    return np.ascontiguousarray(array > 0.5)
+
+
+def check_mesh(vertices: np.ndarray, faces: np.ndarray) -> Mesh:
+    """A mesh that can be voxelised.
+
+    Raises:
+        Unreadable: for no faces, indices out of range, NaN or infinite coordinates, or no extent at all.
+    """
+    vertices = np.asarray(vertices, np.float64).reshape(-1, 3)
+    faces = np.asarray(faces, np.int64).reshape(-1, 3)
+    if not len(faces):
+        raise Unreadable("It has no faces.", "Export a surface mesh: points or lines alone have no inside.")
+    if faces.min() < 0 or faces.max() >= len(vertices):
+        raise Unreadable(
+            f"A face names vertex {faces.max()} of {len(vertices)}.",
+            "Check that the file is whole, or export it again.",
+        )
+    used = vertices[np.unique(faces)]
+    if not np.isfinite(used).all():
+        raise Unreadable("Its coordinates contain NaN or infinity.", "Repair the mesh and export it again.")
+    if not (used.max(0) / 2 - used.min(0) / 2 > 0).any():
+        raise Unreadable("All its vertices are one point.", "Check the scale with which it was exported.")
+    return Mesh(vertices, faces)
+
+
+def _mesh(content: bytes, suffix: str) -> Mesh:
+    import trimesh  # here, since grids do without it and it takes long to import
+
+    logging.getLogger("trimesh").setLevel(logging.CRITICAL)
+    if suffix == ".off":
+        content = _split_off_header(content)
+    scene = trimesh.load_scene(
+        io.BytesIO(content), file_type=suffix[1:], process=False, skip_materials=True, maintain_order=True
+    )
+    vertices: list[np.ndarray] = []
+    faces: list[np.ndarray] = []
+    count = 0
+    for node in scene.graph.nodes_geometry:
+        transform, geometry_name = scene.graph[node]
+        geometry = scene.geometry[geometry_name]
+        if isinstance(geometry, trimesh.Trimesh):
+            vertices.append(trimesh.transform_points(geometry.vertices, transform))
+            faces.append(np.asarray(geometry.faces) + count)
+            count += len(geometry.vertices)
+    return check_mesh(np.concatenate(vertices or [np.empty((0, 3))]), np.concatenate(faces or [np.empty((0, 3), int)]))
+
+
+def _split_off_header(content: bytes) -> bytes:
+    """ModelNet has files whose first line runs into the counts: `OFF3514 3546 0`."""
+    return re.sub(rb"\A(\s*OFF)[ \t]*(?=\d)", rb"\1\n", content)
+
+
+def _binvox(content: bytes, suffix: str) -> np.ndarray:
+    return binvox.decode(content).voxels
+
+
+def _mat(content: bytes, suffix: str) -> np.ndarray:
+    from scipy import io as matlab
+
+    found: dict[str, Any] = matlab.loadmat(io.BytesIO(content), variable_names=MAT_KEYS)
+    for key in MAT_KEYS:
+        if key in found:
+            return as_grid(np.asarray(found[key]))
+    names = ", ".join(name for name, *_ in matlab.whosmat(io.BytesIO(content))) or "nothing"
+    raise Unreadable(f"It holds {names[:80]}, no voxel grid.", f"Name the grid one of {', '.join(MAT_KEYS)}.")
+
+
+def npy_header(file: Any) -> tuple[tuple[int, ...], np.dtype]:
+    """Shape and type that the head of an .npy stream claims; the stream then stands at the data.
+
+    Raises:
+        ValueError: when it is no .npy stream.
+    """
+    version = np.lib.format.read_magic(file)
+    head = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+    shape, _, dtype = head(file)
+    return shape, dtype
+
+
+def _npy(content: bytes, suffix: str) -> np.ndarray:
+    file = io.BytesIO(content)
+    shape, dtype = npy_header(file)
+    if dtype.hasobject:
+        raise Unreadable("It holds Python objects, which are not loaded.", "Store booleans, integers or floats.")
+    claimed = dtype.itemsize * int(np.prod(shape, dtype=object))
+    if claimed > len(content) - file.tell():
+        raise Unreadable(f"It ends before the {claimed} bytes that its header claims.", "Export or download it again.")
+    return as_grid(np.load(io.BytesIO(content), allow_pickle=False))
+
+
+_READERS: dict[str, Callable[[bytes, str], Mesh | np.ndarray]] = {
+    **dict.fromkeys(MESHES, _mesh),
+    ".binvox": _binvox,
+    ".mat": _mat,
+    ".npy": _npy,
+}
