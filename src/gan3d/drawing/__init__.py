@@ -1,0 +1,1 @@
+"""Pictures of shapes and of training; knows nothing of models or tracking."""
