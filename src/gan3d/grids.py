@@ -3,6 +3,8 @@
 A set of shapes is a boolean array of shape (N, R, R, R), C order. R is a power of two.
 """
 
+import math
+
 import numpy as np
 from scipy import ndimage
 
@@ -12,7 +14,7 @@ AXES = ("x", "y", "z")  # array axes 0, 1, 2 of one grid
 
 def pack(voxels: np.ndarray) -> np.ndarray:
     """Pack booleans (N, R, R, R) into bits, uint8 of shape (N, R³ / 8), most significant bit first."""
-    return np.packbits(voxels.reshape(len(voxels), -1), axis=1)
+    return np.packbits(voxels.reshape(len(voxels), math.prod(voxels.shape[1:])), axis=1)
 
 
 def unpack(packed: np.ndarray, resolution: int) -> np.ndarray:
