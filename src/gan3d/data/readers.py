@@ -2,7 +2,7 @@
 
 import io
 import logging
-import re
+import warnings
 from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
@@ -11,6 +11,7 @@ import numpy as np
 
 from gan3d import grids
 from gan3d.data import binvox
+from gan3d.data.text_meshes import parse_obj, parse_off
 
 MESHES = (".off", ".obj", ".ply", ".stl", ".glb")
 GRIDS = (".binvox", ".mat", ".npy")
@@ -129,15 +130,34 @@ def check_mesh(vertices: np.ndarray, faces: np.ndarray) -> Mesh:
     return Mesh(vertices, faces)
 
 
-def _mesh(content: bytes, suffix: str) -> Mesh:
+def _text_mesh(content: bytes, suffix: str) -> Mesh:
+    return check_mesh(*(parse_off if suffix == ".off" else parse_obj)(content))
+
+
+def _stl(content: bytes, suffix: str) -> Mesh:
+    """Binary STL where the count fits the length, also with a few bytes too many; otherwise ASCII."""
+    count = int.from_bytes(content[80:84], "little")
+    if len(content) >= 84 and 0 <= len(content) - 84 - 50 * count < 50:
+        records = np.frombuffer(
+            content, np.dtype([("normal", "<f4", 3), ("corners", "<f4", (3, 3)), ("tag", "<u2")]), count, 84
+        )
+        return check_mesh(records["corners"], np.arange(3 * count))
+    if b"facet" not in content and not content.lstrip().startswith(b"solid"):
+        raise Unreadable(
+            f"Its header claims {count} triangles, but {max(len(content) - 84, 0) // 50} are there.",
+            "Export or download it again.",
+        )
+    return _scene(content, suffix) if b"facet" in content else check_mesh(np.empty((0, 3)), np.empty((0, 3)))
+
+
+def _scene(content: bytes, suffix: str) -> Mesh:
+    """All meshes of a file joined with their transforms, through trimesh."""
     import trimesh  # here, since grids do without it and it takes long to import
 
     logging.getLogger("trimesh").setLevel(logging.CRITICAL)
-    if suffix == ".off":
-        content = _split_off_header(content)
-    scene = trimesh.load_scene(
-        io.BytesIO(content), file_type=suffix[1:], process=False, skip_materials=True, maintain_order=True
-    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        scene = trimesh.load_scene(io.BytesIO(content), file_type=suffix[1:], process=False, skip_materials=True)
     vertices: list[np.ndarray] = []
     faces: list[np.ndarray] = []
     count = 0
@@ -149,11 +169,6 @@ def _mesh(content: bytes, suffix: str) -> Mesh:
             faces.append(np.asarray(geometry.faces) + count)
             count += len(geometry.vertices)
     return check_mesh(np.concatenate(vertices or [np.empty((0, 3))]), np.concatenate(faces or [np.empty((0, 3), int)]))
-
-
-def _split_off_header(content: bytes) -> bytes:
-    """ModelNet has files whose first line runs into the counts: `OFF3514 3546 0`."""
-    return re.sub(rb"\A(\s*OFF)[ \t]*(?=\d)", rb"\1\n", content)
 
 
 def _binvox(content: bytes, suffix: str) -> np.ndarray:
@@ -195,7 +210,11 @@ def _npy(content: bytes, suffix: str) -> np.ndarray:
 
 
 _READERS: dict[str, Callable[[bytes, str], Mesh | np.ndarray]] = {
-    **dict.fromkeys(MESHES, _mesh),
+    ".off": _text_mesh,
+    ".obj": _text_mesh,
+    ".ply": _scene,
+    ".stl": _stl,
+    ".glb": _scene,
     ".binvox": _binvox,
     ".mat": _mat,
     ".npy": _npy,
