@@ -10,8 +10,8 @@ from scipy import ndimage
 
 SPAN = 0.99  # the longest edge of the bounding box, as a share of the cube: the same at every resolution
 TOLERANCE = 1e-12  # in cubes; errs towards occupied
-CHUNK = 1 << 17  # pairs of triangle and cell that are tested at once: bounds the memory
-OFFSETS = np.stack(np.meshgrid([0, 1], [0, 1], [0, 1], indexing="ij"), -1).reshape(8, 3).astype(np.int32)
+CHUNK = 1 << 14  # pairs of triangle and cell that are refined at once: bounds the memory, and fits the cache
+OFFSETS = np.indices((2, 2, 2)).reshape(3, 8)  # of a cell's eight children
 
 
 def normalise(vertices: np.ndarray) -> np.ndarray:
@@ -19,9 +19,9 @@ def normalise(vertices: np.ndarray) -> np.ndarray:
 
     Axes and aspect are kept. A mesh without extent lands in the centre.
     """
-    low, high = vertices.min(0), vertices.max(0)
-    centre, extent = low / 2 + high / 2, float((high / 2 - low / 2).max()) * 2
-    return (vertices - centre) * (SPAN / extent if extent > 0 else 0.0) + 0.5
+    low, high = vertices.min(0) / 2, vertices.max(0) / 2  # halves, so that no sum overflows
+    half = float((high - low).max())
+    return (vertices - (low + high)) / (half if half > 0 else 1.0) * (SPAN / 2) + 0.5
 
 
 def voxelize(vertices: np.ndarray, faces: np.ndarray, resolution: int, fill: bool = True) -> np.ndarray:
@@ -43,70 +43,74 @@ def fill_outside(voxels: np.ndarray) -> np.ndarray:
 
 
 def surface(triangles: np.ndarray, resolution: int) -> np.ndarray:
-    """Voxels of the unit cube that the triangles (T, 3, 3) touch, (R, R, R) booleans."""
+    """Voxels of the unit cube that the triangles (T, 3, 3) touch, (R, R, R) booleans; R is a power of two."""
     voxels = np.zeros((resolution,) * 3, bool)
-    low, high = triangles.min(1), triangles.max(1)
     tests = _Tests(triangles)
-    levels = int(np.log2(resolution))
+    levels = resolution.bit_length() - 1
     # A triangle enters at the finest level where its bounds are no longer than a cell: at most 8 cells to look at.
-    entry = np.clip(-np.ceil(np.log2(np.maximum((high - low).max(1), 2.0**-levels))), 0, levels).astype(int)
-    pending = [(np.flatnonzero(entry == level), level) for level in range(levels + 1)]
-    stack: list[tuple[np.ndarray, np.ndarray, int]] = []
-    for rows, level in pending:
-        if len(rows):
-            corner = np.floor((low[rows] - TOLERANCE) * 2**level).astype(np.int32)
-            stack += _chunks(np.repeat(rows, 8), (corner[:, None] + OFFSETS).reshape(-1, 3), level)
-    while stack:
-        rows, cells, level = stack.pop()
-        rows, cells = tests.touching(rows, cells, 2**level, low, high)
-        if level == levels:
-            voxels[tuple(cells.T)] = True
-        elif len(rows):
-            stack += _chunks(np.repeat(rows, 8), (2 * cells[:, None] + OFFSETS).reshape(-1, 3), level + 1)
+    extent = np.maximum((tests.high - tests.low).max(0), 2.0**-levels)
+    entry = np.clip(-np.ceil(np.log2(extent)), 0, levels).astype(int)
+    rows, corners = np.empty(0, int), np.empty((3, 0), int)
+    for level in range(levels + 1):
+        new = np.flatnonzero(entry == level)
+        new_corners = np.floor((tests.low[:, new] - TOLERANCE) * 2**level).astype(int)
+        rows, corners = np.concatenate([rows, new]), np.concatenate([2 * corners, new_corners], 1)
+        touching = []
+        for start in range(0, len(rows), CHUNK):
+            block = slice(start, start + CHUNK)
+            cells = (corners[:, block, None] + OFFSETS[:, None]).reshape(3, -1)
+            pairs = tests.touching(np.repeat(rows[block], 8), cells, 2**level)
+            if level < levels:
+                touching.append(pairs)
+            else:
+                voxels[tuple(pairs[1])] = True
+        rows = np.concatenate([rows[:0], *(pair[0] for pair in touching)])
+        corners = np.concatenate([corners[:, :0], *(pair[1] for pair in touching)], 1)
     return voxels
 
 
-def _chunks(rows: np.ndarray, cells: np.ndarray, level: int) -> list[tuple[np.ndarray, np.ndarray, int]]:
-    return [(rows[i : i + CHUNK], cells[i : i + CHUNK], level) for i in range(0, len(rows), CHUNK)]
-
-
 class _Tests:
-    """What the separating axis test needs of each triangle, computed once."""
+    """What the separating axis test needs of each triangle, computed once; the triangle is the last axis."""
 
     def __init__(self, triangles: np.ndarray):
-        edges = np.roll(triangles, -1, 1) - triangles
-        self.normal = np.cross(edges[:, 0], edges[:, 1])
-        self.offset = (self.normal * triangles[:, 0]).sum(1)
+        corner = np.ascontiguousarray(triangles.transpose(1, 2, 0))  # (corner, axis, T)
+        edge = np.roll(corner, -1, 0) - corner
+        self.low, self.high = corner.min(0), corner.max(0)
+        self.normal = np.cross(edge[0], edge[1], axis=0)
+        self.offset = (self.normal * corner[0]).sum(0)
+        self.reach = np.abs(self.normal).sum(0) / 2
         self.projections = []
         for a, b in ((0, 1), (1, 2), (2, 0)):
-            turn = edges[:, 0, a] * edges[:, 1, b] - edges[:, 0, b] * edges[:, 1, a]
-            sign = np.where(turn >= 0, 1.0, -1.0)[:, None]
-            inward_a, inward_b = -edges[..., b] * sign, edges[..., a] * sign
-            constant = -(inward_a * triangles[..., a] + inward_b * triangles[..., b])
-            # of a box's corners, the one farthest inward decides
+            turn = edge[0, a] * edge[1, b] - edge[0, b] * edge[1, a]
+            sign = np.where(turn >= 0, 1.0, -1.0)
+            inward_a, inward_b = -edge[:, b] * sign, edge[:, a] * sign
+            constant = -(inward_a * corner[:, a] + inward_b * corner[:, b])
+            # of a cell's corners, the one farthest inward decides
             reach = np.maximum(inward_a, 0) + np.maximum(inward_b, 0)
-            self.projections.append((a, b, inward_a.T.copy(), inward_b.T.copy(), constant.T.copy(), reach.T.copy()))
+            self.projections.append((a, b, inward_a, inward_b, constant, reach))
 
-    def touching(
-        self, rows: np.ndarray, cells: np.ndarray, side: int, low: np.ndarray, high: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Keep the pairs (triangle row, cell of a grid of `side`³) that touch."""
-        keep = np.all((cells >= 0) & (cells < side), 1)
-        rows, cells = rows[keep], cells[keep]
+    def touching(self, rows: np.ndarray, cells: np.ndarray, side: int) -> tuple[np.ndarray, np.ndarray]:
+        """Keep the pairs of triangles `rows` (P,) and `cells` (3, P) of a grid of side³ cells that touch."""
+        keep = np.ones(len(rows), bool)
+        for axis in range(3):
+            lower = cells[axis] / side
+            keep &= lower <= self.high[axis][rows] + TOLERANCE
+            keep &= lower + 1 / side >= self.low[axis][rows] - TOLERANCE
+            keep &= (cells[axis] >= 0) & (cells[axis] < side)
+        rows, cells = rows[keep], cells[:, keep]
+
         corner = cells / side
-        keep = np.all((corner <= high[rows] + TOLERANCE) & (corner + 1 / side >= low[rows] - TOLERANCE), 1)
-        rows, cells, corner = rows[keep], cells[keep], corner[keep]
-
-        normal = self.normal[rows]
-        distance = (normal * (corner + 0.5 / side)).sum(1) - self.offset[rows]
-        keep = np.abs(distance) <= np.abs(normal).sum(1) * (0.5 / side) + TOLERANCE
-        rows, cells, corner = rows[keep], cells[keep], corner[keep]
+        distance = -self.offset[rows]
+        for axis in range(3):
+            distance += self.normal[axis][rows] * (corner[axis] + 0.5 / side)
+        keep = np.abs(distance) <= self.reach[rows] / side + TOLERANCE
+        rows, cells, corner = rows[keep], cells[:, keep], corner[:, keep]
 
         for a, b, inward_a, inward_b, constant, reach in self.projections:
             keep = np.ones(len(rows), bool)
             for edge in range(3):
-                value = inward_a[edge][rows] * corner[:, a] + inward_b[edge][rows] * corner[:, b]
-                value += constant[edge][rows] + reach[edge][rows] / side
-                keep &= value >= -TOLERANCE
-            rows, cells, corner = rows[keep], cells[keep], corner[keep]
+                inside = inward_a[edge][rows] * corner[a] + inward_b[edge][rows] * corner[b]
+                inside += constant[edge][rows] + reach[edge][rows] / side
+                keep &= inside >= -TOLERANCE
+            rows, cells, corner = rows[keep], cells[:, keep], corner[:, keep]
         return rows, cells
