@@ -1,0 +1,1 @@
+"""MLflow: where the store is, and what a run of the pipeline leaves in it."""
