@@ -116,18 +116,25 @@ def test_a_browser_draws_and_turns_the_shapes(tmp_path):
     shapes[0, 6:] = True
     path = page.write_page(tmp_path / "p.html", shapes, ["chair", "table"], "Two shapes")
 
-    def picture(view: str) -> np.ndarray:
+    def shot(address: str) -> Path:
         out = tmp_path / "shot.png"
+        out.unlink(missing_ok=True)
         flags = "--headless --no-sandbox --use-gl=angle --use-angle=swiftshader --enable-unsafe-swiftshader"
         quiet = (
             "--no-first-run --disable-quic --disable-background-networking --disable-component-update --disable-sync"
         )
         subprocess.run(
             [str(CHROMIUM), *flags.split(), *quiet.split(), f"--screenshot={out}", "--window-size=800,700",
-             "--virtual-time-budget=3000", f"--user-data-dir={tmp_path / 'profile'}", f"{path.as_uri()}#{view}"],
-            check=True, capture_output=True, timeout=120,
+             "--virtual-time-budget=3000", f"--user-data-dir={tmp_path / 'profile'}", address],
+            check=False, capture_output=True, timeout=120,
         )  # fmt: skip
-        pixels = np.asarray(Image.open(out).convert("RGB")).astype(int)[150:]
+        return out
+
+    if not shot("about:blank").exists():
+        pytest.skip("this Chromium cannot take pictures here, as one that is confined to the home folder cannot")
+
+    def picture(view: str) -> np.ndarray:
+        pixels = np.asarray(Image.open(shot(f"{path.as_uri()}#{view}")).convert("RGB")).astype(int)[150:]
         return pixels[..., 2] - pixels[..., 0] > 60  # blue
 
     front, back = picture("shape=0&yaw=0&pitch=0"), picture("shape=0&yaw=180&pitch=0")
