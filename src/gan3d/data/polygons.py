@@ -65,14 +65,17 @@ def cut_ears(points: np.ndarray) -> np.ndarray:
 
 
 def _is_ear(flat: np.ndarray, ear: list[int], left: list[int]) -> bool:
-    """Is the corner convex, and no other corner strictly inside its triangle or on its diagonal?"""
+    """Is the corner convex, and no other corner inside its triangle or on its diagonal? A flat corner is one."""
     a, b, c = flat[ear]
-    if _turn(a, b, c) <= 0:
+    turn, flat_enough = _turn(a, b, c), 1e-12 * float(np.ptp(flat, 0).max()) ** 2
+    if abs(turn) <= flat_enough:
+        return True
+    if turn < 0:
         return False
     others = flat[[i for i in left if i not in ear]]
     others = others[~(others[:, None] == flat[ear]).all(-1).any(1)]  # a hole's bridge repeats its corners
     inside = (_turn(a, b, others) > 0) & (_turn(b, c, others) > 0) & (_turn(c, a, others) >= 0)
-    return not bool(inside.any())
+    return not inside.any()
 
 
 def _turn(a: np.ndarray, b: np.ndarray, c: np.ndarray) -> np.ndarray:

@@ -33,12 +33,13 @@ def parse_obj(content: bytes) -> tuple[np.ndarray, np.ndarray]:
     vertices: list[list[str]] = []
     polygons: list[list[int]] = []
     for line in _NEWLINE.split(text(content).replace("\\\r\n", " ").replace("\\\n", " ")):
-        tokens = line.split("#", 1)[0].split()
-        if len(tokens) < 4:
-            continue
-        if tokens[0] == "v":
-            vertices.append(tokens[1:4])
-        elif tokens[0] in ("f", "fo"):
+        tokens = line.split()
+        if tokens[:1] == ["v"]:  # `1.#IND` is a number that some writers use: a comment is looked for in faces alone
+            vertices.append((tokens[1:4] + ["nan"] * 3)[:3])
+        elif tokens[:1] in (["f"], ["fo"]):
+            tokens = line.split("#", 1)[0].split()
+            if len(tokens) < 4:
+                continue
             polygon = [int(token.split("/", 1)[0]) for token in tokens[1:]]
             if min(polygon) <= 0:
                 if 0 in polygon:
