@@ -1,0 +1,90 @@
+"""Fixtures for all tests: a quiet CPU backend, the real data beside the repository, a tiny prepared data set."""
+
+import csv
+import hashlib
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+# before anything imports Keras; a test of Keras imports it in its own module
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
+
+from gan3d import grids
+from gan3d.dataset import COLUMNS, SPLITS, VoxelDataset, key
+
+SHARED = Path(__file__).resolve().parents[1] / ".." / "shared"
+CLASSES = ("column", "slab")
+COUNTS = {"train": 20, "validation": 6, "test": 6}  # shapes a class
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder of real data beside the repository."""
+    if not SHARED.is_dir():
+        pytest.skip("no real data beside the repository")
+    return SHARED
+
+
+def column(rng: np.random.Generator, side: int) -> np.ndarray:
+    """An upright bar (y is up) anywhere on the ground."""
+    shape = np.zeros((side,) * 3, bool)
+    x, z = rng.integers(0, side // 2, 2)
+    width = rng.integers(side // 8, side // 3)
+    shape[x : x + width, : rng.integers(side // 2, side + 1), z : z + width] = True
+    return shape
+
+
+def slab(rng: np.random.Generator, side: int) -> np.ndarray:
+    """A flat plate over most of the ground at any height."""
+    shape = np.zeros((side,) * 3, bool)
+    y, thick = rng.integers(0, side * 3 // 4), rng.integers(1, side // 4)
+    wide, deep = rng.integers(side // 2, side + 1, 2)
+    shape[:wide, y : y + thick, :deep] = True
+    return shape
+
+
+def write_dataset(folder: Path, classes: tuple[str, ...] = CLASSES, resolution: int = 16) -> Path:
+    """Write a small data set as `gan3d.dataset` documents it: columns and slabs, in three splits."""
+    rng = np.random.default_rng(7)
+    makers = {"column": column, "slab": slab}
+    shapes, rows = [], []
+    for name in classes:
+        for split in SPLITS:
+            for i in range(COUNTS[split]):
+                shapes.append(makers[name](rng, resolution))
+                digest = hashlib.sha256(shapes[-1].tobytes()).hexdigest()[:32]
+                rows.append((f"{name}/{split}{i:02d}.off", name, split, f"{name}{split}{i}", digest, "made"))
+    folder.mkdir(parents=True)
+    voxels, occupancy = np.stack(shapes), {}
+    training = np.array([row[2] == "train" for row in rows])
+    while (side := voxels.shape[1]) >= 4:
+        np.save(folder / f"{key(side)}.npy", grids.pack(voxels))
+        occupancy[key(side)] = float(voxels[training].mean())
+        voxels = grids.reduce(voxels)
+    with (folder / "manifest.csv").open("w", newline="", encoding="utf-8") as out:
+        csv.writer(out).writerows([COLUMNS, *rows])
+    (folder / "rejects.csv").write_text("file,reason,advice\n", encoding="utf-8")
+    summary = {"classes": list(classes), "up": "y", "resolution": resolution, "occupancy": occupancy}
+    (folder / "summary.json").write_text(json.dumps(summary), encoding="utf-8")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def dataset_folder(tmp_path_factory) -> Path:
+    """Two classes up to 16³, with 20, 6 and 6 shapes a class."""
+    return write_dataset(tmp_path_factory.mktemp("data") / "prepared")
+
+
+@pytest.fixture(scope="session")
+def dataset(dataset_folder) -> VoxelDataset:
+    return VoxelDataset(dataset_folder)
+
+
+@pytest.fixture(scope="session")
+def columns(tmp_path_factory) -> VoxelDataset:
+    """The same with one class."""
+    return VoxelDataset(write_dataset(tmp_path_factory.mktemp("data") / "columns", ("column",)))

@@ -1,0 +1,167 @@
+"""The map of the modules, kept true: who may import whom, and what the core does without."""
+
+import ast
+import os
+import subprocess
+import sys
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy.sparse import csr_array
+from scipy.sparse.csgraph import connected_components
+
+import gan3d
+
+ROOT = Path(gan3d.__file__).parent
+LONGEST = 350  # lines a file
+VAGUE = {"utils", "util", "helpers", "common", "misc"}
+
+# unit of the package -> what of the package it may import, besides itself; a dot names one module of a unit
+MAY_IMPORT = {
+    "errors": (),
+    "grids": ("errors",),
+    "dataset": ("errors", "grids"),
+    "backend": ("errors",),
+    "networks": ("dataset", "grids", "backend"),
+    "snapshot": ("errors", "networks"),
+    "sampling": ("errors", "snapshot"),
+    "training": ("backend", "dataset", "grids", "networks", "sampling", "snapshot", "errors"),
+    "evaluation": ("dataset", "grids", "errors"),
+    "data": ("dataset", "grids", "errors"),
+    "meshing": ("errors", "grids"),
+    "drawing": ("errors", "grids"),
+    "project": ("errors",),
+    "progress": ("errors",),
+    "params": ("errors", "grids", "dataset", "training.recipe"),
+    "tracking": ("errors", "grids", "dataset", "project", "drawing", "snapshot", "training"),
+    "registry": ("errors", "grids", "dataset", "snapshot", "sampling", "evaluation", "tracking", "drawing", "project"),
+}
+CORE = ("errors", "grids", "dataset", "backend", "networks", "training", "snapshot", "sampling", "evaluation")
+CORE_LIBRARIES = {"numpy", "scipy", "keras"}
+BACKEND_LIBRARIES = {"tensorflow": "gan3d.backend.tensorflow", "jax": "gan3d.backend.jax"}
+OUTSIDE = ("mlflow", "dvc", "optuna", "trimesh", "pydantic", "matplotlib", "click", "tqdm", "pandas", "skimage", "PIL")
+
+# everything but the commands, and the commands: everything
+MAY_IMPORT["stages"] = (*MAY_IMPORT, "stages")
+MAY_IMPORT["cli"] = (*MAY_IMPORT, "cli")
+
+
+def dotted(path: Path) -> str:
+    parts = path.relative_to(ROOT.parent).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+FILES = {dotted(path): path for path in sorted(ROOT.rglob("*.py"))}
+
+
+@cache
+def imports(module: str) -> frozenset[str]:
+    """Full names of all that a module imports anywhere in its text, functions included."""
+    path = FILES[module]
+    package = module.split(".") if path.name == "__init__.py" else module.split(".")[:-1]
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            base = ".".join([*package[: len(package) - node.level + 1], *filter(None, [node.module])])
+            source = base if node.level else str(node.module)
+            for alias in node.names:
+                name = f"{source}.{alias.name}"
+                found.add(name if name in FILES else source)
+    return frozenset(found)
+
+
+def unit(module: str) -> str:
+    return module.split(".")[1] if "." in module else ""
+
+
+def within(module: str, names: tuple[str, ...]) -> bool:
+    return any(module == f"gan3d.{name}" or module.startswith(f"gan3d.{name}.") for name in names)
+
+
+def own(module: str) -> frozenset[str]:
+    """What a module imports from this package."""
+    return frozenset(name for name in imports(module) if name.split(".")[0] == "gan3d")
+
+
+def test_the_walker_sees_imports_of_every_kind():
+    assert "gan3d.networks.growth" in imports("gan3d.snapshot")  # from gan3d.networks import growth
+    assert "gan3d.errors" in imports("gan3d.dataset")  # from gan3d.errors import UserError
+    assert "trimesh" in imports("gan3d.data.readers")  # inside a function
+    assert "keras" in imports("gan3d.training.step")  # import keras
+
+
+@pytest.mark.parametrize("module", FILES)
+def test_a_module_imports_only_what_its_place_allows(module):
+    if module == "gan3d":
+        assert not own(module), "gan3d/__init__.py imports nothing, so that every module can be used alone"
+        return
+    assert unit(module) in MAY_IMPORT, f"{module} has no place in the map: add it to this table and to the docs"
+    allowed = (unit(module), *MAY_IMPORT[unit(module)])
+    wrong = [name for name in own(module) if name != "gan3d" and not within(name, allowed)]
+    assert not wrong, f"{module} may not import {', '.join(wrong)}"
+
+
+@pytest.mark.parametrize("module", [module for module in FILES if within(module, CORE)])
+def test_the_core_needs_only_numpy_scipy_keras_and_its_backend(module):
+    libraries = {name.split(".")[0] for name in imports(module)} - sys.stdlib_module_names - {"gan3d"}
+    allowed = CORE_LIBRARIES | {library for library, place in BACKEND_LIBRARIES.items() if place == module}
+    assert libraries <= allowed, f"{module} imports {', '.join(libraries - allowed)}"
+
+
+def test_nothing_but_the_seam_knows_the_backends():
+    for module in FILES:
+        for library, place in BACKEND_LIBRARIES.items():
+            used = any(name.split(".")[0] == library for name in imports(module))
+            assert not used or module == place, f"{module} imports {library}: that belongs into {place}"
+
+
+def test_no_module_imports_itself_in_a_circle():
+    index = {module: i for i, module in enumerate(FILES)}
+    edges = [(index[a], index[b]) for a in FILES for b in own(a) if b in index and a != b]
+    graph = csr_array((np.ones(len(edges)), tuple(np.array(edges).T)), (len(index), len(index)))
+    count, labels = connected_components(graph, directed=True, connection="strong")
+    circles = [[module for module in FILES if labels[index[module]] == i] for i in range(count)]
+    assert all(len(circle) == 1 for circle in circles), [circle for circle in circles if len(circle) > 1]
+
+
+@pytest.mark.parametrize("module", FILES)
+def test_a_file_is_one_concept(module):
+    assert not VAGUE & set(module.split(".")), "name the concept"
+    lines = len(FILES[module].read_text(encoding="utf-8").splitlines())
+    assert lines <= LONGEST, f"{lines} lines"
+
+
+BARE_MACHINE = """
+import sys
+
+class Absent:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in OUTSIDE:
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+OUTSIDE = set(sys.argv[1].split(","))
+sys.meta_path.insert(0, Absent())
+import importlib
+
+for module in sys.argv[2].split(","):
+    importlib.import_module(module)
+present = OUTSIDE & {name.split(".")[0] for name in sys.modules}
+assert not present, present
+print("imported")
+"""
+
+
+def test_the_core_runs_on_a_bare_machine():
+    core = [m for m in FILES if within(m, CORE) and m != "gan3d.backend.jax"]
+    done = subprocess.run(
+        [sys.executable, "-c", BARE_MACHINE, ",".join(OUTSIDE), ",".join(core)],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "KERAS_BACKEND": "tensorflow"},
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip().endswith("imported")
