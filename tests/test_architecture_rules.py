@@ -33,7 +33,7 @@ MAY_IMPORT = {
     "meshing": ("errors", "grids"),
     "drawing": ("errors", "grids"),
     "project": ("errors",),
-    "progress": ("errors",),
+    "progress": ("errors", "training"),
     "params": ("errors", "grids", "dataset", "training.recipe"),
     "tracking": ("errors", "grids", "dataset", "project", "drawing", "snapshot", "training"),
     "registry": ("errors", "grids", "dataset", "snapshot", "sampling", "evaluation", "tracking", "drawing", "project"),
