@@ -188,7 +188,8 @@ def test_a_grid_coarser_than_asked_is_refused_with_the_resolution_that_works():
 def test_triangles_of_a_concave_polygon_cover_its_area_alone(radii, axis, flip):
     angle = 2 * np.pi * np.arange(len(radii)) / len(radii)
     flat = np.stack([np.cos(angle), np.sin(angle)], -1) * np.array(radii)[:, None]  # star-shaped: always simple
-    points = np.insert(flat[::-1] if flip else flat, axis, 0.3 * flat.sum(1), axis=1)
+    flat = flat[::-1] if flip else flat
+    points = np.insert(flat, axis, 0.3 * flat.sum(1), axis=1)  # in a sloping plane
     faces = triangulate(points, [list(range(len(points)))])
     assert len(faces) == len(points) - 2
     corners = np.delete(points, axis, 1)[faces]

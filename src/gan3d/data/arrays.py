@@ -67,7 +67,7 @@ def _names(path: Path, values: np.ndarray, given: np.ndarray | None) -> list[str
     return [f"class_{value}" for value in values]
 
 
-def rows(path: Path, member: str | None, name: str) -> tuple[str, int]:
+def rows(path: Path, member: str | None) -> tuple[str, int]:
     """The key and the number of the grids in an .npz (itself perhaps a member of a zip), from the headers alone.
 
     Raises:

@@ -174,23 +174,20 @@ def _classify(source: Source, path: Path, files: list[tuple[str, str | None]]) -
             source.rejects.append((name, reason, "Move it into the folder of its class."))
             continue
         split = _split(name)
+        place, part = (path / name, None) if member is None else (path, member)
         if name.lower().endswith(".npz"):
             try:
-                key, count = arrays.rows(path, member, name)
+                key, count = arrays.rows(place, part)
             except Unreadable as error:
                 source.rejects.append((name, error.reason, error.advice))
                 continue
             for row in range(count):
                 row_name = f"{name}[{row}]"
-                source.items.append(Item(row_name, class_name, split, row_name, *_place(path, name, member), row, key))
+                source.items.append(Item(row_name, class_name, split, row_name, place, part, row, key))
         else:
-            source.items.append(Item(name, class_name, split, group_name(name), *_place(path, name, member)))
+            source.items.append(Item(name, class_name, split, group_name(name), place, part))
     source.classes = sorted({item.class_name for item in source.items})
     source.items.sort(key=lambda item: (item.class_name, item.name.split("[")[0], item.row or 0, item.name))
-
-
-def _place(path: Path, name: str, member: str | None) -> tuple[Path, str | None]:
-    return (path / name, None) if member is None else (path, member)
 
 
 def _own_name(path: Path) -> str:
@@ -264,7 +261,7 @@ def _labelled(source: Source, path: Path) -> None:
     contents = arrays.labelled(path)
     if contents is None:
         try:
-            key, count = arrays.rows(path, None, path.name)
+            key, count = arrays.rows(path, None)
         except Unreadable as error:
             raise UserError(
                 f"{path} holds no shapes ({error.reason}): store X_train and y_train, or an array `voxels`."

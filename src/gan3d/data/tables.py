@@ -73,11 +73,12 @@ def _legs(parts: Parts, rng: np.random.Generator, top: Top) -> None:
     if rng.random() < 0.45:
         _apron(parts, x, z, top.bottom, rng.uniform(0.04, 0.14))
     between = rng.choice(["none", "shelf", "stretchers", "drawers", "modesty"], p=[0.44, 0.18, 0.2, 0.12, 0.06])
+    share = rng.uniform(0.12, 0.45)
+    y, wider = top.bottom * share, out * (1 - share)  # splayed legs stand farther apart there
     if between == "shelf":
-        y = top.bottom * rng.uniform(0.15, 0.5)
-        parts.box((-x, x), (y, y + rng.uniform(0.015, 0.04)), (-z, z))
+        parts.box((-x - wider, x + wider), (y, y + rng.uniform(0.015, 0.04)), (-z - wider, z + wider))
     elif between == "stretchers":
-        _stretchers(parts, rng, x, z, top.bottom * rng.uniform(0.1, 0.4), max(0.6 * radius, 0.012))
+        _stretchers(parts, rng, x + wider, z + wider, y, max(0.6 * radius, 0.012))
     elif between == "drawers":
         _drawers(parts, rng, x, z, top.bottom)
     elif between == "modesty":
@@ -164,8 +165,12 @@ def _trestle(parts: Parts, rng: np.random.Generator, top: Top) -> None:
     if style == "t":
         parts.bar((x, 0, 0), (x, top.bottom, 0), radius * 1.4, mirror=True)
         parts.bar((x, radius, -z), (x, radius, z), radius, mirror=True)
-    if rng.random() < 0.75:
-        y = top.bottom * rng.uniform(0.2, 0.6)
+    if rng.random() < 0.75:  # an X carries its beam where it crosses, an A on a bar between its legs
+        share = 0.5 if style == "x" else rng.uniform(0.2, 0.6)
+        y = top.bottom * share
+        if style == "a":
+            width = z * (1 - 0.75 * share)
+            parts.bar((x, y, -width), (x, y, width), radius * 0.8, mirror=True)
         parts.bar((-x, y, 0), (x, y, 0), radius * 0.8)
 
 
