@@ -38,6 +38,7 @@ def _top(parts: Parts, rng: np.random.Generator) -> Top:
     if rng.random() < 0.06:
         height = rng.uniform(0.95, 1.25)  # a bar table
     x = rng.uniform(0.3, 0.6) if rng.random() < 0.5 else rng.uniform(0.6, 1.05)
+    x = min(x, 1.6 * height)  # lower than that, it would be a slab
     z = x * rng.uniform(0.35, 0.9)
     if shape in ("square", "round", "octagon"):
         x = min(x, 0.75)
