@@ -71,3 +71,12 @@ def find(start: Path | None = None) -> Project:
         if (folder / "params.yaml").is_file() and (folder / "dvc.yaml").is_file():
             return Project(folder, Path(os.environ.get("DVC_ROOT", folder)).resolve())
     raise UserError(f"{start} is not inside a gan3d project (no params.yaml and dvc.yaml upwards): change into one.")
+
+
+def inside() -> bool:
+    """Whether the current folder belongs to a project."""
+    try:
+        find()
+    except UserError:
+        return False
+    return True

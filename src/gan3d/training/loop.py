@@ -56,7 +56,7 @@ class Silent:
 
 @dataclass(frozen=True)
 class Rhythm:
-    """How often, in images, the loop speaks; every interval is rounded up to whole turns of `log`."""
+    """How often, in images, the loop speaks, rounded to whole turns of `log`; it does not change the result."""
 
     log: int = 500
     picture: int = 4000
@@ -106,8 +106,9 @@ def train(
     gallery = Gallery(first, rhythm.pictured)
     while images < recipe.images:
         before, seen = time.perf_counter(), images
-        state, logs = run(state, batches.draw(packed, labels, architecture.latent, images, turn, recipe))
-        images += turn * recipe.batch
+        steps = min(turn, whole(recipe.images - images, recipe))
+        state, logs = run(state, batches.draw(packed, labels, architecture.latent, images, steps, recipe))
+        images += steps * recipe.batch
         row = summarise(logs, recipe.penalty_every) | {
             "images": images,
             "alpha": batches.alpha(images, recipe),
@@ -123,6 +124,11 @@ def train(
         if passed(images, seen, rhythm.checkpoint) and images < recipe.images:
             checkpoint.save(folder, images, state, {"rows": history, "observer": record})
     return snapshot_of(state, first), history
+
+
+def whole(images: int, recipe: Recipe) -> int:
+    """Steps for at least so many images, in whole cycles of the lazy penalty."""
+    return -(-images // (recipe.batch * recipe.penalty_every)) * recipe.penalty_every
 
 
 def passed(images: int, before: int, every: int) -> bool:

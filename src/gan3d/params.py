@@ -1,0 +1,257 @@
+"""params.yaml as one validated, frozen tree; what it says of a stage becomes a `Recipe`."""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from gan3d import grids
+from gan3d.dataset import key
+from gan3d.errors import UserError
+from gan3d.training.recipe import Recipe
+
+SCRATCH = "scratch"  # the `prev` of a stage that grows from nothing
+
+Share = Annotated[float, Field(gt=0, lt=1)]
+Positive = Annotated[int, Field(gt=0)]
+Rate = Annotated[float, Field(gt=0, le=1)]
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+S = TypeVar("S", bound=Section)
+
+
+class Data(Section):
+    """The one section with defaults: data can be prepared outside a project, where there is no params.yaml."""
+
+    source: str = "synthetic"
+    classes: Literal["all"] | tuple[str, ...] = "all"
+    resolution: Literal[4, 8, 16, 32, 64, 128] = 32
+    up: Literal["x", "y", "z"] = "y"
+    validation: Share = 0.1
+    test: Share = 0.1
+
+
+class Gan(Section):
+    latent: Positive
+    loss: Literal["relativistic", "non_saturating", "wgan_gp", "bce_gated"]
+    gamma: Annotated[float, Field(ge=0)]
+    penalty_every: Positive
+    gate: tuple[Annotated[float, Field(ge=0, le=1)], Annotated[float, Field(ge=0, le=1)]]
+    beta_1: Annotated[float, Field(ge=0, lt=1)]
+    beta_2: Annotated[float, Field(gt=0, lt=1)]
+    ema_images: Positive
+    mirror: Literal["x", "y", "z", "none"]
+
+
+class Stage(Section):
+    """One resolution. `width` is a list where a stage adds several resolutions at once, as one from scratch does."""
+
+    prev: str
+    width: Positive | tuple[Positive, ...]
+    batch: Positive
+    lr_g: Rate
+    lr_d: Rate
+    fade_in: Annotated[int, Field(ge=0)]
+    stabilise: Positive
+
+    @property
+    def widths(self) -> tuple[int, ...]:
+        return (self.width,) if isinstance(self.width, int) else self.width
+
+
+class Train(Section):
+    backend: Literal["tensorflow", "jax"]
+    precision: Literal["float32", "bfloat16"]
+    stages: dict[str, Stage]
+
+    @field_validator("stages")
+    @classmethod
+    def known(cls, stages: dict[str, Stage]) -> dict[str, Stage]:
+        names = [key(resolution) for resolution in grids.RESOLUTIONS]
+        for name in stages:
+            if name not in names:
+                raise ValueError(f"stage {name!r} is not a resolution: use one of {', '.join(names)}")
+        if not stages:
+            raise ValueError("name at least one stage, such as r04")
+        return stages
+
+    @model_validator(mode="after")
+    def grown(self) -> "Train":
+        for name in self.stages:
+            self.chain(name)
+        return self
+
+    def chain(self, name: str) -> list[str]:
+        """The stages that lead to one, itself last.
+
+        Raises:
+            ValueError: when `prev` names no smaller stage, or the widths do not fit the resolutions that are added.
+        """
+        stage = self.stages[name]
+        size = resolution(name)
+        if stage.prev == SCRATCH:
+            before: list[str] = []
+            added = grids.RESOLUTIONS.index(size) + 1
+        elif stage.prev in self.stages and resolution(stage.prev) < size:
+            before = self.chain(stage.prev)
+            added = grids.RESOLUTIONS.index(size) - grids.RESOLUTIONS.index(resolution(stage.prev))
+        else:
+            smaller = [other for other in self.stages if resolution(other) < size]
+            raise ValueError(f"{name}.prev is {stage.prev!r}: use one of {', '.join([SCRATCH, *smaller])}")
+        if len(stage.widths) != added:
+            raise ValueError(
+                f"{name}.width has {len(stage.widths)} value(s), but {added} resolution(s) are added to {stage.prev}:"
+                " give one for each, the coarsest first"
+            )
+        return [*before, name]
+
+
+class Track(Section):
+    log: Positive
+    picture: Positive
+    checkpoint: Positive
+    pictured: Positive
+
+
+class Evaluate(Section):
+    count: Positive
+    draws: Positive
+
+
+class Promote(Section):
+    margin: Annotated[float, Field(ge=0, lt=1)]
+
+
+class Params(Section):
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+    seed: Annotated[int, Field(ge=0, lt=2**31)]
+    data: Data
+    gan: Gan
+    train: Train
+    track: Track
+    evaluate: Evaluate
+    promote: Promote
+
+    @model_validator(mode="after")
+    def fits(self) -> "Params":
+        largest = max(resolution(name) for name in self.train.stages)
+        if largest > self.data.resolution:
+            raise ValueError(
+                f"data.resolution is {self.data.resolution}, but train.stages goes up to {largest}: raise the former"
+            )
+        if self.data.validation + self.data.test >= 1:
+            raise ValueError("data.validation and data.test leave nothing to train on: together they must be below 1")
+        return self
+
+    @property
+    def final(self) -> str:
+        """The stage of the highest resolution."""
+        return max(self.train.stages, key=resolution)
+
+    def widths(self, stage: str) -> tuple[int, ...]:
+        """Channels at 4³, 8³, … up to a stage."""
+        return sum((self.train.stages[name].widths for name in self.train.chain(stage)), ())
+
+    def recipe(self, stage: str) -> Recipe:
+        """All that determines how a stage is trained."""
+        own = self.train.stages[stage]
+        gan = self.gan
+        return Recipe(
+            loss=gan.loss,
+            gamma=gan.gamma,
+            penalty_every=gan.penalty_every,
+            gate=gan.gate,
+            batch=own.batch,
+            lr_g=own.lr_g,
+            lr_d=own.lr_d,
+            beta_1=gan.beta_1,
+            beta_2=gan.beta_2,
+            ema_images=gan.ema_images,
+            fade_in=own.fade_in,
+            stabilise=own.stabilise,
+            mirror=None if gan.mirror == "none" else grids.AXES.index(gan.mirror),
+            seed=self.seed,
+        )
+
+
+def resolution(stage: str) -> int:
+    """Voxels along an edge at a stage: `r16` is 16."""
+    return int(stage[1:])
+
+
+def load(path: Path) -> Params:
+    """Read and check a parameter file.
+
+    Raises:
+        UserError: naming the file, the key and what would be right.
+    """
+    try:
+        tree = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"{path} is missing: copy params.yaml from the repository.") from None
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise UserError(f"{path} is not readable YAML ({' '.join(str(error).split())}): mend it.") from error
+    if not isinstance(tree, dict):
+        raise UserError(f"{path} holds no keys: copy params.yaml from the repository.")
+    try:
+        return Params.model_validate(tree)
+    except ValidationError as error:
+        raise UserError(f"{path}: {explain(error, tree)}") from None
+
+
+def section(defaults: S, given: dict[str, Any]) -> S:
+    """A section with some values replaced, as by options of the command line.
+
+    Raises:
+        UserError: naming the option that is wrong.
+    """
+    try:
+        return type(defaults).model_validate(defaults.model_dump() | given)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise UserError(f"--{first['loc'][0]} {first['input']!r} is wrong: {first['msg']}.") from None
+
+
+def explain(error: ValidationError, tree: dict[str, Any]) -> str:
+    """The first fault in one sentence: its key, what is wrong, what would be right; and how many there are."""
+    first = error.errors()[0]
+    where = _path(first["loc"], tree)
+    if first["type"] == "extra_forbidden":
+        section: Any = Params
+        for part in first["loc"][:-1]:
+            section = _inside(section, part)
+        known = ", ".join(section.model_fields)
+        text = f"{where} is not a known key; use one of {known}."
+    elif first["type"] == "missing":
+        text = f"{where} is missing; add it as in the repository's params.yaml."
+    else:
+        message = first["msg"].removeprefix("Value error, ")
+        message = message if first["type"] == "value_error" else f"{first['input']!r} is wrong: {message}"
+        text = f"{where + ': ' if where else ''}{message[0].lower() if where else message[0]}{message[1:]}."
+    more = error.error_count() - 1
+    return text + (f" ({more} more after this one.)" if more else "")
+
+
+def _path(location: tuple[int | str, ...], tree: Any) -> str:
+    """The keys of a fault as they stand in the file; pydantic adds the alternatives of a union to them."""
+    keys = []
+    for i, part in enumerate(location):
+        inside = (isinstance(tree, dict) and part in tree) or (isinstance(tree, list) and isinstance(part, int))
+        if not inside and i < len(location) - 1:
+            break
+        if inside or isinstance(tree, dict):
+            keys.append(str(part))
+        tree = tree[part] if inside and not (isinstance(tree, list) and part >= len(tree)) else None
+    return ".".join(keys)
+
+
+def _inside(section: Any, part: Any) -> Any:
+    """The model class behind a key; stages are a dictionary of one class."""
+    if isinstance(section, type) and issubclass(section, BaseModel) and part in section.model_fields:
+        return Stage if part == "stages" else section.model_fields[part].annotation
+    return section

@@ -1,0 +1,19 @@
+"""A progress bar for anything that counts to a total."""
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from tqdm import tqdm
+
+
+@contextmanager
+def bar(what: str, unit: str = "shape") -> Iterator[Callable[[int, int], None]]:
+    """A function (done, total) that moves a bar on standard error."""
+    with tqdm(desc=what, unit=unit, leave=True, mininterval=0.5, file=sys.stderr) as line:
+
+        def move(done: int, total: int) -> None:
+            line.total = total
+            line.update(done - line.n)
+
+        yield move

@@ -1,0 +1,161 @@
+"""Stage `train@rNN`: one resolution, watched by MLflow, a progress bar and a folder of pictures."""
+
+import csv
+import json
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import mlflow.data
+import numpy as np
+
+from gan3d import snapshot
+from gan3d.dataset import VoxelDataset, key
+from gan3d.drawing.curves import training_curves
+from gan3d.drawing.page import write_page
+from gan3d.errors import UserError
+from gan3d.networks.architecture import Architecture
+from gan3d.params import SCRATCH, Params, resolution
+from gan3d.project import Project
+from gan3d.snapshot import Snapshot
+from gan3d.tracking.facts import cause
+from gan3d.tracking.observers import Pictures, Together, TrainingBar
+from gan3d.tracking.recorder import Recorder
+from gan3d.tracking.store import connect
+from gan3d.training import plan
+from gan3d.training.identity import identity
+from gan3d.training.loop import Rhythm, Row, grow, train
+
+
+def run(params: Params, stage: str, project: Project, dry_run: bool = False) -> None:
+    """Train a stage and write its model, its run file, its curves and its pictures.
+
+    Args:
+        dry_run: stop after the plan has been printed.
+
+    Raises:
+        UserError: for a stage that does not exist, or when what it grows from is missing.
+    """
+    if stage not in params.train.stages:
+        raise UserError(f"stage {stage!r} is not in train.stages: choose one of {', '.join(params.train.stages)}.")
+    recipe = params.recipe(stage)
+    previous = params.train.stages[stage].prev
+    data = VoxelDataset(project.voxels)
+    _enough(data, project.voxels)
+    parent = None if previous == SCRATCH else snapshot.load(project.model(previous))
+    start = grow(parent, architecture(params, stage, data), params.seed)
+    rate = plan.measured_rate(start[0].architecture.widths[-1], start[0].architecture.resolution)
+    costs = plan.estimate(start[0], start[1], recipe, rate)
+    settings = {"stage": stage, "prev": previous, **_plain(recipe), **_plain(start[0].architecture)}
+    print(json.dumps(settings, indent=2))
+    print(f"{stage}: {costs}", flush=True)
+    if dry_run:
+        return
+    fingerprint = data.fingerprint("train", start[0].architecture.resolution)
+    name = identity(fingerprint, start[2], recipe)
+    tags = cause(project.work) | {"stage": stage, "name": params.name, "inputs": name, "data": fingerprint}
+    if previous != SCRATCH and project.run_file(previous).is_file():
+        tags["grown.from"] = json.loads(project.run_file(previous).read_text(encoding="utf-8"))["run_id"]
+    recorder = Recorder(
+        connect(project.mlruns),
+        f"{params.name} {stage}",
+        settings | {"parameters_g": costs.parameters_g, "parameters_d": costs.parameters_d},
+        tags,
+        data.classes,
+        data.up,
+        dataset_input(data, start[0].architecture.resolution, fingerprint),
+    )
+    pictures = Pictures(project.output(params.name) / "vis" / stage, data.classes, data.up)
+    progress = TrainingBar(stage, recipe.images)
+    folder = project.checkpoints / stage / name
+    track = params.track
+    rhythm = Rhythm(track.log, track.picture, track.checkpoint, track.pictured)
+    with ending(recorder, progress):
+        trained, rows = train(data, start, recipe, folder, rhythm, Together(progress, recorder, pictures))
+        trained = replace(trained, up=data.up)
+        snapshot.save(project.model(stage), trained)
+        files = write_outputs(params, stage, project, trained, rows, pictures)
+        recorder.finished(files)
+    run_file = project.run_file(stage)
+    run_file.parent.mkdir(parents=True, exist_ok=True)
+    record = {"run_id": recorder.run_id, "inputs": name, "images": rows[-1]["images"]}
+    run_file.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def architecture(params: Params, stage: str, data: VoxelDataset) -> Architecture:
+    """Networks of a stage for a data set."""
+    widths = params.widths(stage)
+    occupancy = [data.summary["occupancy"][key(4 * 2**i)] for i in range(len(widths))]
+    return Architecture(
+        params.gan.latent, tuple(data.classes), widths, tuple(occupancy), precision=params.train.precision
+    )
+
+
+def dataset_input(data: VoxelDataset, at: int, fingerprint: str) -> Any:
+    """The training split as MLflow shows it with a run."""
+    rows = data.select("train")
+    packed = np.asarray(data.packed(at)[rows])
+    name = f"{'+'.join(data.classes)} at {at}³"
+    return mlflow.data.from_numpy(
+        packed, source=str(data.folder), targets=data.labels[rows], name=name, digest=fingerprint
+    )
+
+
+def write_outputs(
+    params: Params, stage: str, project: Project, trained: Snapshot, rows: list[Row], pictures: Pictures
+) -> dict[str, Path]:
+    """Curves, plots, the page and the snapshot in `output/<name>`; returns what MLflow shall keep, by folder."""
+    output = project.output(params.name)
+    curves = project.curves(stage)
+    curves.parent.mkdir(parents=True, exist_ok=True)
+    with curves.open("w", newline="", encoding="utf-8") as out:
+        writer = csv.DictWriter(out, list(dict.fromkeys(["images", *rows[0]])), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+    plots = output / "loss" / stage
+    training_curves(rows, plots, f"{params.name} at {resolution(stage)}³")
+    images, shapes = pictures.frames[-1]
+    page = write_page(
+        output / "vis" / stage / "shapes.html",
+        shapes,
+        [trained.architecture.classes[label] for label in pictures.labels],
+        f"{params.name} at {resolution(stage)}³",
+        note=f"After {images:,} images; drag to turn.",
+        up=trained.up,
+        frames=pictures.frames[:-1],
+    )
+    model = output / "model" / stage
+    shutil.copytree(project.model(stage), model, dirs_exist_ok=True)
+    trained.build_generator().save(model / "generator.keras")
+    return {"plots": plots, "": page, "model": project.model(stage)}
+
+
+@contextmanager
+def ending(recorder: Recorder, progress: TrainingBar) -> Iterator[None]:
+    """Close the run as it truly ended."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        recorder.failed(killed=True)
+        raise
+    except BaseException:
+        recorder.failed(killed=False)
+        raise
+    finally:
+        progress.close()
+
+
+def _enough(data: VoxelDataset, folder: Path) -> None:
+    for name in data.classes:
+        if len(data.select("train", name)) == 0:
+            raise UserError(
+                f"{folder} has no training shape of class {name!r}: add some, or leave it out of data.classes."
+            )
+
+
+def _plain(settings: Any) -> dict[str, Any]:
+    return {name: getattr(settings, name) for name in settings.__dataclass_fields__}

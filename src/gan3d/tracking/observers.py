@@ -1,0 +1,86 @@
+"""What watches a training beside MLflow: a progress bar, and a folder of pictures."""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from gan3d.drawing.sheets import save_png
+from gan3d.tracking.recorder import picture
+from gan3d.training.loop import Observer, Row, Silent
+
+
+class Together(Silent):
+    """Several observers as one; the record is the last one's that has any."""
+
+    def __init__(self, *observers: Observer):
+        self.observers = observers
+
+    def started(self, images: int, rows: list[Row], record: dict[str, Any]) -> dict[str, Any]:
+        kept: dict[str, Any] = {}
+        for observer in self.observers:
+            kept |= observer.started(images, rows, record)
+        return kept
+
+    def logged(self, row: Row) -> None:
+        for observer in self.observers:
+            observer.logged(row)
+
+    def pictured(self, images: int, voxels: np.ndarray, labels: np.ndarray) -> None:
+        for observer in self.observers:
+            observer.pictured(images, voxels, labels)
+
+    def warned(self, images: int, message: str) -> None:
+        for observer in self.observers:
+            observer.warned(images, message)
+
+
+class Pictures(Silent):
+    """Writes the pictures of the fixed latents into a folder and keeps the shapes for the page."""
+
+    def __init__(self, folder: Path, classes: list[str], up: str):
+        self.folder, self.classes, self.up = folder, classes, up
+        self.frames: list[tuple[int, np.ndarray]] = []
+        self.labels = np.zeros(0, np.int64)
+
+    def started(self, images: int, rows: list[Row], record: dict[str, Any]) -> dict[str, Any]:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        if images == 0:
+            for old in self.folder.glob("*.png"):
+                old.unlink()
+        return {}
+
+    def pictured(self, images: int, voxels: np.ndarray, labels: np.ndarray) -> None:
+        self.frames.append((images, voxels))
+        self.labels = labels
+        save_png(self.folder / f"{images:09d}.png", picture(voxels, labels, self.classes, self.up))
+
+
+class TrainingBar(Silent):
+    """Observes a training: images seen, images a second, time left, the latest losses."""
+
+    def __init__(self, what: str, images: int):
+        self.line = tqdm(desc=what, total=images, unit="img", mininterval=0.5, file=sys.stderr)
+
+    def started(self, images: int, rows: list[Row], record: dict[str, Any]) -> dict[str, Any]:
+        self.line.reset()
+        self.line.initial = self.line.n = images
+        self.line.refresh()
+        return {}
+
+    def logged(self, row: Row) -> None:
+        self.line.total = max(self.line.total or 0, int(row["images"]))
+        self.line.update(int(row["images"]) - self.line.n)
+        self.line.set_postfix(
+            {"D": f"{row['loss_d']:.2f}", "G": f"{row['loss_g']:.2f}", "alpha": f"{row['alpha']:.2f}"}
+        )
+
+    def pictured(self, images: int, voxels: np.ndarray, labels: np.ndarray) -> None: ...
+
+    def warned(self, images: int, message: str) -> None:
+        tqdm.write(f"warning: at {images} images: {message}", file=sys.stderr)
+
+    def close(self) -> None:
+        self.line.close()

@@ -1,0 +1,36 @@
+"""The name of an unfinished training: a hash of everything that determines it but the number of images."""
+
+import hashlib
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+import keras
+
+import gan3d
+from gan3d.snapshot import Snapshot
+from gan3d.training.recipe import Recipe
+
+CODE = ("backend", "networks", "training")
+
+
+def identity(data: str, start: Snapshot, recipe: Recipe) -> str:
+    """16 hexadecimal digits; two trainings share them only if one is the beginning of the other.
+
+    Args:
+        data: fingerprint of the training split (see `VoxelDataset.fingerprint`).
+        start: first weights.
+        recipe: all of it counts but `stabilise`.
+    """
+    digest = hashlib.sha256(data.encode())
+    settings = asdict(recipe) | {"stabilise": None, "backend": keras.backend.backend()}
+    digest.update(json.dumps([settings, start.architecture.to_json()], sort_keys=True).encode())
+    for weights in (start.average, start.generator, start.discriminator):
+        for name, value in weights.items():
+            digest.update(name.encode())
+            digest.update(value.tobytes())
+    package = Path(gan3d.__file__).parent
+    for part in CODE:
+        for path in sorted((package / part).glob("*.py")):
+            digest.update(path.read_bytes())
+    return digest.hexdigest()[:16]
