@@ -286,3 +286,24 @@ def test_real_sources(tmp_path, source, resolution, least):
     assert all(counts["train"] for counts in summary["counts"].values())
     assert 0.01 < summary["occupancy"]["r16"] < 0.4
     assert json.loads((tmp_path / "out/summary.json").read_text()) == summary
+
+
+def test_names_are_stems_unless_they_collide(tmp_path):
+    save(tmp_path / "source/chair/1f/model.npy", random_grid(1))
+    save(tmp_path / "source/chair/2e/model.npy", random_grid(2))
+    save(tmp_path / "source/chair/3d/other.npy", random_grid(3))
+    prepare(tmp_path / "source", tmp_path / "out", 8)
+    names = [row["name"] for row in VoxelDataset(tmp_path / "out").rows]
+    assert names == ["chair/1f/model.npy", "chair/2e/model.npy", "other"]
+
+
+def test_an_archive_that_was_replaced_is_read_anew(tmp_path):
+    for seed in (1, 2):
+        np.savez(tmp_path / "cup.npz", voxels=random_grid(seed)[None])
+        with zipfile.ZipFile(tmp_path / "cup.zip", "w") as archive:
+            archive.write(tmp_path / "cup.npz", "cup.npz")
+        for name in ("cup.npz", "cup.zip"):
+            prepare(tmp_path / name, tmp_path / "out", 8)
+            data = VoxelDataset(tmp_path / "out")
+            assert data.classes == ["cup"]
+            assert np.array_equal(data.voxels(8, np.array([0]))[0], random_grid(seed))

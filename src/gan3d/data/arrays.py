@@ -109,6 +109,11 @@ def _array(path: Path, member: str | None, key: str) -> tuple[np.ndarray, tuple[
         raise Unreadable(f"Its {key} is damaged.", "Export or download it again.") from error
 
 
+def forget() -> None:
+    """Drop the arrays that this process holds."""
+    _array.cache_clear()
+
+
 def _shape(path: Path, member: str | None, key: str) -> tuple[tuple[int, ...], np.dtype]:
     with zipfile.ZipFile(_open(path, member)) as file, file.open(f"{key}.npy") as stream:
         return npy_header(stream)

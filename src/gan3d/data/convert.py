@@ -9,7 +9,7 @@ from multiprocessing import get_context
 
 from gan3d import grids
 from gan3d.data.readers import Mesh, Unreadable, fit
-from gan3d.data.sources import Item
+from gan3d.data.sources import Item, forget
 from gan3d.data.voxelize import voxelize
 from gan3d.errors import UserError
 
@@ -43,6 +43,7 @@ def convert_all(
     workers = min(workers or os.cpu_count() or 1, len(items) // FEW + 1)
     if workers == 1 or all(item.row is not None for item in items):
         yield from _counted(map(work, items), len(items), progress)
+        forget()
         return
     # not fork: the calling process may hold threads, of TensorFlow or MLflow
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:

@@ -81,6 +81,7 @@ def walk(path: str | Path) -> Source:
         UserError: when the source is missing, is none of the kinds, or is an archive that cannot be opened.
     """
     path = Path(path)
+    forget()
     if path.is_dir():
         source = Source("folder")
         _classify(source, path, [(name, None) for name in _files(path)])
@@ -135,6 +136,12 @@ def _members(path: Path, source: Source) -> list[tuple[str, str | None]]:
 def _archive(path: Path) -> zipfile.ZipFile:
     """One open handle a process: the directory of a large archive is read once."""
     return zipfile.ZipFile(path)
+
+
+def forget() -> None:
+    """Close the archives and drop the arrays that this process holds: their files may change from here on."""
+    _archive.cache_clear()
+    arrays.forget()
 
 
 def _member(path: Path, member: str) -> bytes:
