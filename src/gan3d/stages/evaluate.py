@@ -21,6 +21,7 @@ from gan3d.tracking.store import connect
 
 Scores = dict[str, dict[str, dict[str, Any]]]
 
+SEED = 1  # of the first draw of generated shapes
 SHOWN = 8  # shapes a row of the pictures
 COLUMNS = {
     "one_nna_cd": "1-NNA-CD",
@@ -52,7 +53,7 @@ def run(params: Params, project: Project) -> Scores:
                 resolution(stage),
                 params.evaluate.count,
                 params.evaluate.draws,
-                seed=1,
+                seed=SEED,
                 progress=progress,
             )
         scores[stage] = nested([*rows, *protocol.mean_over_classes(rows)])
@@ -66,13 +67,24 @@ def run(params: Params, project: Project) -> Scores:
 
 def nested(rows: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
     """Rows of the protocol as a tree of plain metrics: class, then score; the floor's below "floor"."""
-    left_out = {"kind", "class", "resolution", "seed"}
+    left_out = {"kind", "class", "resolution"}
     tree: dict[str, dict[str, Any]] = {}
     for row in rows:
         own = {name: rounded(value) for name, value in row.items() if name not in left_out}
         branch = tree.setdefault(row["class"], {})
         branch.update(own if row["kind"] == "generated" else {"floor": own})
     return tree
+
+
+def rows_of(scores: Scores) -> list[dict[str, Any]]:
+    """Undo `nested` for all stages: rows as `gan3d.evaluation.protocol.evaluate` gives them."""
+    return [
+        {"kind": kind, "class": name, "resolution": resolution(stage)} | row
+        for stage, classes in scores.items()
+        for name, own in classes.items()
+        if name != protocol.MEAN
+        for kind, row in (("generated", {k: v for k, v in own.items() if k != "floor"}), ("floor", own["floor"]))
+    ]
 
 
 def rounded(value: Any) -> Any:

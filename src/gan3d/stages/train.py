@@ -3,6 +3,8 @@
 import csv
 import json
 import shutil
+import textwrap
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -50,7 +52,7 @@ def run(params: Params, stage: str, project: Project, dry_run: bool = False) -> 
     rate = plan.measured_rate(start[0].architecture.widths[-1], start[0].architecture.resolution)
     costs = plan.estimate(start[0], start[1], recipe, rate)
     settings = {"stage": stage, "prev": previous, **_plain(recipe), **_plain(start[0].architecture)}
-    print(json.dumps(settings, indent=2))
+    print(textwrap.fill(json.dumps(settings, ensure_ascii=False), 110))
     print(f"{stage}: {costs}", flush=True)
     if dry_run:
         return
@@ -100,9 +102,11 @@ def dataset_input(data: VoxelDataset, at: int, fingerprint: str) -> Any:
     rows = data.select("train")
     packed = np.asarray(data.packed(at)[rows])
     name = f"{'+'.join(data.classes)} at {at}³"
-    return mlflow.data.from_numpy(
-        packed, source=str(data.folder), targets=data.labels[rows], name=name, digest=fingerprint
-    )
+    with warnings.catch_warnings():  # MLflow has two kinds of local source and warns that it took one
+        warnings.simplefilter("ignore")
+        return mlflow.data.from_numpy(
+            packed, source=str(data.folder), targets=data.labels[rows], name=name, digest=fingerprint
+        )
 
 
 def write_outputs(

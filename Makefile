@@ -1,0 +1,53 @@
+# Everything a person types; `make help` lists it.
+
+PYTHON ?= $(firstword $(foreach v,3.11 3.12 3.13,$(shell command -v python$(v) >/dev/null 2>&1 && python$(v) -c "" 2>/dev/null && echo python$(v))) python3)
+VENV := .venv
+READY := $(VENV)/.installed
+export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
+export TF_CPP_MIN_LOG_LEVEL ?= 3
+export PYTHONWARNINGS ?= ignore::FutureWarning
+
+.DEFAULT_GOAL := help
+.PHONY: help setup repro ui test test-fast test-full lint format lock clean
+
+help: ## show this
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(READY) ## make .venv and install everything into it
+
+$(READY): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' || \
+	  { echo "error: $(PYTHON) is not Python 3.11 to 3.13: install one, or name it: make PYTHON=/path/to/python3.12"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/python -m pip install --quiet --require-hashes -r requirements.lock
+	$(VENV)/bin/python -m pip install --quiet --no-deps --no-build-isolation -e .
+	@touch $@
+
+repro: setup ## run the pipeline: data, training, evaluation, registry
+	@dvc repro
+	@echo; echo "Done: look at it with 'make ui'; draw shapes with '$(VENV)/bin/gan3d sample --help'."
+
+ui: setup ## open the MLflow UI on http://127.0.0.1:5000
+	@mlflow ui --backend-store-uri "$${MLFLOW_TRACKING_URI:-sqlite:///$(CURDIR)/mlruns/mlflow.db}" --host 127.0.0.1 --port 5000
+
+test: setup ## run the tests, all but the long soaks
+	@python -m pytest -m "not full"
+
+test-fast: setup ## run the unit tests alone
+	@python -m pytest -m "not slow and not full"
+
+test-full: setup ## run all tests, soaks too
+	@python -m pytest
+
+lint: setup ## check format, lint and types
+	@ruff format --check . && ruff check . && mypy
+
+format: setup ## format, and mend what can be mended
+	@ruff format . && ruff check --fix .
+
+lock: setup ## resolve the dependencies anew into requirements.lock
+	@uv pip compile pyproject.toml --group dev --universal --python-version 3.11 --generate-hashes \
+	  --no-emit-index-url --no-header --upgrade --quiet --output-file requirements.lock
+
+clean: ## remove .venv and caches; data, models and runs stay
+	@rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis

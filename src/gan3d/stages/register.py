@@ -1,0 +1,80 @@
+"""Stage `register`: the final generator becomes a version in the registry, and champion when it is better."""
+
+import json
+from typing import Any
+
+import numpy as np
+
+from gan3d import snapshot
+from gan3d.dataset import VoxelDataset
+from gan3d.errors import UserError
+from gan3d.evaluation import protocol
+from gan3d.params import Params, resolution
+from gan3d.project import Project
+from gan3d.registry import fetch
+from gan3d.registry.log import Facts, data_facts, log_candidate, mean_scores
+from gan3d.registry.promotion import Decision, promote
+from gan3d.sampling import Sampler
+from gan3d.stages.evaluate import SEED, rows_of
+from gan3d.tracking.facts import cause
+from gan3d.tracking.store import MODEL, connect
+
+
+def run(params: Params, project: Project) -> str:
+    """Register the final stage's model, decide on the champion, write `runs/register.json`; returns a line to read.
+
+    Raises:
+        UserError: when the model or its scores are missing.
+    """
+    client = connect(project.mlruns)
+    version = log_candidate(client, project.model(params.final), facts(params, project))
+    decision = promote(client, version, params.promote.margin, lambda other: rescore(other, params, project))
+    project.run_file("register").parent.mkdir(parents=True, exist_ok=True)
+    record = {"model": MODEL, "version": version, "champion": decision.promoted, "reason": decision.reason}
+    project.run_file("register").write_text(json.dumps(record, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    return sentence(version, decision)
+
+
+def facts(params: Params, project: Project) -> Facts:
+    """What the registry and the model card tell of the candidate."""
+    if not project.scores.is_file():
+        raise UserError(f"{project.scores} is missing: run `gan3d evaluate` first.")
+    trained = {stage: _run_record(project, stage) for stage in params.train.chain(params.final)}
+    training = [
+        {"stage": stage, "images": record.get("images")}
+        | {name: getattr(params.train.stages[stage], name) for name in ("width", "batch", "lr_g", "lr_d", "fade_in")}
+        | {name: getattr(params.gan, name) for name in ("loss", "gamma")}
+        for stage, record in trained.items()
+    ]
+    return Facts(
+        data=data_facts(VoxelDataset(project.voxels), resolution(params.final), params.data.source),
+        training=training,
+        scores=rows_of(json.loads(project.scores.read_text(encoding="utf-8"))),
+        tags=cause(project.work) | {"name": params.name, "stage": params.final},
+        training_run=trained[params.final].get("run_id"),
+        backend=params.train.backend,
+    )
+
+
+def rescore(version: int, params: Params, project: Project) -> float | None:
+    """Mean 1-NNA-CD of a registered version on today's test split, by the protocol of `evaluate`."""
+    model = Sampler(snapshot.load(fetch.resolve(f"models:/{MODEL}/{version}", project.mlruns)))
+    data = VoxelDataset(project.voxels)
+
+    def sample(label: int, count: int, seed: int) -> np.ndarray:
+        return model.shapes(model.label(data.classes[label]), count, seed)
+
+    at = model.snapshot.architecture.resolution
+    rows = protocol.evaluate(sample, data, at, params.evaluate.count, params.evaluate.draws, seed=SEED)
+    return mean_scores(rows, at)["one_nna_cd"]
+
+
+def sentence(version: int, decision: Decision) -> str:
+    """The outcome for a person."""
+    became = "is champion now" if decision.promoted else "does not become champion"
+    return f"{MODEL} version {version} {became}: {decision.reason}."
+
+
+def _run_record(project: Project, stage: str) -> dict[str, Any]:
+    path = project.run_file(stage)
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
