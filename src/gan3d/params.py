@@ -69,11 +69,11 @@ class Train(Section):
     precision: Literal["float32", "bfloat16"]
     stages: dict[str, Stage]
 
-    @field_validator("stages")
+    @field_validator("stages", mode="before")
     @classmethod
-    def known(cls, stages: dict[str, Stage]) -> dict[str, Stage]:
+    def known(cls, stages: Any) -> Any:
         names = [key(resolution) for resolution in grids.RESOLUTIONS]
-        for name in stages:
+        for name in stages if isinstance(stages, dict) else ():
             if name not in names:
                 raise ValueError(f"stage {name!r} is not a resolution: use one of {', '.join(names)}")
         if not stages:
