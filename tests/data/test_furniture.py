@@ -82,7 +82,7 @@ def test_synthetic_is_written_once_and_again_when_it_is_out_of_date(tmp_path, mo
     assert resolve("synthetic", tmp_path) == tmp_path / "synthetic"
     resolve("synthetic", tmp_path)
     assert len(written) == 1
-    (tmp_path / "synthetic.version").write_text("older")
+    (tmp_path / "synthetic" / ".version").write_text("older")
     resolve("synthetic", tmp_path)
     assert len(written) == 2
     assert resolve("elsewhere/x.zip", tmp_path) == Path("elsewhere/x.zip")

@@ -14,6 +14,8 @@ from gan3d.data.tables import table
 
 MAKERS: dict[str, Callable[[np.random.Generator], Parts]] = {"chair": chair, "table": table}
 
+STAMP = ".version"  # which generator wrote a folder; a source's hidden files are no shapes
+
 
 def make(class_name: str, index: int, seed: int = 0) -> Parts:
     """Shape `index` of a class; shapes are drawn independently, so that neighbours are no relatives."""
@@ -35,6 +37,7 @@ def write(folder: str | Path, chairs: int = 700, tables: int = 700, seed: int = 
             for index in range(count):
                 split = "train" if index < count - test else "test"
                 make(class_name, index, seed).write_obj(whole / class_name / split / f"{class_name}_{index:04d}.obj")
+        (whole / STAMP).write_text(version(), encoding="utf-8")
         if folder.exists():
             shutil.rmtree(folder)
         whole.rename(folder)
@@ -42,9 +45,12 @@ def write(folder: str | Path, chairs: int = 700, tables: int = 700, seed: int = 
 
 def ensure(folder: str | Path) -> None:
     """Write the data set into FOLDER unless this very generator already has."""
-    sources = [Path(__file__).with_name(f"{name}.py") for name in ("chairs", "furniture", "parts", "tables")]
-    version = hashlib.sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()
-    stamp = Path(folder).with_suffix(".version")
-    if not Path(folder).is_dir() or not stamp.is_file() or stamp.read_text() != version:
+    stamp = Path(folder) / STAMP
+    if not stamp.is_file() or stamp.read_text(encoding="utf-8") != version():
         write(folder)
-        stamp.write_text(version)
+
+
+def version() -> str:
+    """Hash of the generator's own source."""
+    sources = [Path(__file__).with_name(f"{name}.py") for name in ("chairs", "furniture", "parts", "tables")]
+    return hashlib.sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()[:16]

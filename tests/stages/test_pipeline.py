@@ -1,0 +1,188 @@
+"""The pipeline as people run it: `dvc repro`, a real store, a model from the registry in a fresh process."""
+
+import csv
+import json
+import subprocess
+import sys
+import time
+
+import mlflow
+import numpy as np
+import pytest
+from mlflow import MlflowClient
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def client(repro):
+    return MlflowClient(f"sqlite:///{repro.root / 'mlruns' / 'mlflow.db'}")
+
+
+@pytest.fixture(scope="module")
+def runs(client):
+    experiment = client.get_experiment_by_name("gan3d")
+    return {run.info.run_name: run for run in client.search_runs([experiment.experiment_id])}
+
+
+def stages_run(output):
+    return [line.split("'")[1] for line in output.splitlines() if line.startswith("Running stage")]
+
+
+def test_every_stage_ran_once(repro):
+    expected = {"synthetic", "prepare", "train@r04", "train@r08", "evaluate", "register"}
+    assert sorted(stages_run(repro.first.stdout)) == sorted(expected)
+
+
+def test_the_plan_is_told_before_training(repro):
+    assert "parameters in G" in repro.first.stdout
+    assert '"lr_g": 0.005' in repro.first.stdout
+
+
+def test_outputs(repro):
+    for stage in ("r04", "r08"):
+        assert {p.name for p in (repro.root / "models" / stage).iterdir()} == {
+            "config.json",
+            "generator.npz",
+            "training.npz",
+        }
+        output = repro.root / "output" / "furniture"
+        assert (output / "loss" / stage / "loss.png").stat().st_size > 5000
+        assert (output / "loss" / stage / "accuracy.png").stat().st_size > 5000
+        assert (output / "model" / stage / "generator.keras").is_file()
+        assert (output / "vis" / stage / "shapes.html").is_file()
+        assert len(list((output / "vis" / stage).glob("*.png"))) >= 2
+
+
+def test_curves_have_no_gaps(repro):
+    with (repro.root / "evaluation" / "curves" / "r08.csv").open() as lines:
+        rows = list(csv.DictReader(lines))
+    assert [int(float(row["images"])) for row in rows] == list(range(16, 129, 16))
+    assert [float(row["alpha"]) for row in rows][:3] == [0.5, 1.0, 1.0]
+    assert all(np.isfinite(float(row["loss_d"])) for row in rows)
+
+
+def test_a_training_run_in_mlflow(repro, client, runs):
+    run = runs["furniture r08"]
+    assert run.info.status == "FINISHED"
+    assert run.data.params["lr_g"] == "0.005"
+    assert json.loads(run.data.params["widths"].replace("(", "[").replace(")", "]")) == [8, 6]
+    steps = [metric.step for metric in client.get_metric_history(run.info.run_id, "loss_g")]
+    assert steps == list(range(16, 129, 16))
+    for name in ("score_real", "score_fake", "penalty", "alpha", "images_per_second", "test/mean/occupancy_generated"):
+        assert name in run.data.metrics
+    assert run.inputs.dataset_inputs[0].dataset.name == "chair+table at 8³"
+    assert run.data.tags["dvc.stage"] == "train@r08"
+    assert run.data.tags["grown.from"] == runs["furniture r04"].info.run_id
+    assert len(run.data.tags["git.commit"]) == 40
+    assert json.loads((repro.root / "runs" / "r08.json").read_text())["run_id"] == run.info.run_id
+
+
+def test_pictures_and_files_in_mlflow(repro, client, runs):
+    run = runs["furniture r08"].info.run_id
+    images = [item.path for item in client.list_artifacts(run, "images")]
+    steps = {path.split("%step%")[1].split("%")[0] for path in images if path.endswith(".png")}
+    assert {"48", "96", "128"} <= steps
+    assert {item.path for item in client.list_artifacts(run)} >= {"images", "plots", "shapes.html", "model"}
+    assert runs["furniture r08"].info.artifact_uri.startswith((repro.root / "mlruns" / "artifacts").as_uri())
+
+
+def test_scores_are_metrics_of_dvc(repro):
+    shown = json.loads(repro.run("dvc", "metrics", "show", "--json").stdout)
+    scores = shown[""]["data"]["evaluation/scores.json"]["data"]
+    assert set(scores) == {"r04", "r08"}
+    assert set(scores["r08"]) == {"chair", "table", "mean"}
+    row = scores["r08"]["chair"]
+    assert row["generated"] == 12
+    assert 0 <= row["one_nna_cd"] <= 1
+    assert 0.2 <= row["floor"]["one_nna_cd"] <= 0.8
+    plots = repro.run("dvc", "plots", "show", "--json").stdout
+    assert "loss_d" in plots
+
+
+def test_pictures_of_the_evaluation(repro):
+    from PIL import Image
+
+    with Image.open(repro.root / "evaluation" / "pictures" / "r08.png") as picture:
+        assert picture.width > 1000
+        assert len(picture.convert("RGB").getcolors(1 << 20)) > 50
+
+
+def test_the_first_version_is_champion(repro, client):
+    version = client.get_model_version_by_alias("gan3d", "champion")
+    assert version.version == "1"
+    assert "first champion" in version.tags["promotion_reason"]
+    assert "1-NNA-CD" in version.description
+    record = json.loads((repro.root / "runs" / "register.json").read_text())
+    assert (record["version"], record["champion"]) == (1, True)
+
+
+def test_the_registered_model_equals_the_command_line(repro, tmp_path):
+    """Loaded in a fresh process that cannot see this repository."""
+    mlruns = repro.root / "mlruns" / "mlflow.db"
+    code = (
+        "import sys, mlflow, numpy, pandas\n"
+        f"sys.path[:] = [p for p in sys.path if not p.endswith('src')]\n"
+        f"mlflow.set_tracking_uri('sqlite:///{mlruns}')\n"
+        "model = mlflow.pyfunc.load_model('models:/gan3d@champion')\n"
+        "voxels = model.predict(pandas.DataFrame([{'class': 'table', 'count': 5, 'seed': 7}]))\n"
+        "assert 'artifacts' in sys.modules['gan3d'].__file__, sys.modules['gan3d'].__file__\n"
+        f"numpy.save({str(tmp_path / 'served.npy')!r}, voxels)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr[-2000:]
+    out = tmp_path / "tables.npz"
+    repro.run("gan3d", "sample", "--class", "table", "--count", "5", "--seed", "7", "--out", str(out))
+    with np.load(out) as arrays:
+        voxels = arrays["voxels"]
+    assert voxels.shape == (5, 8, 8, 8)
+    assert voxels.dtype == bool
+    assert np.array_equal(voxels, np.load(tmp_path / "served.npy").astype(bool))
+
+
+def test_a_second_repro_runs_nothing(repro):
+    start = time.monotonic()
+    again = repro.run("dvc", "repro")
+    assert stages_run(again.stdout) == []
+    assert time.monotonic() - start < 15
+
+
+def test_a_learning_rate_reruns_its_stage_and_what_follows(repro, client):
+    """And what stays as it was is not trained again, nor registered twice."""
+
+    def change(tree):
+        tree["train"]["stages"]["r08"]["lr_g"] = 0.004
+
+    repro.edit(change)
+    assert "train@r08" in repro.run("dvc", "status").stdout
+    done = repro.run("dvc", "repro")
+    assert stages_run(done.stdout) == ["train@r08", "evaluate", "register"]
+    assert len(client.search_model_versions("name = 'gan3d'")) == 2
+    second = client.get_model_version("gan3d", "2")
+    assert second.tags["promotion"] in ("promoted", "not promoted")
+    assert second.tags["promotion_reason"]
+
+
+def test_going_back_takes_the_result_from_the_cache(repro):
+    run = (repro.root / "runs" / "r08.json").read_text()
+
+    def back(tree):
+        tree["train"]["stages"]["r08"]["lr_g"] = 0.005
+
+    repro.edit(back)
+    done = repro.run("dvc", "repro")
+    assert "train@r08" not in stages_run(done.stdout)
+    assert json.loads((repro.root / "runs" / "r08.json").read_text()) != json.loads(run)
+
+
+def test_an_experiment_in_a_copy_writes_into_the_same_store(repro, client):
+    repro.run("git", "add", "-A")
+    repro.run("git", "-c", "user.name=t", "-c", "user.email=t@example.org", "commit", "-qm", "first run")
+    change = "train.stages.r08.stabilise=64"
+    repro.run(
+        "dvc", "exp", "run", "--temp", "-S", change, "-n", "short", GIT_AUTHOR_NAME="t", GIT_AUTHOR_EMAIL="t@e.org"
+    )
+    experiment = client.get_experiment_by_name("gan3d")
+    found = client.search_runs([experiment.experiment_id], "tags.`dvc.exp_name` = 'short'")
+    assert any(run.info.run_name == "furniture r08" for run in found)
+    assert mlflow.get_tracking_uri() is not None
