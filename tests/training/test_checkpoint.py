@@ -1,0 +1,99 @@
+"""Checkpoints are whole or passed over."""
+
+import numpy as np
+import pytest
+
+from gan3d.training import checkpoint
+
+RECORD = {"rows": [{"images": 32, "loss_d": 0.123456789012345}], "observer": {"run": "é1"}}
+
+
+def state(value: float) -> dict:
+    """Nested as a training's is: dictionaries of lists, arrays without axes."""
+    return {
+        "generator": [np.full((2, 3), value, np.float32), np.arange(4, dtype=np.float32)],
+        "adam": {"m": [np.full(5, value, np.float32)], "t": np.float32(value)},
+    }
+
+
+def equal(a: dict, b: dict) -> bool:
+    return (
+        a["adam"]["t"] == b["adam"]["t"]
+        and np.array_equal(a["adam"]["m"][0], b["adam"]["m"][0])
+        and all(np.array_equal(x, y) for x, y in zip(a["generator"], b["generator"], strict=True))
+    )
+
+
+def test_a_checkpoint_comes_back_as_it_was(tmp_path):
+    checkpoint.save(tmp_path / "new", 96, state(1.5), RECORD)
+    images, found, record, warnings = checkpoint.load(tmp_path / "new", state(0))
+    assert (images, record, warnings) == (96, RECORD, [])
+    assert equal(found, state(1.5))
+    assert found["generator"][0].dtype == np.float32
+
+
+def test_more_than_ten_leaves_keep_their_order(tmp_path):
+    many = {"generator": [np.array(i) for i in range(25)]}
+    checkpoint.save(tmp_path, 1, many, {})
+    _, found, _, _ = checkpoint.load(tmp_path, many)
+    assert [int(leaf) for leaf in found["generator"]] == list(range(25))
+
+
+def test_no_checkpoint_is_none(tmp_path):
+    assert checkpoint.load(tmp_path, state(0)) is None
+    assert checkpoint.load(tmp_path / "missing", state(0)) is None
+
+
+def test_the_newest_is_used_and_the_last_two_are_kept(tmp_path):
+    for images in (4, 8, 100, 1000):
+        checkpoint.save(tmp_path, images, state(images), RECORD)
+    assert [int(path.stem.split("-")[0]) for path in sorted(tmp_path.iterdir())] == [100, 1000]
+    assert checkpoint.load(tmp_path, state(0))[0] == 1000
+
+
+def test_equal_states_make_equal_files(tmp_path):
+    first, second = (checkpoint.save(tmp_path / name, 4, state(2), RECORD) for name in "ab")
+    assert first.name == second.name
+    assert first.read_bytes() == second.read_bytes()
+
+
+DAMAGES = {
+    "truncated": lambda content: content[: len(content) // 2],
+    "one bit flipped": lambda content: bytes([*content[:300], content[300] ^ 1, *content[301:]]),
+    "empty": lambda content: b"",
+    "longer": lambda content: content + b"\0",
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_damaged_newest_checkpoint_is_passed_over_with_a_warning(tmp_path, damage):
+    checkpoint.save(tmp_path, 4, state(4), RECORD)
+    newest = checkpoint.save(tmp_path, 8, state(8), RECORD)
+    newest.write_bytes(DAMAGES[damage](newest.read_bytes()))
+    images, found, _, (warning,) = checkpoint.load(tmp_path, state(0))
+    assert images == 4
+    assert equal(found, state(4))
+    assert str(newest) in warning
+
+
+def test_when_all_are_damaged_there_is_none(tmp_path):
+    for images in (4, 8):
+        checkpoint.save(tmp_path, images, state(images), RECORD).write_bytes(b"torn")
+    assert checkpoint.load(tmp_path, state(0)) is None
+
+
+def test_what_a_kill_while_writing_leaves_is_neither_used_nor_kept(tmp_path):
+    checkpoint.save(tmp_path, 4, state(4), RECORD)
+    torn = tmp_path / "0000000008-0123456789abcdef.tmp"
+    torn.write_bytes(b"half a checkpoint")
+    assert checkpoint.load(tmp_path, state(0))[0] == 4
+    checkpoint.save(tmp_path, 8, state(8), RECORD)
+    assert not torn.exists()
+    assert checkpoint.load(tmp_path, state(0))[0] == 8
+
+
+def test_losses_that_are_not_finite_survive_the_record(tmp_path):
+    checkpoint.save(tmp_path, 4, state(4), {"rows": [{"loss_d": float("nan"), "penalty": float("inf")}]})
+    _, _, record, _ = checkpoint.load(tmp_path, state(0))
+    assert np.isnan(record["rows"][0]["loss_d"])
+    assert np.isinf(record["rows"][0]["penalty"])

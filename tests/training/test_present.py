@@ -1,0 +1,57 @@
+"""Real shapes as the discriminator meets them."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from keras import ops
+
+from gan3d import grids
+from gan3d.networks.layers import downsample
+from gan3d.training.step import present, unpack
+
+SHAPES = st.sampled_from([4, 8]).flatmap(lambda side: arrays(bool, st.tuples(st.integers(1, 3), *[st.just(side)] * 3)))
+
+
+def presented(shapes: np.ndarray, flip: list[bool], alpha: float, mirror: int | None) -> np.ndarray:
+    out = present(grids.pack(shapes), shapes.shape[1], np.array(flip), np.float32(alpha), mirror)
+    return ops.convert_to_numpy(out)[..., 0]
+
+
+@given(SHAPES)
+@settings(deadline=None, max_examples=25)
+def test_unpacking_on_the_device_equals_unpacking_on_the_host(shapes):
+    out = ops.convert_to_numpy(unpack(grids.pack(shapes), shapes.shape[1]))
+    assert out.dtype == np.float32
+    assert np.array_equal(out[..., 0], shapes)
+
+
+@pytest.mark.parametrize("mirror", [0, 1, 2, None])
+def test_mirroring_flips_the_chosen_shapes_along_the_chosen_axis(rng, mirror):
+    shapes = rng.random((3, 8, 8, 8)) < 0.3
+    out = presented(shapes, [True, False, True], 1.0, mirror)
+    expected = shapes.copy()
+    if mirror is not None:
+        expected[[0, 2]] = np.flip(shapes[[0, 2]], mirror + 1)
+    assert np.array_equal(out, expected)
+
+
+@given(SHAPES, st.sampled_from([0.0, 0.5, 0.7, 1.0]))
+@settings(deadline=None, max_examples=25)
+def test_fading_in_blends_with_the_max_pooled_shape_at_full_size(shapes, alpha):
+    side = shapes.shape[1]
+    out = presented(shapes, [False] * len(shapes), alpha, 0)
+    if side == 4:  # nothing was there before
+        assert np.array_equal(out, shapes)
+        return
+    coarse = grids.reduce(shapes).repeat(2, 1).repeat(2, 2).repeat(2, 3)
+    np.testing.assert_allclose(out, (1 - alpha) * coarse + alpha * shapes, atol=1e-6)
+
+
+def test_at_alpha_0_the_next_discriminator_sees_what_the_one_before_saw(rng):
+    """The mean of every 2³ voxels of a faded shape is the pyramid's coarser shape."""
+    shapes = rng.random((4, 8, 8, 8)) < 0.1
+    out = presented(shapes, [False] * 4, 0.0, 0)
+    coarse = ops.convert_to_numpy(downsample(out[..., None]))[..., 0]
+    assert np.array_equal(coarse, grids.reduce(shapes))
