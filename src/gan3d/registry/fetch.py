@@ -26,8 +26,8 @@ def resolve(model: str, mlruns: Path) -> Path:
 
     Args:
         model: a folder such as models/r16, or a URI: models:/gan3d@champion, models:/gan3d/3, runs:/RUN/model.
-        mlruns: the project's store (`gan3d.tracking.store.connect`). Downloads go into its folder `downloads`; a version
-            whose artifacts lie on this machine is not copied.
+        mlruns: the project's store (`gan3d.tracking.store.connect`). Downloads go into its folder `downloads`; a
+            version whose artifacts lie on this machine is not copied.
 
     Raises:
         UserError: when there is no such model; for the registry the sentence says which there are.

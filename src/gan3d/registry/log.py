@@ -229,7 +229,9 @@ def _model_facts(model: Snapshot, number: int) -> dict[str, Any]:
 
 
 def _versions(packages: Sequence[str]) -> dict[str, str]:
-    return {"gan3d": gan3d.__version__} | dict(tuple(package.split("==")) for package in packages)
+    return {"gan3d": gan3d.__version__} | {
+        name: number for name, _, number in (package.partition("==") for package in packages)
+    }
 
 
 def _picture(model: Snapshot, count: int = 8) -> np.ndarray:

@@ -1,8 +1,8 @@
 """The served model: MLflow runs this file to load a registered generator ("models from code").
 
 It travels with the model, beside the sources of gan3d and the weights, so that neither the repository nor an installed
-gan3d is needed. At load it needs numpy, scipy, Keras and its backend; they are imported no earlier, since the backend is
-chosen first.
+gan3d is needed. At load it needs numpy, scipy, Keras and its backend, imported no earlier, since the backend is chosen
+first.
 
 Request: rows of `class` (not needed where there is only one), `count` and `seed`; parameter `threshold`.
 Answer: uint8 (sum of counts, R, R, R), 1 where a voxel is occupied, row after row. The same row gives the same shapes
@@ -47,8 +47,9 @@ class ServedGenerator(PythonModel):
         parts = [np.zeros((0, *(architecture.resolution,) * 3), np.uint8)]
         for label, count, seed in self._rows(model_input):
             vectors = self.sampling.latents(seed, count, architecture.latent)
-            parts.append(self.sampler.occupancy(vectors, np.full(count, label)) > threshold)
-        return np.concatenate(parts, dtype=np.uint8)
+            voxels = self.sampler.occupancy(vectors, np.full(count, label)) > threshold
+            parts.append(voxels.astype(np.uint8))
+        return np.concatenate(parts)
 
     def _rows(self, table: pd.DataFrame) -> list[tuple[int, int, int]]:
         """Label, count and seed of each row; all rows are checked before the first is drawn."""

@@ -1,0 +1,94 @@
+"""The card says what it was given, in every case that the pipeline can produce."""
+
+from candidates import rows
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gan3d.registry.card import card, shorten, table
+
+MODEL = {
+    "name": "gan3d",
+    "version": 12,
+    "classes": ["chair", "table"],
+    "resolution": 16,
+    "latent": 64,
+    "parameters": 123456,
+    "threshold": 0.4,
+    "up": "z",
+}
+DATA = {
+    "source": "../meshes",
+    "counts": {"chair": {"train": 401, "test": 102}, "table": {"train": 403, "test": 104}},
+    "test_split": "feedbeef",
+}
+TRAINING = [{"stage": "r04", "images": 1000, "lr_g": 0.001}, {"stage": "r08", "images": 2000, "loss": "wgan_gp"}]
+
+
+def lines_of(page: str, start: str) -> list[list[str]]:
+    """The cells of the table rows that begin with `start`."""
+    return [[c.strip() for c in line.split("|")[1:-1]] for line in page.splitlines() if line.startswith(f"| {start}")]
+
+
+def test_everything_that_is_known_stands_in_the_card():
+    page = card(MODEL, DATA, TRAINING, rows(0.71234, resolution=16), {"keras": "3.15.1"})
+    for text in ("gan3d, version 12", "models:/gan3d/12", "16³", "chair and table", "64 numbers", "123,456", "0.4"):
+        assert text in page
+    assert "the z axis points up" in page
+    assert "(16, 16, 16, 16)" in page
+    assert "Source: ../meshes" in page
+    assert "`feedbeef`" in page
+    assert lines_of(page, "chair") == [["chair", "401", "102"]]
+    assert lines_of(page, "r08") == [["r08", "2000", "–", "wgan_gp"]]
+    assert "keras 3.15.1" in page
+    generated = [cells[:4] for cells in lines_of(page, "16³") if cells[2] == "generated"]
+    assert generated == [
+        ["16³", "chair", "generated", "0.712 ± 0.010"],
+        ["16³", "table", "generated", "0.712 ± 0.010"],
+        ["16³", "mean", "generated", "0.712 ± 0.007"],
+    ]
+    assert ["16³", "mean", "real (floor)", "0.510 ± 0.007"] in [cells[:4] for cells in lines_of(page, "16³")]
+
+
+def test_all_resolutions_stand_in_order_and_a_mean_is_taken_once():
+    scores = rows(0.6, resolution=16) + rows(0.9, resolution=4)
+    scores.append(dict(scores[0]) | {"class": "mean"})
+    page = card(MODEL, DATA, TRAINING, scores, {})
+    sizes = [cells[0] for cells in lines_of(page, "4³") + lines_of(page, "16³")]
+    assert sizes == ["4³"] * 6 + ["16³"] * 6
+    assert page.index("| 4³") < page.index("| 16³")
+
+
+def test_one_class_needs_no_mean():
+    page = card(MODEL | {"classes": ["chair"]}, DATA, TRAINING, rows(0.6, ("chair",), 16), {})
+    assert "mean |" not in page
+    assert "(chair)" in page
+    assert "and a class" not in page
+
+
+def test_a_missing_score_is_a_dash_with_its_reason():
+    page = card(MODEL, DATA, TRAINING, rows(None, resolution=16), {})
+    assert lines_of(page, "16³ | chair | generated")[0][3] == "–"
+    assert "- 16³, chair, generated: no scores: 20 generated and 4 real shapes remain." in page
+    assert "None" not in page
+
+
+def test_nothing_scored_nothing_recorded():
+    page = card(MODEL, DATA, [], [], {})
+    assert "Not scored." in page
+    assert "Not recorded." in page
+
+
+def test_a_bar_in_a_name_does_not_end_the_cell():
+    assert table([{"class": "a|b"}]).splitlines()[2] == "| a\\|b |"
+
+
+@given(st.text(alphabet="ab \n", max_size=400), st.integers(100, 300))
+def test_shortened_text_fits_and_is_a_beginning(text, limit):
+    short = shorten(text, limit)
+    assert len(short) <= limit
+    if len(text) <= limit:
+        assert short == text
+    else:
+        head, end = short.split("\n\n(The whole card")
+        assert text.startswith(head)
+        assert "card.md" in end

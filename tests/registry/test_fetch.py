@@ -1,0 +1,84 @@
+"""From a path or an MLflow URI to a snapshot's folder."""
+
+import pytest
+from candidates import connect, facts
+
+from gan3d import snapshot
+from gan3d.errors import UserError
+from gan3d.registry.fetch import resolve
+from gan3d.registry.log import log_candidate, weights_hash
+
+
+@pytest.fixture(scope="module")
+def registered(new_store, folder):
+    """A store with one version, which is champion; and its run."""
+    mlruns = new_store("fetched")
+    client = connect(mlruns)
+    number = log_candidate(client, folder, facts())
+    client.set_registered_model_alias("gan3d", "champion", str(number))
+    run = client.get_model_version("gan3d", str(number)).run_id
+    client.log_artifacts(run, str(folder), "model")
+    return mlruns, run
+
+
+@pytest.fixture
+def store(registered):
+    connect(registered[0])
+    return registered[0]
+
+
+def test_a_path_is_itself(folder, store):
+    assert resolve(str(folder), store) == folder
+
+
+@pytest.mark.parametrize("uri", ["models:/gan3d@champion", "models:/gan3d/1", "models:/gan3d/latest"])
+def test_a_registered_version_is_found_where_it_lies(uri, store, folder):
+    found = resolve(uri, store)
+    assert found.is_relative_to(store / "artifacts")
+    assert weights_hash(snapshot.load(found)) == weights_hash(snapshot.load(folder))
+    assert not (store / "downloads" / "models").exists()
+
+
+@pytest.mark.parametrize("path", ["model", "gan3d"])
+def test_a_run_s_model_is_found(path, store, registered, folder):
+    found = resolve(f"runs:/{registered[1]}/{path}", store)
+    assert weights_hash(snapshot.load(found)) == weights_hash(snapshot.load(folder))
+    assert found.is_relative_to(store / ("artifacts" if path == "model" else "downloads"))
+    assert resolve(f"runs:/{registered[1]}/{path}", store) == found
+
+
+@pytest.mark.parametrize(
+    "uri", ["models:/gan3d/9", "models:/gan3d@nobody", "models:/chairs/1", "models:/gan3d", "models:/a/b/c", "models:/"]
+)
+def test_an_unknown_version_names_those_that_exist(uri, store):
+    with pytest.raises(UserError) as error:
+        resolve(uri, store)
+    assert str(error.value) == f"{uri} is not known: choose one of models:/gan3d@champion, models:/gan3d/1."
+
+
+def test_an_unknown_run_and_an_unknown_artifact(store, registered):
+    for uri in ("runs:/0123/model", f"runs:/{registered[1]}/nothing", "runs:/"):
+        with pytest.raises(UserError, match=f"{uri} is not known: MLflow has no such run"):
+            resolve(uri, store)
+
+
+def test_artifacts_without_a_generator(store, registered, tmp_path):
+    client = connect(store)
+    (tmp_path / "notes.txt").write_text("nothing here")
+    client.log_artifacts(registered[1], str(tmp_path), "notes")
+    with pytest.raises(UserError, match="holds no generator"):
+        resolve(f"runs:/{registered[1]}/notes", store)
+
+
+def test_an_empty_registry_and_none_at_all(client, mlruns, tmp_path, monkeypatch):
+    with pytest.raises(UserError, match="no version is registered yet"):
+        resolve("models:/gan3d@champion", mlruns)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    with pytest.raises(UserError, match="holds no registry yet"):
+        resolve("models:/gan3d@champion", tmp_path / "none")
+    assert not (tmp_path / "none").exists()
+
+
+def test_a_folder_without_a_model(store, tmp_path):
+    with pytest.raises(UserError, match="holds no model"):
+        resolve(str(tmp_path), store)

@@ -1,0 +1,180 @@
+"""What is logged and registered, in a real store; the same generator is registered once."""
+
+import json
+from dataclasses import replace
+
+import mlflow
+import numpy as np
+import pytest
+from candidates import CLASSES, connect, facts, rows, tiny
+
+from gan3d import snapshot
+from gan3d.errors import UserError
+from gan3d.registry import log
+from gan3d.registry.log import log_candidate
+
+
+@pytest.fixture(scope="module")
+def first(new_store, folder):
+    """A store with one version, for tests that only read."""
+    mlruns = new_store("registered")
+    return mlruns, log_candidate(connect(mlruns), folder, facts())
+
+
+@pytest.fixture
+def registered(first):
+    client = connect(first[0])
+    return client, client.get_model_version("gan3d", str(first[1]))
+
+
+@pytest.fixture
+def model(first):
+    """The folder of the logged model."""
+    return next((first[0] / "artifacts" / "models").iterdir()) / "artifacts"
+
+
+def test_tags_say_where_the_version_comes_from(registered, folder):
+    tags = registered[1].tags
+    expected = {
+        "one_nna_cd": "0.8",
+        "cov_cd": "0.4",
+        "mmd_cd_x1e3": "2.5",
+        "one_nna_cd_by_class": '{"chair": 0.8, "table": 0.8}',
+        "resolution": "8",
+        "classes": '["chair", "table"]',
+        "test_split": "0123456789abcdef",
+        "protocol": "20+20 shapes, 3 draws, seed 0",
+        "git.commit": "abc",
+        "dvc.stage": "register",
+        "training_run": "f" * 32,
+        "weights": log.weights_hash(snapshot.load(folder)),
+    }
+    assert expected.items() <= tags.items()
+    assert set(tags) - set(expected) == {"content"}
+
+
+def test_only_what_sampling_needs_goes_in(model):
+    inside = {path.name for path in (model / "artifacts" / "snapshot").iterdir()}
+    assert inside == {"config.json", "generator.npz"}
+    assert not list(model.rglob("training.npz"))
+    assert (model / "code" / "gan3d" / "sampling.py").is_file()
+    assert not list(model.rglob("__pycache__"))
+
+
+def test_requirements_are_pinned_to_what_is_installed(model):
+    lines = (model / "requirements.txt").read_text().splitlines()
+    assert {line.split("==")[0] for line in lines} == {"mlflow", "numpy", "scipy", "keras", "tensorflow"}
+    assert f"numpy=={np.__version__}" in lines
+
+
+def test_signature_metadata_and_example(registered, model):
+    info = mlflow.models.get_model_info(registered[1].source)
+    columns = {column.name: (column.type.name, column.required) for column in info.signature.inputs}
+    assert columns == {"class": ("string", True), "count": ("long", True), "seed": ("long", True)}
+    assert info.signature.outputs.inputs[0].shape == (-1, 8, 8, 8)
+    assert info.signature.outputs.inputs[0].type == np.uint8
+    assert info.signature.params.params[0].default == 0.5
+    assert info.metadata["backend"] == "tensorflow"
+    assert info.metadata["classes"] == list(CLASSES)
+    example = json.loads((model / "serving_input_example.json").read_text())
+    assert example["dataframe_split"]["columns"] == ["class", "count", "seed"]
+    assert example["params"] == {"threshold": 0.5}
+
+
+def test_one_class_need_not_be_named():
+    columns = log.signature(tiny(classes=("chair",))).inputs
+    assert [column.required for column in columns] == [False, True, True]
+
+
+def test_run_has_card_picture_and_scores(registered):
+    client, version = registered
+    run = client.get_run(version.run_id)
+    assert run.info.run_name == "register"
+    assert run.info.status == "FINISHED"
+    assert run.data.tags["git.commit"] == "abc"
+    assert {entry.path for entry in client.list_artifacts(version.run_id)} == {"card.md", "samples.png"}
+    card = mlflow.artifacts.load_text(f"{run.info.artifact_uri}/card.md")
+    assert card == version.description
+    assert "gan3d, version 1" in card
+    logged = client.get_logged_model(version.source.removeprefix("models:/"))
+    scored = {metric.key: metric.value for metric in logged.metrics}
+    assert scored == {"one_nna_cd": 0.8, "cov_cd": 0.4, "mmd_cd_x1e3": 2.5}
+
+
+def test_equal_content_is_one_version(client, folder, tmp_path):
+    one = log_candidate(client, folder, facts())
+    snapshot.save(tmp_path / "copy", snapshot.load(folder))
+    assert log_candidate(client, tmp_path / "copy", facts(tags={"git.commit": "other"})) == one
+    snapshot.save(tmp_path / "other", tiny(seed=1))
+    assert log_candidate(client, tmp_path / "other", facts()) == 2
+    assert log_candidate(client, folder, facts(0.7)) == 3
+    data = dict(facts().data) | {"test_split": "fedcba9876543210"}
+    assert log_candidate(client, folder, facts(data=data)) == 4
+    assert log_candidate(client, folder, facts()) == one
+    assert len(client.search_model_versions("name = 'gan3d'")) == 4
+    assert len(client.search_runs([client.get_experiment_by_name("gan3d").experiment_id])) == 4
+
+
+def test_a_version_that_was_never_finished_is_not_taken(client, folder):
+    assert log_candidate(client, folder, facts()) == 1
+    client.delete_model_version_tag("gan3d", "1", "content")
+    assert log_candidate(client, folder, facts()) == 2
+
+
+def test_the_given_run_takes_the_model(client, folder, tmp_path):
+    with mlflow.start_run(run_name="mine") as run:
+        inside = log_candidate(client, folder, facts(), run.info.run_id)
+        assert mlflow.active_run().info.run_id == run.info.run_id
+    snapshot.save(tmp_path / "other", tiny(seed=1))
+    again = log_candidate(client, tmp_path / "other", facts(), run.info.run_id)
+    assert mlflow.active_run() is None
+    for number in (inside, again):
+        assert client.get_model_version("gan3d", str(number)).run_id == run.info.run_id
+    assert client.get_run(run.info.run_id).info.run_name == "mine"
+
+
+def test_without_scores_there_is_a_reason_and_no_number(client, folder):
+    version = client.get_model_version("gan3d", str(log_candidate(client, folder, facts(None))))
+    assert "one_nna_cd" not in version.tags
+    assert json.loads(version.tags["one_nna_cd_by_class"]) == {"chair": None, "table": None}
+    assert "no scores: 20 generated and 4 real shapes remain" in version.description
+
+
+def test_a_long_card_is_whole_in_the_run_and_shortened_in_the_version(client, folder):
+    stages = [{"stage": f"r{i:03d}", "remark": "x" * 90} for i in range(100)]
+    version = client.get_model_version("gan3d", str(log_candidate(client, folder, facts(training=stages))))
+    assert len(version.description) <= log.DESCRIPTION
+    uri = client.get_run(version.run_id).info.artifact_uri
+    assert "r099" in mlflow.artifacts.load_text(f"{uri}/card.md")
+
+
+def test_errors_name_the_folder_and_the_backend(client, folder, tmp_path):
+    with pytest.raises(UserError, match=r"nothing holds no model"):
+        log_candidate(client, tmp_path / "nothing", facts())
+    with pytest.raises(UserError, match="no-such-backend, which trained this model, is missing"):
+        log_candidate(client, folder, facts(backend="no-such-backend"))
+    assert not client.search_model_versions("name = 'gan3d'")
+
+
+def test_weights_hash_depends_on_all_that_is_drawn_and_nothing_else():
+    model = tiny()
+    same = replace(model, generator={}, discriminator={}, average=dict(reversed(model.average.items())))
+    assert log.weights_hash(same) == log.weights_hash(model)
+    name = next(iter(model.average))
+    changed = model.average | {name: model.average[name] + 1e-6}
+    others = [tiny(1), replace(model, threshold=0.4), replace(model, up="z"), replace(model, average=changed)]
+    assert len({log.weights_hash(other) for other in [model, *others]}) == 5
+
+
+def test_means_are_of_the_final_resolution_and_of_generated_shapes():
+    scores = rows(0.9, resolution=4) + rows(0.6) + [rows(0.1)[0] | {"class": "mean"}]
+    scores[4]["one_nna_cd"] = 0.7
+    assert log.mean_scores(scores, 8)["one_nna_cd"] == pytest.approx(0.65)
+    assert log.mean_scores(scores, 16) == dict.fromkeys(log.SCORES)
+    scores[4]["one_nna_cd"] = scores[4]["one_nna_cd_std"] = None
+    assert log.mean_scores(scores, 8)["one_nna_cd"] is None
+
+
+def test_protocol_tells_sizes_apart():
+    assert log.protocol_of(rows(0.6), 8) != log.protocol_of(rows(0.6, count=50), 8)
+    assert log.protocol_of(rows(0.6), 16) == "none"

@@ -1,0 +1,163 @@
+"""Who becomes champion, in a real registry: every rule, and what is written down."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from mlflow.entities.model_registry import ModelVersion
+
+from gan3d.registry.promotion import CHAMPION, decide, promote
+
+TAGS = {"resolution": "16", "classes": '["chair", "table"]', "test_split": "aaaa", "protocol": "100 shapes"}
+
+
+def no_rescoring(version: int) -> float | None:
+    raise AssertionError(f"version {version} must not be scored anew")
+
+
+@pytest.fixture
+def register(client):
+    """Makes versions as `log_candidate` tags them, without a model behind them."""
+    client.create_registered_model("gan3d")
+
+    def make(score: float | None, **tags) -> int:
+        scored = {} if score is None else {"one_nna_cd": repr(score)}
+        return int(client.create_model_version("gan3d", "file:///nowhere", tags=TAGS | scored | tags).version)
+
+    return make
+
+
+def champion(client) -> int | None:
+    number = client.get_registered_model("gan3d").aliases.get(CHAMPION)
+    return None if number is None else int(number)
+
+
+def tags(client, number: int) -> tuple[str | None, str | None]:
+    found = client.get_model_version("gan3d", str(number)).tags
+    return found.get("promotion"), found.get("promotion_reason")
+
+
+def test_the_first_becomes_champion(client, register):
+    decision = promote(client, register(0.9), 0.01, no_rescoring)
+    assert decision.promoted
+    assert (decision.candidate, decision.champion) == (0.9, None)
+    assert champion(client) == 1
+    assert tags(client, 1) == ("promoted", "the first champion, at 1-NNA-CD 0.900")
+
+
+def test_the_first_needs_no_score(client, register):
+    assert promote(client, register(None), 0.01, no_rescoring).promoted
+    assert champion(client) == 1
+    assert "without a score" in tags(client, 1)[1]
+
+
+def test_a_better_one_replaces_it_and_both_say_why(client, register):
+    promote(client, register(0.9), 0.01, no_rescoring)
+    decision = promote(client, register(0.8), 0.01, no_rescoring)
+    assert (decision.promoted, decision.candidate, decision.champion) == (True, 0.8, 0.9)
+    assert champion(client) == 2
+    assert tags(client, 2) == ("promoted", "1-NNA-CD 0.800 beats the 0.900 of version 1 by the margin of 0.01")
+    assert tags(client, 1)[0] == "replaced"
+    assert tags(client, 1)[1].startswith("by version 2: 1-NNA-CD 0.800 beats")
+
+
+@pytest.mark.parametrize("score", [0.9, 0.895, 0.95])
+def test_no_better_by_the_margin_and_it_stays(client, register, score):
+    promote(client, register(0.9), 0.01, no_rescoring)
+    before = tags(client, 1)
+    decision = promote(client, register(score), 0.01, no_rescoring)
+    assert not decision.promoted
+    assert champion(client) == 1
+    assert tags(client, 2)[0] == "not promoted"
+    assert "does not beat the 0.900 of version 1" in tags(client, 2)[1]
+    assert tags(client, 1) == before
+
+
+def test_the_champion_itself_changes_nothing(client, register):
+    promote(client, register(0.9), 0.01, no_rescoring)
+    before = tags(client, 1)
+    decision = promote(client, 1, 0.01, no_rescoring)
+    assert not decision.promoted
+    assert decision.reason == "version 1 is the champion already"
+    assert (champion(client), tags(client, 1)) == (1, before)
+
+
+def test_a_candidate_without_score_does_not_replace(client, register):
+    promote(client, register(None), 0.01, no_rescoring)
+    decision = promote(client, register(None), 0.01, no_rescoring)
+    assert not decision.promoted
+    assert "no score to compare" in decision.reason
+    assert champion(client) == 1
+
+
+@pytest.mark.parametrize("changed", [{"test_split": "bbbb"}, {"protocol": "50 shapes"}])
+@pytest.mark.parametrize(("present", "promoted"), [(0.85, True), (0.75, False)])
+def test_on_another_test_the_champion_is_scored_anew(client, register, changed, present, promoted):
+    promote(client, register(0.6), 0.01, no_rescoring)
+    asked = []
+    decision = promote(client, register(0.8, **changed), 0.01, lambda version: asked.append(version) or present)
+    assert asked == [1]
+    assert (decision.promoted, decision.champion) == (promoted, present)
+    assert champion(client) == (2 if promoted else 1)
+    assert f"the {present:.3f} of version 1, scored anew on today's test split" in tags(client, 2)[1]
+
+
+def test_a_champion_without_score_is_scored_only_on_another_test(client, register):
+    promote(client, register(None), 0.01, no_rescoring)
+    decision = promote(client, register(0.8), 0.01, no_rescoring)
+    assert decision.promoted
+    assert "version 1 cannot be scored" in decision.reason
+
+
+def test_a_champion_that_cannot_be_scored_is_replaced(client, register):
+    promote(client, register(0.6), 0.01, no_rescoring)
+    decision = promote(client, register(0.8, test_split="bbbb"), 0.01, lambda version: None)
+    assert (decision.promoted, decision.champion) == (True, None)
+    assert champion(client) == 2
+    assert tags(client, 2)[1] == "1-NNA-CD 0.800; version 1 cannot be scored on today's test split"
+
+
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        ({"resolution": "32"}, "resolution 32³ here, resolution 16³ in version 1"),
+        ({"classes": '["chair"]'}, "classes chair here, classes chair, table in version 1"),
+    ],
+)
+def test_a_champion_of_another_kind_stays(client, register, changed, words):
+    promote(client, register(0.9), 0.01, no_rescoring)
+    decision = promote(client, register(0.6, test_split="bbbb", **changed), 0.01, no_rescoring)
+    assert not decision.promoted
+    assert words in decision.reason
+    assert champion(client) == 1
+    assert tags(client, 2) == ("not promoted", decision.reason)
+
+
+def test_a_deleted_champion_leaves_the_place_empty(client, register):
+    promote(client, register(0.6), 0.01, no_rescoring)
+    client.delete_model_version("gan3d", "1")
+    assert promote(client, register(0.9), 0.01, no_rescoring).promoted
+    assert champion(client) == 2
+
+
+def version(number: int, score: float) -> ModelVersion:
+    found = ModelVersion("gan3d", str(number), 0)
+    found._tags = TAGS | {"one_nna_cd": repr(score)}
+    return found
+
+
+scores = st.floats(0, 1)
+
+
+@given(scores, scores, st.floats(0, 0.5))
+def test_two_models_never_replace_each_other_in_turn(a, b, margin):
+    forth = decide(version(2, a), version(1, b), margin, no_rescoring)
+    back = decide(version(1, b), version(2, a), margin, no_rescoring)
+    assert not (forth.promoted and back.promoted)
+    if max(a, 0.5) < max(b, 0.5) - margin:
+        assert forth.promoted
+    if max(a, b) <= 0.5:
+        assert not forth.promoted
+
+
+def test_the_margin_itself_is_enough():
+    assert decide(version(2, 0.65), version(1, 0.7), 0.05, no_rescoring).promoted

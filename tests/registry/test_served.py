@@ -1,0 +1,250 @@
+"""The served model: its answers, its refusals, and that it needs nothing but itself."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from candidates import connect, facts, tiny
+from mlflow.exceptions import MlflowException
+from mlflow.pyfunc import PythonModelContext
+
+from gan3d import snapshot
+from gan3d.registry.log import log_candidate
+from gan3d.registry.served import ServedGenerator
+from gan3d.sampling import Sampler
+
+REQUESTS = [
+    {"class": "table", "count": 3, "seed": 11},
+    {"class": "chair", "count": 2, "seed": 11},
+    {"class": "chair", "count": 1, "seed": 2**63 - 1},
+]
+
+
+def load(folder, limit: int = 8) -> tuple[ServedGenerator, PythonModelContext]:
+    context = PythonModelContext({"snapshot": str(folder)}, {"backend": "tensorflow", "limit": limit})
+    served = ServedGenerator()
+    served.load_context(context)
+    return served, context
+
+
+@pytest.fixture(scope="module")
+def ask(folder):
+    served, context = load(folder)
+    return lambda rows, **params: served.predict(context, pd.DataFrame(rows), params)
+
+
+@pytest.fixture(scope="module")
+def expected(folder):
+    """What the same requests give in this process."""
+    sampler = Sampler(snapshot.load(folder))
+    return np.concatenate([sampler.shapes(sampler.label(r["class"]), r["count"], r["seed"]) for r in REQUESTS])
+
+
+def test_rows_are_answered_in_order_by_class_and_seed(ask, expected):
+    voxels = ask(REQUESTS)
+    assert voxels.dtype == np.uint8
+    assert voxels.shape == (6, 8, 8, 8)
+    np.testing.assert_array_equal(voxels, expected)
+    assert len({shape.tobytes() for shape in voxels}) == 6
+
+
+def test_other_rows_do_not_change_an_answer(ask, expected):
+    np.testing.assert_array_equal(ask(REQUESTS[1:2]), expected[3:5])
+
+
+def test_the_threshold_moves(ask):
+    sizes = [int(ask(REQUESTS, threshold=t).sum()) for t in (0.0, 0.2, 0.5, 1.0)]
+    assert sizes == sorted(sizes, reverse=True)
+    assert sizes[0] == 6 * 8**3
+    assert sizes[-1] == 0
+
+
+def test_one_class_need_not_be_named(tmp_path):
+    model = tiny(classes=("chair",))
+    snapshot.save(tmp_path, model)
+    served, context = load(tmp_path)
+    shapes = Sampler(model).shapes(0, 2, 5)
+    for rows in ([{"count": 2, "seed": 5}], [{"class": None, "count": 2, "seed": 5}]):
+        np.testing.assert_array_equal(served.predict(context, pd.DataFrame(rows), {}), shapes)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"class": "sofa"}, "class 'sofa' is not known to this model: choose one of chair, table."),
+        ({"class": None}, "class None is not known to this model: choose one of chair, table."),
+        ({"count": 0}, "count 0 makes no sense: ask for at least 1 shape."),
+        ({"count": -3}, "count -3 makes no sense: ask for at least 1 shape."),
+        ({"count": 6}, "9 shapes are too many for one request: ask for at most 8."),
+        ({"count": 2**62}, "too many for one request"),
+        ({"seed": -1}, "seed -1 makes no sense: it is 0 or more."),
+    ],
+)
+def test_a_wrong_row_is_refused_in_one_sentence(ask, change, words):
+    with pytest.raises(MlflowException) as error:
+        ask([REQUESTS[0], REQUESTS[1] | change])
+    assert words in error.value.message
+    assert error.value.get_http_status_code() == 400
+
+
+@pytest.mark.parametrize("threshold", [-0.1, 1.1, float("nan")])
+def test_a_wrong_threshold_is_refused(ask, threshold):
+    with pytest.raises(MlflowException, match="lies between 0 and 1") as error:
+        ask(REQUESTS, threshold=threshold)
+    assert error.value.get_http_status_code() == 400
+
+
+@pytest.fixture(scope="module")
+def champion(new_store, folder):
+    """The URI of a store whose champion is the snapshot."""
+    mlruns = new_store("served")
+    client = connect(mlruns)
+    client.set_registered_model_alias("gan3d", "champion", str(log_candidate(client, folder, facts())))
+    os.environ.pop("MLFLOW_TRACKING_URI")
+    return f"sqlite:///{mlruns / 'mlflow.db'}"
+
+
+def environment(uri: str) -> dict[str, str]:
+    """Of a machine that knows the store and neither the repository nor a choice of backend."""
+    hidden = ("KERAS_BACKEND", "PYTHONPATH")
+    return {name: value for name, value in os.environ.items() if name not in hidden} | {"MLFLOW_TRACKING_URI": uri}
+
+
+FRESH = """
+import importlib.machinery, json, os, sys
+at_start = list(sys.path)
+
+class Hidden:
+    "gan3d can be imported only from folders that were added later, however it is installed."
+    def find_spec(name, path=None, target=None):
+        if name == "gan3d":
+            added = [folder for folder in sys.path if folder not in at_start]
+            spec = importlib.machinery.PathFinder.find_spec(name, added)
+            if spec is None:
+                raise ModuleNotFoundError(name)
+            return spec
+
+sys.meta_path.insert(0, Hidden)
+try:
+    import gan3d
+    raise SystemExit("gan3d is not hidden")
+except ModuleNotFoundError:
+    pass
+
+import mlflow, numpy, pandas
+model = mlflow.pyfunc.load_model("models:/gan3d@champion")
+requests, wrong = json.loads(sys.argv[1])
+numpy.save("voxels.npy", model.predict(pandas.DataFrame(requests)))
+errors = []
+for rows, params in wrong:
+    try:
+        model.predict(pandas.DataFrame(rows), params=params)
+        errors.append(None)
+    except mlflow.MlflowException as error:
+        errors.append([error.get_http_status_code(), error.message])
+import gan3d
+json.dump({
+    "home": gan3d.__file__,
+    "own": sorted(name for name in sys.modules if name.split(".")[0] == "gan3d"),
+    "foreign": [name for name in ("trimesh", "dvc", "optuna", "skimage") if name in sys.modules],
+    "backend": os.environ["KERAS_BACKEND"],
+    "errors": errors,
+}, open("report.json", "w"))
+"""
+
+WRONG = [  # rows, parameters, a part of the sentence
+    ([{"class": "chair", "count": "3", "seed": 1}], {}, "column count"),
+    ([{"class": "chair", "count": 2.5, "seed": 1}], {}, "column count"),
+    ([{"class": 5, "count": 2, "seed": 1}], {}, "column class"),
+    ([{"count": 2, "seed": 1}], {}, "missing inputs ['class']"),
+    ([{"class": "chair", "count": 2, "seed": 1}], {"threshold": "x"}, "threshold"),
+    ([{"class": "sofa", "count": 2, "seed": 1}], {}, "choose one of chair, table"),
+    ([{"class": "chair", "count": 1025, "seed": 1}], {}, "at most 1024"),
+]
+
+
+@pytest.mark.slow
+def test_it_loads_where_gan3d_is_not_installed(champion, tmp_path, expected):
+    asked = json.dumps([REQUESTS, [(rows, params) for rows, params, _ in WRONG]])
+    command = [sys.executable, "-I", "-c", FRESH, asked]
+    done = subprocess.run(command, cwd=tmp_path, env=environment(champion), capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    report = json.loads((tmp_path / "report.json").read_text())
+    mlruns = Path(champion.removeprefix("sqlite:///")).parent
+    assert Path(report["home"]).is_relative_to(mlruns / "artifacts")
+    np.testing.assert_array_equal(np.load(tmp_path / "voxels.npy", allow_pickle=False), expected)
+    parts = "dataset errors grids networks networks.architecture networks.generator networks.growth networks.layers"
+    parts += " sampling snapshot"
+    assert report["own"] == ["gan3d", *(f"gan3d.{part}" for part in parts.split())]
+    assert report["foreign"] == []
+    assert report["backend"] == "tensorflow"
+    for (_, _, words), (status, sentence) in zip(WRONG, report["errors"], strict=True):
+        assert status == 400
+        assert words in sentence
+
+
+def post(port: int, body: bytes) -> tuple[int, dict]:
+    headers = {"Content-Type": "application/json"}
+    request = urllib.request.Request(f"http://127.0.0.1:{port}/invocations", body, headers)
+    try:
+        with urllib.request.urlopen(request, timeout=60) as answer:
+            return answer.status, json.load(answer)
+    except urllib.error.HTTPError as error:
+        return error.code, json.load(error)
+
+
+@pytest.fixture
+def server(champion, tmp_path):
+    """The port of MLflow's scoring server with the champion."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [sys.executable, "-m", "mlflow", "models", "serve", "-m", "models:/gan3d@champion"]
+    command += ["--env-manager", "local", "--host", "127.0.0.1", "--port", str(port)]
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    log = tmp_path / "server.log"
+    with log.open("w") as out:
+        process = subprocess.Popen(
+            command, cwd=tmp_path, env=environment(champion) | {"PATH": path}, stdout=out, stderr=out
+        )
+        try:
+            deadline = time.monotonic() + 120
+            while True:
+                assert process.poll() is None, log.read_text()
+                assert time.monotonic() < deadline, log.read_text()
+                try:
+                    urllib.request.urlopen(f"http://127.0.0.1:{port}/ping", timeout=5).close()
+                    break
+                except OSError:
+                    time.sleep(0.3)
+            yield port
+        finally:
+            process.terminate()
+            process.wait(30)
+
+
+@pytest.mark.slow
+def test_it_answers_over_http_and_lives_on_after_a_wrong_request(server, expected):
+    body = json.dumps({"dataframe_records": REQUESTS[:2]}).encode()
+    status, answer = post(server, body)
+    assert status == 200
+    np.testing.assert_array_equal(np.array(answer["predictions"]), expected[:5])
+    for wrong, words in (
+        (b"no JSON", "JSON"),
+        (body.replace(b'"table"', b'"sofa"'), "choose one of chair, table"),
+        (body.replace(b"3", b'"many"'), "count"),
+        (body.replace(b"3", b"0"), "ask for at least 1 shape"),
+    ):
+        status, answer = post(server, wrong)
+        assert status == 400
+        assert words in answer["message"]
+    assert post(server, body)[0] == 200
