@@ -178,3 +178,10 @@ def test_means_are_of_the_final_resolution_and_of_generated_shapes():
 def test_protocol_tells_sizes_apart():
     assert log.protocol_of(rows(0.6), 8) != log.protocol_of(rows(0.6, count=50), 8)
     assert log.protocol_of(rows(0.6), 16) == "none"
+
+
+def test_data_facts_count_and_fingerprint(dataset):
+    found = log.data_facts(dataset, 8, "a folder")
+    assert found["source"] == "a folder"
+    assert found["counts"] == dict.fromkeys(dataset.classes, {"train": 20, "validation": 6, "test": 6})
+    assert found["test_split"] == dataset.fingerprint("test", 8) != dataset.fingerprint("test", 16)
