@@ -183,5 +183,5 @@ def test_protocol_tells_sizes_apart():
 def test_data_facts_count_and_fingerprint(dataset):
     found = log.data_facts(dataset, 8, "a folder")
     assert found["source"] == "a folder"
-    assert found["counts"] == dict.fromkeys(dataset.classes, {"train": 20, "validation": 6, "test": 6})
+    assert found["counts"] == {name: {"train": 20, "validation": 6, "test": 6} for name in dataset.classes}
     assert found["test_split"] == dataset.fingerprint("test", 8) != dataset.fingerprint("test", 16)
