@@ -6,6 +6,7 @@ named before TensorFlow loads.
 
 import os
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -225,6 +226,24 @@ def _choose_backend(wanted: str) -> None:
         raise UserError(
             f"KERAS_BACKEND is {given}, but train.backend in params.yaml is {wanted}: unset the one or edit the other."
         )
+    _import_keras()
+
+
+def _import_keras() -> None:
+    """Import Keras with its backend, without TensorFlow's chatter; what it says before it fails is shown."""
+    with tempfile.TemporaryFile() as said:
+        sys.stderr.flush()
+        terminal = os.dup(2)
+        os.dup2(said.fileno(), 2)
+        try:
+            import keras  # noqa: F401
+        except BaseException:
+            said.seek(0)
+            os.write(terminal, said.read())
+            raise
+        finally:
+            os.dup2(terminal, 2)
+            os.close(terminal)
 
 
 def _sampler(model: str) -> Any:

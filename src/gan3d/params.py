@@ -241,12 +241,13 @@ def _path(location: tuple[int | str, ...], tree: Any) -> str:
     """The keys of a fault as they stand in the file; pydantic adds the alternatives of a union to them."""
     keys = []
     for i, part in enumerate(location):
-        inside = (isinstance(tree, dict) and part in tree) or (isinstance(tree, list) and isinstance(part, int))
-        if not inside and i < len(location) - 1:
-            break
-        if inside or isinstance(tree, dict):
-            keys.append(str(part))
-        tree = tree[part] if inside and not (isinstance(tree, list) and part >= len(tree)) else None
+        try:
+            tree = tree[part]
+        except (KeyError, IndexError, TypeError):
+            missing = i == len(location) - 1 and (isinstance(tree, dict) or isinstance(part, int))
+            if not missing:
+                break
+        keys.append(str(part))
     return ".".join(keys)
 
 

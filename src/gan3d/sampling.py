@@ -67,5 +67,8 @@ class Sampler:
 
     def _batches(self, vectors: np.ndarray, labels: np.ndarray, alpha: float) -> Iterator[np.ndarray]:
         for start in range(0, len(vectors), self.batch):
-            part = slice(start, start + self.batch)
-            yield keras.ops.convert_to_numpy(self.generator(vectors[part], labels[part], alpha=alpha))[..., 0]
+            z, y = vectors[start : start + self.batch], labels[start : start + self.batch]
+            # odd sizes of batch change the last digits of a shape's occupancy; powers of two do not
+            spare = (1 << (len(z) - 1).bit_length()) - len(z)
+            padded = np.pad(z, ((0, spare), (0, 0)), mode="edge"), np.pad(y, (0, spare), mode="edge")
+            yield keras.ops.convert_to_numpy(self.generator(*padded, alpha=alpha))[: len(z), ..., 0]

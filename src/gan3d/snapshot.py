@@ -56,11 +56,11 @@ def save(folder: Path, snapshot: Snapshot) -> None:
         "up": snapshot.up,
     }
     (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
-    np.savez(folder / "generator.npz", **snapshot.average)
+    _save(folder / "generator.npz", snapshot.average)
     trained = {f"generator/{name}": value for name, value in snapshot.generator.items()}
     trained |= {f"discriminator/{name}": value for name, value in snapshot.discriminator.items()}
     if trained:
-        np.savez(folder / "training.npz", **trained)
+        _save(folder / "training.npz", trained)
 
 
 def load(folder: str | Path) -> Snapshot:
@@ -99,6 +99,10 @@ def read_config(folder: Path) -> dict[str, Any]:
         return json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
         raise UserError(f"{path} is damaged ({error}): run `dvc checkout` or train the stage again.") from error
+
+
+def _save(path: Path, arrays: dict[str, np.ndarray]) -> None:
+    np.savez(path, allow_pickle=False, **arrays)
 
 
 def _arrays(path: Path) -> dict[str, np.ndarray]:

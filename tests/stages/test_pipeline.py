@@ -180,7 +180,14 @@ def test_an_experiment_in_a_copy_writes_into_the_same_store(repro, client):
     repro.run("git", "-c", "user.name=t", "-c", "user.email=t@example.org", "commit", "-qm", "first run")
     change = "train.stages.r08.stabilise=64"
     repro.run(
-        "dvc", "exp", "run", "--temp", "-S", change, "-n", "short", GIT_AUTHOR_NAME="t", GIT_AUTHOR_EMAIL="t@e.org"
+        "dvc",
+        "exp",
+        "run",
+        "--temp",
+        "-S",
+        change,
+        "-n",
+        "short",
     )
     experiment = client.get_experiment_by_name("gan3d")
     found = client.search_runs([experiment.experiment_id], "tags.`dvc.exp_name` = 'short'")

@@ -178,11 +178,11 @@ def _binvox(content: bytes, suffix: str) -> np.ndarray:
 def _mat(content: bytes, suffix: str) -> np.ndarray:
     from scipy import io as matlab
 
-    found: dict[str, Any] = matlab.loadmat(io.BytesIO(content), variable_names=MAT_KEYS)
+    found: dict[str, Any] = matlab.loadmat(io.BytesIO(content), variable_names=MAT_KEYS)  # type: ignore[arg-type]
     for key in MAT_KEYS:
         if key in found:
             return as_grid(np.asarray(found[key]))
-    names = ", ".join(name for name, *_ in matlab.whosmat(io.BytesIO(content))) or "nothing"
+    names = ", ".join(name for name, *_ in matlab.whosmat(io.BytesIO(content))) or "nothing"  # type: ignore[arg-type]
     raise Unreadable(f"It holds {names[:80]}, no voxel grid.", f"Name the grid one of {', '.join(MAT_KEYS)}.")
 
 

@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import asdict, dataclass
-from typing import Any, Self
+from typing import Any
 
 from gan3d import grids
 
@@ -47,8 +47,9 @@ class Architecture:
         return asdict(self)
 
     @classmethod
-    def from_json(cls, fields: "dict[str, Any] | Self") -> Self:
+    def from_json(cls, fields: "dict[str, Any] | Architecture") -> "Architecture":
         """Undo `to_json`, also after JSON has made lists of the tuples."""
-        if isinstance(fields, cls):
+        if isinstance(fields, Architecture):
             return fields
-        return cls(**{name: tuple(v) if isinstance(v, list) else v for name, v in dict(fields).items()})
+        values: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in fields.items()}
+        return cls(**values)

@@ -128,7 +128,8 @@ def beside_real(model: Sampler, data: VoxelDataset, at: int) -> np.ndarray:
 def interpolations(model: Sampler) -> np.ndarray:
     """A walk between two latents, one row a class."""
     architecture = model.snapshot.architecture
-    path = slerp(*latents(1, 2, architecture.latent), SHOWN)
+    start, end = latents(1, 2, architecture.latent)
+    path = slerp(start, end, SHOWN)
     shapes = [
         shape
         for label in range(len(model.classes))

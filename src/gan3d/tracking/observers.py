@@ -8,6 +8,7 @@ import numpy as np
 from tqdm import tqdm
 
 from gan3d.drawing.sheets import save_png
+from gan3d.progress import INTERVAL
 from gan3d.tracking.recorder import picture
 from gan3d.training.loop import Observer, Row, Silent
 
@@ -62,7 +63,7 @@ class TrainingBar(Silent):
     """Observes a training: images seen, images a second, time left, the latest losses."""
 
     def __init__(self, what: str, images: int):
-        self.line = tqdm(desc=what, total=images, unit="img", mininterval=0.5, file=sys.stderr)
+        self.line = tqdm(desc=what, total=images, unit="img", mininterval=INTERVAL, file=sys.stderr)
 
     def started(self, images: int, rows: list[Row], record: dict[str, Any]) -> dict[str, Any]:
         self.line.reset()
