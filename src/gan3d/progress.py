@@ -12,7 +12,7 @@ INTERVAL = 0.5 if sys.stderr.isatty() else 15.0  # seconds between two states of
 @contextmanager
 def bar(what: str, unit: str = "shape") -> Iterator[Callable[[int, int], None]]:
     """A function (done, total) that moves a bar on standard error."""
-    with tqdm(desc=what, unit=unit, leave=True, mininterval=INTERVAL, file=sys.stderr) as line:
+    with tqdm(desc=what, unit=unit, leave=True, mininterval=INTERVAL, maxinterval=INTERVAL, file=sys.stderr) as line:
 
         def move(done: int, total: int) -> None:
             line.total = total

@@ -63,20 +63,27 @@ class TrainingBar(Silent):
     """Observes a training: images seen, images a second, time left, the latest losses."""
 
     def __init__(self, what: str, images: int):
-        self.line = tqdm(desc=what, total=images, unit="img", mininterval=INTERVAL, file=sys.stderr)
+        self.what, self.total = what, images
+        self.line: tqdm | None = None
 
     def started(self, images: int, rows: list[Row], record: dict[str, Any]) -> dict[str, Any]:
-        self.line.reset()
-        self.line.initial = self.line.n = images
-        self.line.refresh()
+        self.line = tqdm(
+            desc=self.what,
+            total=max(self.total, images),
+            initial=images,
+            unit="img",
+            mininterval=INTERVAL,
+            maxinterval=INTERVAL,
+            file=sys.stderr,
+        )
         return {}
 
     def logged(self, row: Row) -> None:
-        self.line.total = max(self.line.total or 0, int(row["images"]))
-        self.line.update(int(row["images"]) - self.line.n)
-        self.line.set_postfix(
-            {"D": f"{row['loss_d']:.2f}", "G": f"{row['loss_g']:.2f}", "alpha": f"{row['alpha']:.2f}"}
-        )
+        if self.line is not None:
+            shown = {"D": f"{row['loss_d']:.2f}", "G": f"{row['loss_g']:.2f}", "alpha": f"{row['alpha']:.2f}"}
+            self.line.set_postfix(shown, refresh=False)
+            self.line.total = max(self.total, int(row["images"]))
+            self.line.update(int(row["images"]) - self.line.n)
 
     def pictured(self, images: int, voxels: np.ndarray, labels: np.ndarray) -> None: ...
 
@@ -84,4 +91,5 @@ class TrainingBar(Silent):
         tqdm.write(f"warning: at {images} images: {message}", file=sys.stderr)
 
     def close(self) -> None:
-        self.line.close()
+        if self.line is not None:
+            self.line.close()
