@@ -1,0 +1,185 @@
+"""A stage trained straight through, and one that was stopped and continued, leave the same bytes."""
+
+import signal
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from gan3d.sampling import Sampler, latents
+from gan3d.snapshot import Snapshot
+from gan3d.training import checkpoint
+from gan3d.training.loop import Rhythm, Row, Silent, grow, passed, summarise, train
+from gan3d.training.step import first_state
+
+RHYTHM = Rhythm(log=16, picture=32, checkpoint=32, pictured=2)
+
+
+@dataclass
+class Witness(Silent):
+    """Keeps what it sees, as a tracker would, and does something at one place."""
+
+    at: int = -1
+    act: Callable[[], Any] = lambda: None
+    continued: list[int] = field(default_factory=list)
+    rows: list[Row] = field(default_factory=list)
+    pictures: dict[int, np.ndarray] = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
+
+    def started(self, images: int, rows: list[Row], record: dict[str, Any]) -> dict[str, Any]:
+        self.continued.append(images)
+        self.rows = list(rows)
+        return {"starts": record.get("starts", 0) + 1}
+
+    def logged(self, row: Row) -> None:
+        self.rows.append(row)
+        if row["images"] == self.at:
+            self.act()
+
+    def pictured(self, images: int, voxels: np.ndarray, labels: np.ndarray) -> None:
+        self.pictures[images] = voxels
+        assert labels.tolist() == [0, 0, 1, 1]
+
+    def warned(self, images: int, message: str) -> None:
+        self.warnings.append(message)
+
+
+def weights(snapshot: Snapshot) -> dict[str, bytes]:
+    return {
+        f"{part}/{name}": value.tobytes()
+        for part in ("average", "generator", "discriminator")
+        for name, value in getattr(snapshot, part).items()
+    }
+
+
+def without_times(rows: list[Row]) -> list[Row]:
+    return [{name: value for name, value in row.items() if name != "images_per_second"} for row in rows]
+
+
+@pytest.fixture(scope="module")
+def parent(architecture) -> Snapshot:
+    return grow(None, architecture(4), seed=1)[2]
+
+
+@pytest.fixture(scope="module")
+def straight(dataset, parent, architecture, recipe, tmp_path_factory) -> tuple[Snapshot, list[Row], Witness, Path]:
+    folder, witness = tmp_path_factory.mktemp("straight"), Witness()
+    trained, rows = train(dataset, grow(parent, architecture(8), 1), recipe, folder, RHYTHM, witness)
+    return trained, rows, witness, folder
+
+
+def test_progress_is_counted_in_images(straight, recipe):
+    _, rows, witness, folder = straight
+    assert [row["images"] for row in rows] == list(range(16, 129, 16))
+    assert [row["alpha"] for row in rows] == [min(row["images"] / recipe.fade_in, 1) for row in rows]
+    assert witness.rows == rows
+    assert sorted(witness.pictures) == [32, 64, 96, 128]
+    # the last two before the end; what comes after is the snapshot's
+    assert [int(path.stem.split("-")[0]) for path in sorted(folder.iterdir())] == [64, 96]
+    assert all(row["images_per_second"] > 0 and row["penalty"] > 0 for row in rows)
+
+
+def test_the_snapshot_holds_all_weights_and_none_stood_still(straight, parent, architecture):
+    trained = straight[0]
+    start = grow(parent, architecture(8), 1)[2]
+    for part in ("average", "generator", "discriminator"):
+        before, after = getattr(start, part), getattr(trained, part)
+        assert list(after) == list(before)
+        assert {value.dtype.name for value in after.values()} == {"float32"}
+        still = {name for name, value in after.items() if np.array_equal(value, before[name])}
+        # the default loss compares scores, so that what is added to all of them has no gradient
+        assert still == ({"score/bias"} if part == "discriminator" else set())
+    assert not np.array_equal(trained.average["first/kernel"], trained.generator["first/kernel"])
+
+
+def test_the_pictures_are_those_of_the_averaged_generator(straight):
+    trained, _, witness, _ = straight
+    sampler = Sampler(trained)
+    vectors = np.tile(latents(0, 2, 8), (2, 1))
+    expected = sampler.binary(sampler.occupancy(vectors, np.array([0, 0, 1, 1])))
+    assert np.array_equal(witness.pictures[128], expected)
+
+
+def fail() -> None:
+    raise RuntimeError("the disk is full")
+
+
+def test_a_stage_that_was_stopped_twice_ends_as_if_it_had_not_been(
+    straight, dataset, parent, architecture, recipe, tmp_path
+):
+    """By Ctrl-C after the checkpoint at 32, by an error after the one at 96; and then that one turns out damaged."""
+    seen = []
+    for witness, error in (
+        (Witness(at=48, act=lambda: signal.raise_signal(signal.SIGINT)), KeyboardInterrupt),
+        (Witness(at=112, act=fail), RuntimeError),
+    ):
+        with pytest.raises(error):
+            train(dataset, grow(parent, architecture(8), 1), recipe, tmp_path, RHYTHM, witness)
+        seen.append(witness)
+    newest = max(tmp_path.iterdir())
+    newest.write_bytes(newest.read_bytes()[:-10])
+    last, start = Witness(), grow(parent, architecture(8), 1)
+    trained, rows = train(dataset, start, recipe, tmp_path, RHYTHM, last)
+    assert [witness.continued for witness in (*seen, last)] == [[0], [32], [64]]
+    assert str(newest) in last.warnings[0]
+    assert weights(trained) == weights(straight[0])
+    assert without_times(rows) == without_times(straight[1])
+    assert without_times(last.rows) == without_times(rows)
+    assert np.array_equal(last.pictures[128], straight[2].pictures[128])
+    _, _, record, _ = checkpoint.load(tmp_path, first_state(*start[:2]))
+    assert record["observer"] == {"starts": 3}
+    assert [row["images"] for row in record["rows"]] == [16, 32, 48, 64, 80, 96]
+
+
+@pytest.mark.slow
+def test_a_longer_stage_goes_on_from_a_shorter_one(dataset, parent, architecture, recipe, tmp_path):
+    """All that determines a checkpoint is the same, so that it may be used; the result is that of the longer stage."""
+    longer = replace(recipe, stabilise=128)
+    expected = train(dataset, grow(parent, architecture(8), 1), longer, tmp_path / "long", RHYTHM)
+    train(dataset, grow(parent, architecture(8), 1), recipe, tmp_path / "short", RHYTHM)
+    witness = Witness()
+    found = train(dataset, grow(parent, architecture(8), 1), longer, tmp_path / "short", RHYTHM, witness)
+    assert witness.continued == [96]
+    assert weights(found[0]) == weights(expected[0])
+    assert without_times(found[1]) == without_times(expected[1])
+
+
+@pytest.mark.slow
+def test_the_rhythm_of_logging_does_not_change_the_weights(straight, dataset, parent, architecture, recipe, tmp_path):
+    rhythm = Rhythm(log=48, picture=1000, checkpoint=1000, pictured=2)
+    trained, rows = train(dataset, grow(parent, architecture(8), 1), recipe, tmp_path, rhythm)
+    assert weights(trained) == weights(straight[0])
+    assert [row["images"] for row in rows] == [48, 96, 128]
+
+
+def test_a_run_gone_wrong_says_so(dataset, architecture, recipe, tmp_path):
+    """A generator whose learning rate is absurd ends as an empty or a full cube, whatever the latents."""
+    witness, wild = Witness(), replace(recipe, lr_g=1e4, fade_in=0, stabilise=32)
+    train(dataset, grow(None, architecture(4), 1), wild, tmp_path, RHYTHM, witness)
+    assert witness.warnings
+    for message in witness.warnings:
+        assert "lr_" in message
+
+
+def test_losses_that_are_not_finite_are_reported_at_once(dataset, architecture, recipe, tmp_path):
+    generator, discriminator, start = grow(None, architecture(4), 1)
+    discriminator.score.bias.assign([np.nan, np.nan])
+    witness = Witness()
+    train(dataset, (generator, discriminator, start), recipe, tmp_path, replace(RHYTHM, picture=10**6), witness)
+    assert "diverged" in witness.warnings[0]
+    assert min(witness.pictures) == 16
+
+
+@pytest.mark.parametrize(
+    ("before", "images", "every", "expected"), [(0, 31, 32, 0), (16, 32, 32, 1), (32, 48, 32, 0), (0, 99, 32, 1)]
+)
+def test_passed(before, images, every, expected):
+    assert passed(images, before, every) == bool(expected)
+
+
+def test_means_over_a_turn_count_penalties_only_where_there_were_any():
+    logs = {"loss_d": np.array([1.0, 2, 3, 6]), "penalty": np.array([4.0, 0, 2, 0])}
+    assert summarise(logs, 2) == {"loss_d": 3.0, "penalty": 3.0}
