@@ -11,6 +11,7 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -40,8 +41,18 @@ class Snapshot:
     up: str = "y"
 
     def build_generator(self) -> Generator:
-        """The averaged generator as a Keras model."""
+        """The averaged generator as a Keras model.
+
+        Raises:
+            UserError: when the weights are not those of the architecture.
+        """
         model = Generator(self.architecture)
+        shapes = dict(zip(growth.names(model), (tuple(v.shape) for v in model.trainable_variables), strict=True))
+        wrong = [
+            name for name, shape in shapes.items() if name not in self.average or self.average[name].shape != shape
+        ]
+        if wrong:
+            raise UserError(f"the model's {', '.join(wrong)} are missing or misshapen: train or download it again.")
         growth.set_weights(model, self.average)
         return model
 
@@ -76,14 +87,18 @@ def load(folder: str | Path) -> Snapshot:
     def part(prefix: str) -> dict[str, np.ndarray]:
         return {name.removeprefix(prefix): value for name, value in trained.items() if name.startswith(prefix)}
 
-    return Snapshot(
-        architecture=Architecture.from_json(config["architecture"]),
-        average=_arrays(folder / "generator.npz"),
-        generator=part("generator/"),
-        discriminator=part("discriminator/"),
-        threshold=config["threshold"],
-        up=config["up"],
-    )
+    try:
+        return Snapshot(
+            architecture=Architecture.from_json(config["architecture"]),
+            average=_arrays(folder / "generator.npz"),
+            generator=part("generator/"),
+            discriminator=part("discriminator/"),
+            threshold=config["threshold"],
+            up=config["up"],
+        )
+    except (KeyError, TypeError) as error:
+        path = folder / "config.json"
+        raise UserError(f"{path} is not a model's ({error}): run `dvc checkout` or train the stage again.") from error
 
 
 def read_config(folder: Path) -> dict[str, Any]:
@@ -109,5 +124,5 @@ def _arrays(path: Path) -> dict[str, np.ndarray]:
     try:
         with np.load(path, allow_pickle=False) as arrays:
             return {name: arrays[name] for name in arrays.files}
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, EOFError, BadZipFile, NotImplementedError) as error:
         raise UserError(f"{path} cannot be read ({error}): run `dvc checkout` or train the stage again.") from error
