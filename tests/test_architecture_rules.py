@@ -33,9 +33,10 @@ MAY_IMPORT = {
     "meshing": ("errors", "grids"),
     "drawing": ("errors", "grids"),
     "project": ("errors",),
-    "progress": ("errors", "training"),
+    "shapefiles": ("errors", "grids", "data", "meshing", "drawing"),
+    "progress": (),
     "params": ("errors", "grids", "dataset", "training.recipe"),
-    "tracking": ("errors", "grids", "dataset", "project", "drawing", "snapshot", "training"),
+    "tracking": ("errors", "grids", "dataset", "project", "progress", "drawing", "snapshot", "training"),
     "registry": ("errors", "grids", "dataset", "snapshot", "sampling", "evaluation", "tracking", "drawing", "project"),
 }
 CORE = ("errors", "grids", "dataset", "backend", "networks", "training", "snapshot", "sampling", "evaluation")
@@ -45,6 +46,7 @@ OUTSIDE = ("mlflow", "dvc", "optuna", "trimesh", "pydantic", "matplotlib", "clic
 
 # everything but the commands, and the commands: everything
 MAY_IMPORT["stages"] = (*MAY_IMPORT, "stages")
+MAY_IMPORT["commands"] = (*MAY_IMPORT, "commands")
 MAY_IMPORT["cli"] = (*MAY_IMPORT, "cli")
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from gan3d.cli import cli
+from gan3d.cli import cli, main
 from gan3d.data import furniture
 
 GAN3D = Path(sys.executable).with_name("gan3d")
@@ -143,7 +143,7 @@ def test_interpolate_writes_a_strip_and_an_animation(model, tmp_path):
         (["prepare", "--source", "nowhere", "--out", "x"], "nowhere", "exist"),
         (["prepare"], "params.yaml", "change into"),
         (["train", "r04"], "params.yaml", "change into"),
-        (["prepare", "--source", "empty", "--out", "x"], "empty", "shape"),
+        (["prepare", "--source", "empty", "--out", "x"], "empty", "point data.source to a folder"),
         (["prepare", "--source", "empty", "--out", "x", "--resolution", "17"], "--resolution 17", "16"),
         (["show", "nothing.obj"], "nothing.obj", "name a voxel or mesh file"),
         (["show", "bad.npy"], "bad.npy", "whole"),
@@ -154,14 +154,17 @@ def test_interpolate_writes_a_strip_and_an_animation(model, tmp_path):
         (["data", "export", "--resolution", "16", "--out", "x.npz", "--data", "empty"], "empty", "gan3d prepare"),
     ],
 )
-def test_an_error_is_one_line_that_names_the_thing(tmp_path, arguments, named, advice):
+def test_an_error_is_one_line_that_names_the_thing(tmp_path, monkeypatch, capfd, arguments, named, advice):
     (tmp_path / "empty").mkdir()
     (tmp_path / "bad.npy").write_bytes(b"\x93NUMPY nonsense")
     (tmp_path / "bad.binvox").write_bytes(b"#binvox 1\ndim 8 8 8\ndata\n\x01")
-    done = gan3d(*arguments, cwd=tmp_path)
-    assert done.returncode == 1
-    lines = done.stderr.strip().splitlines()
-    assert len(lines) == 1, done.stderr
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["gan3d", *arguments])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 1
+    lines = capfd.readouterr().err.strip().splitlines()
+    assert len(lines) == 1, lines
     assert lines[0].startswith("error: ")
     assert named in lines[0]
     assert advice in lines[0]

@@ -128,7 +128,7 @@ def write_outputs(
         shapes,
         [trained.architecture.classes[label] for label in pictures.labels],
         f"{params.name} at {resolution(stage)}³",
-        note=f"After {images:,} images; drag to turn.",
+        note=f"After {images:,} images.",
         up=trained.up,
         frames=pictures.frames[:-1],
     )

@@ -1,0 +1,40 @@
+"""`gan3d data`: the prepared data set, and the embedded furniture."""
+
+from pathlib import Path
+
+import click
+
+from gan3d.commands.setup import path_option
+
+
+@click.group()
+def data() -> None:
+    """The prepared data set, and the embedded furniture."""
+
+
+@data.command()
+@click.option("--split", type=click.Choice(["train", "validation", "test"]), default="test", show_default=True)
+@click.option("--class", "class_name", help="All classes, when it is not given.")
+@click.option("--resolution", type=int, required=True, help="Voxels along an edge.")
+@click.option("--out", type=path_option, required=True, help="An .npz with one array, voxels (n, R, R, R).")
+@click.option("--data", "folder", type=path_option, help="The data set, instead of data/voxels.")
+def export(split: str, class_name: str | None, resolution: int, out: Path, folder: Path | None) -> None:
+    """Write a split as an .npz, for scoring by others."""
+    from gan3d import project
+    from gan3d.data.export import export as write
+    from gan3d.dataset import VoxelDataset
+
+    count = write(VoxelDataset(folder or project.find().voxels), split, class_name, resolution, out)
+    click.echo(f"{out}: {count} shapes")
+
+
+@data.command()
+@click.option("--out", type=path_option, help="Where to write, instead of synthetic/.")
+def synthetic(out: Path | None) -> None:
+    """Write the embedded furniture as meshes in class folders."""
+    from gan3d import project
+    from gan3d.data import furniture
+
+    folder = out or project.find().work / "synthetic"
+    furniture.ensure(folder)
+    click.echo(folder)
