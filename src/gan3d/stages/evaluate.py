@@ -140,14 +140,12 @@ def interpolations(model: Sampler) -> np.ndarray:
 
 
 def metrics(classes: dict[str, dict[str, Any]]) -> dict[str, float]:
-    """One stage's scores as flat MLflow metrics: `test/chair/one_nna_cd`."""
-    return {
-        f"test/{name}/{prefix}{score}": float(value)
-        for name, own in classes.items()
-        for prefix, row in (("", own), ("floor/", own["floor"]))
-        for score, value in row.items()
-        if isinstance(value, int | float) and not score.endswith("_std")
-    }
+    """One stage's scores as flat MLflow metrics, `test/chair/one_nna_cd`, and the floor of 1-NNA-CD beside it."""
+    found = {}
+    for name, own in classes.items():
+        row = {score: own.get(score) for score in COLUMNS} | {"one_nna_cd_floor": own["floor"]["one_nna_cd"]}
+        found |= {f"test/{name}/{score}": value for score, value in row.items() if value is not None}
+    return found
 
 
 def track(params: Params, project: Project, scores: Scores, pictures: Path) -> None:
