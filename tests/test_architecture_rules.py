@@ -37,7 +37,12 @@ MAY_IMPORT = {
     "progress": (),
     "params": ("errors", "grids", "dataset", "training.recipe"),
     "tracking": ("errors", "grids", "dataset", "project", "progress", "drawing", "snapshot", "training"),
-    "registry": ("errors", "grids", "dataset", "snapshot", "sampling", "evaluation", "tracking", "drawing", "project"),
+    "request": ("errors", "grids", "sampling", "meshing", "drawing"),
+    "registry": (
+        *("errors", "grids", "dataset", "snapshot", "sampling", "request"),
+        *("evaluation", "tracking", "drawing", "project", "progress"),
+    ),
+    "serving": ("errors", "snapshot", "sampling", "request", "registry", "tracking"),
 }
 CORE = ("errors", "grids", "dataset", "backend", "networks", "training", "snapshot", "sampling", "evaluation")
 CORE_LIBRARIES = {"numpy", "scipy", "keras"}
@@ -46,8 +51,10 @@ OUTSIDE = ("mlflow", "dvc", "optuna", "trimesh", "pydantic", "matplotlib", "clic
 
 # everything but the commands, and the commands: everything
 MAY_IMPORT["stages"] = (*MAY_IMPORT, "stages")
+MAY_IMPORT["tuning"] = (*MAY_IMPORT, "tuning")
 MAY_IMPORT["commands"] = (*MAY_IMPORT, "commands")
 MAY_IMPORT["cli"] = (*MAY_IMPORT, "cli")
+MAY_IMPORT["__main__"] = ("cli",)
 
 
 def dotted(path: Path) -> str:
@@ -157,6 +164,7 @@ print("imported")
 """
 
 
+@pytest.mark.slow
 def test_the_core_runs_on_a_bare_machine():
     core = [m for m in FILES if within(m, CORE) and m != "gan3d.backend.jax"]
     done = subprocess.run(

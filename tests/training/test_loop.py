@@ -107,30 +107,38 @@ def fail() -> None:
     raise RuntimeError("the disk is full")
 
 
-def test_a_stage_that_was_stopped_twice_ends_as_if_it_had_not_been(
-    straight, dataset, parent, architecture, recipe, tmp_path
+STOPS = [
+    ([(112, lambda: signal.raise_signal(signal.SIGINT), KeyboardInterrupt)], [0, 64]),
+    pytest.param(
+        [(48, fail, RuntimeError), (112, lambda: signal.raise_signal(signal.SIGINT), KeyboardInterrupt)],
+        [0, 32, 64],
+        marks=pytest.mark.slow,
+    ),
+]
+
+
+@pytest.mark.parametrize(("stops", "continued"), STOPS, ids=["once", "twice"])
+def test_a_stage_that_was_stopped_ends_as_if_it_had_not_been(
+    straight, dataset, parent, architecture, recipe, tmp_path, stops, continued
 ):
-    """By Ctrl-C after the checkpoint at 32, by an error after the one at 96; and then that one turns out damaged."""
-    seen = []
-    for witness, error in (
-        (Witness(at=48, act=lambda: signal.raise_signal(signal.SIGINT)), KeyboardInterrupt),
-        (Witness(at=112, act=fail), RuntimeError),
-    ):
+    """By an error, by Ctrl-C after the checkpoint at 96; and then that checkpoint turns out damaged."""
+    witnesses = [Witness(at, act) for at, act, _ in stops] + [Witness()]
+    start = grow(parent, architecture(8), 1)
+    for witness, (_, _, error) in zip(witnesses, stops, strict=False):
         with pytest.raises(error):
-            train(dataset, grow(parent, architecture(8), 1), recipe, tmp_path, RHYTHM, witness)
-        seen.append(witness)
+            train(dataset, start, recipe, tmp_path, RHYTHM, witness)
     newest = max(tmp_path.iterdir())
     newest.write_bytes(newest.read_bytes()[:-10])
-    last, start = Witness(), grow(parent, architecture(8), 1)
+    last = witnesses[-1]
     trained, rows = train(dataset, start, recipe, tmp_path, RHYTHM, last)
-    assert [witness.continued for witness in (*seen, last)] == [[0], [32], [64]]
+    assert [witness.continued for witness in witnesses] == [[images] for images in continued]
     assert str(newest) in last.warnings[0]
     assert weights(trained) == weights(straight[0])
     assert without_times(rows) == without_times(straight[1])
     assert without_times(last.rows) == without_times(rows)
     assert np.array_equal(last.pictures[128], straight[2].pictures[128])
     _, _, record, _ = checkpoint.load(tmp_path, first_state(*start[:2]))
-    assert record["observer"] == {"starts": 3}
+    assert record["observer"] == {"starts": len(witnesses)}
     assert [row["images"] for row in record["rows"]] == [16, 32, 48, 64, 80, 96]
 
 
@@ -157,7 +165,7 @@ def test_the_rhythm_of_logging_does_not_change_the_weights(straight, dataset, pa
 
 def test_a_run_gone_wrong_says_so(dataset, architecture, recipe, tmp_path):
     """A generator whose learning rate is absurd ends as an empty or a full cube, whatever the latents."""
-    witness, wild = Witness(), replace(recipe, lr_g=1e4, fade_in=0, stabilise=32)
+    witness, wild = Witness(), replace(recipe, lr_g=1e4, penalty_every=1, fade_in=0, stabilise=32)
     train(dataset, grow(None, architecture(4), 1), wild, tmp_path, RHYTHM, witness)
     assert witness.warnings
     for message in witness.warnings:
@@ -167,8 +175,9 @@ def test_a_run_gone_wrong_says_so(dataset, architecture, recipe, tmp_path):
 def test_losses_that_are_not_finite_are_reported_at_once(dataset, architecture, recipe, tmp_path):
     generator, discriminator, start = grow(None, architecture(4), 1)
     discriminator.score.bias.assign([np.nan, np.nan])
-    witness = Witness()
-    train(dataset, (generator, discriminator, start), recipe, tmp_path, replace(RHYTHM, picture=10**6), witness)
+    witness, rhythm = Witness(), replace(RHYTHM, picture=10**6)
+    short = replace(recipe, penalty_every=1, fade_in=0, stabilise=32)
+    train(dataset, (generator, discriminator, start), short, tmp_path, rhythm, witness)
     assert "diverged" in witness.warnings[0]
     assert min(witness.pictures) == 16
 
