@@ -16,6 +16,7 @@ SCRATCH = "scratch"  # the `prev` of a stage that grows from nothing
 Share = Annotated[float, Field(gt=0, lt=1)]
 Positive = Annotated[int, Field(gt=0)]
 Rate = Annotated[float, Field(gt=0, le=1)]
+Objective = Literal["one_nna_cd", "mmd_cd_x1e3", "cov_cd", "jsd"]
 
 
 class Section(BaseModel):
@@ -32,8 +33,13 @@ class Data(Section):
     classes: Literal["all"] | tuple[str, ...] = "all"
     resolution: Literal[4, 8, 16, 32, 64, 128] = 32
     up: Literal["x", "y", "z"] = "y"
+    handedness: Literal["right", "left"] = "right"
+    fill: Literal["solid", "surface", "winding"] = "solid"
+    labels: str | None = None
     validation: Share = 0.1
     test: Share = 0.1
+    seconds: Annotated[float, Field(gt=0)] = 60
+    memory: Annotated[int, Field(ge=64)] = 2048
 
 
 class Gan(Section):
@@ -127,6 +133,67 @@ class Promote(Section):
     margin: Annotated[float, Field(ge=0, lt=1)]
 
 
+class Range(Section):
+    """Values of a number from `low` to `high`, evenly or, with `log`, evenly in its logarithm."""
+
+    low: float
+    high: float
+    log: bool = False
+
+    @model_validator(mode="after")
+    def ordered(self) -> "Range":
+        if not self.low < self.high:
+            raise ValueError(f"low {self.low:g} is not below high {self.high:g}: exchange or spread them")
+        if self.log and self.low <= 0:
+            raise ValueError(f"low {self.low:g} has no logarithm: make it positive, or leave out log")
+        return self
+
+
+class Tune(Section):
+    """How `gan3d tune` searches; it changes no result of the pipeline."""
+
+    storage: str | None
+    trials: Positive
+    images: Positive | None
+    seconds: Annotated[float, Field(gt=0)] | None
+    report: Positive
+    count: Positive
+    objective: Objective | Annotated[tuple[Objective, ...], Field(min_length=1)]
+    sampler: Literal["tpe", "random"]
+    pruner: Literal["halving", "median", "none"]
+    heartbeat: Positive
+    space: dict[str, Range | tuple[int | float, ...]]
+
+    @field_validator("space")
+    @classmethod
+    def of_a_stage(cls, space: dict[str, Any]) -> dict[str, Any]:
+        known = [name for name in Stage.model_fields if name not in ("prev", "stabilise")]
+        sound = {"prev": SCRATCH, "width": 1, "batch": 1, "lr_g": 1, "lr_d": 1, "fade_in": 0, "stabilise": 1}
+        if not space:
+            raise ValueError(f"name at least one parameter of a stage, out of {', '.join(known)}")
+        for name, values in space.items():
+            if name not in known:
+                raise ValueError(f"{name} cannot be searched: choose out of {', '.join(known)}")
+            for value in (values.low, values.high) if isinstance(values, Range) else values:
+                try:
+                    Stage.model_validate(sound | {name: value})
+                except ValidationError as error:
+                    raise ValueError(f"{name} cannot be {value:g}: {error.errors()[0]['msg']}") from None
+            if not isinstance(values, Range) and len(set(values)) < 2:
+                raise ValueError(f"{name} has nothing to choose from: list two values at least")
+        return space
+
+    @model_validator(mode="after")
+    def bounded(self) -> "Tune":
+        if (self.images is None) == (self.seconds is None):
+            raise ValueError("a trial ends after images or after seconds: give one of them and set the other to null")
+        return self
+
+    @property
+    def objectives(self) -> tuple[str, ...]:
+        return (self.objective,) if isinstance(self.objective, str) else self.objective
+
+
 class Params(Section):
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
     seed: Annotated[int, Field(ge=0, lt=2**31)]
@@ -136,6 +203,7 @@ class Params(Section):
     track: Track
     evaluate: Evaluate
     promote: Promote
+    tune: Tune
 
     @model_validator(mode="after")
     def fits(self) -> "Params":
@@ -156,6 +224,11 @@ class Params(Section):
     def widths(self, stage: str) -> tuple[int, ...]:
         """Channels at 4³, 8³, … up to a stage."""
         return sum((self.train.stages[name].widths for name in self.train.chain(stage)), ())
+
+    def with_stage(self, stage: str, values: dict[str, Any]) -> "Params":
+        """These parameters with some values of one stage replaced."""
+        stages = self.train.stages | {stage: self.train.stages[stage].model_copy(update=values)}
+        return self.model_copy(update={"train": self.train.model_copy(update={"stages": stages})})
 
     def recipe(self, stage: str) -> Recipe:
         """All that determines how a stage is trained."""
@@ -245,6 +318,8 @@ def _path(location: tuple[int | str, ...], tree: Any) -> str:
             tree = tree[part]
         except (KeyError, IndexError, TypeError):
             missing = i == len(location) - 1 and (isinstance(tree, dict) or isinstance(part, int))
+            if not missing and isinstance(tree, dict):
+                continue  # the name of an alternative
             if not missing:
                 break
         keys.append(str(part))
@@ -252,7 +327,8 @@ def _path(location: tuple[int | str, ...], tree: Any) -> str:
 
 
 def _inside(section: Any, part: Any) -> Any:
-    """The model class behind a key; stages are a dictionary of one class."""
+    """The model class behind a key."""
     if isinstance(section, type) and issubclass(section, BaseModel) and part in section.model_fields:
-        return Stage if part == "stages" else section.model_fields[part].annotation
+        inside = {"stages": Stage, "space": Range}  # dictionaries of one class
+        return inside[part] if part in inside else section.model_fields[part].annotation
     return section

@@ -55,6 +55,7 @@ def test_meshes_become_a_data_set(meshes, tmp_path):
     assert summary["counts"]["chair"]["train"] + summary["counts"]["chair"]["validation"] == 8
     assert summary["counts"]["table"]["validation"] >= 1
     assert sorted(contents(tmp_path / "out")) == [
+        "files.csv",
         "manifest.csv",
         "r04.npy",
         "r08.npy",
@@ -150,7 +151,7 @@ def test_an_earlier_data_set_stays_when_anything_fails(meshes, tmp_path, monkeyp
     with pytest.raises(UserError):
         prepare(tmp_path / "missing", out, 8)
     monkeypatch.setattr(store, "write_csv", full)
-    with pytest.raises(OSError, match="No space"):
+    with pytest.raises(UserError, match="disk of .* is full"):
         prepare(meshes, out, 16)
     assert contents(out) == before
     assert sorted(path.name for path in tmp_path.iterdir()) == ["out"]

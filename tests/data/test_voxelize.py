@@ -96,7 +96,7 @@ def test_a_box_without_lid_stays_a_shell_and_fill_can_be_left_out():
     assert lid.sum() == 2
     assert not voxelize(box.vertices, box.faces[~lid], 16)[8, 8, 8]
     assert voxelize(box.vertices, box.faces, 16)[8, 8, 8]
-    assert not voxelize(box.vertices, box.faces, 16, fill=False)[8, 8, 8]
+    assert not voxelize(box.vertices, box.faces, 16, "surface")[8, 8, 8]
 
 
 def test_fill_does_not_pass_diagonal_gaps():

@@ -1,126 +1,204 @@
-"""Sets of grids in one .npz: `X_train`/`y_train` as ModelNet10 files have them, `voxels`, or packed bits."""
+"""Sets of grids in one file: .npz, .npy and HDF5, with or without labels; read in blocks of rows, never as a whole.
 
-import io
-import zipfile
+Arrays (N, X, Y, Z) hold a grid a row; (X, Y, Z) is one grid; bits packed by `numpy.packbits`, (N, X·Y·Z / 8), are
+named `…packed`, beside `shape`, one grid's three lengths (without it the grids are cubes). Labels are `y_train` beside
+`X_train` (the same for test and val), `y` beside `X`, `labels` beside `voxels`; `classes` names them.
+"""
+
+import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path
-from typing import IO
+from typing import Any
 
 import numpy as np
 
-from gan3d.data.readers import Unreadable, as_grid, npy_header
-from gan3d.errors import UserError
+from gan3d.data.archives import Place
+from gan3d.data.binvox import LIMIT
+from gan3d.data.classes import SPLIT_FOLDERS
+from gan3d.data.formats import stem
+from gan3d.data.readers import Unreadable, as_grid
+from gan3d.data.stores import DAMAGED, opened
 
 MODELNET10 = ("bathtub", "bed", "chair", "desk", "dresser", "monitor", "night_stand", "sofa", "table", "toilet")
-PACKED = "voxels_packed"  # rows of numpy.packbits, beside `shape`: one grid's three lengths
+GRID_KEYS = ("voxels", "voxels_packed", "X", "instance", "voxel", "grids")
+LABEL_KEYS = ("y", "labels", "label", "classes")
 
 
 @dataclass(frozen=True)
-class Labelled:
-    """Names of classes, and (key of the grids, stated split, label of each row as an index into the classes)."""
+class Part:
+    """One array of grids: its key, how many, the split it states, and each grid's class (None: no labels)."""
 
-    classes: list[str]
-    parts: list[tuple[str, str | None, np.ndarray]]
-
-
-def labelled(path: Path) -> Labelled | None:
-    """Labels of an .npz with `X_train` and `y_train` (perhaps `X_test`, `y_test`, `classes`); None without X_train.
-
-    Names of classes are `classes`, one a label in ascending order; ModelNet10's for ten labels in a file whose name
-    says so; otherwise `class_<label>`.
-
-    Raises:
-        UserError: when the file is damaged, or labels are missing, no integers, or of another number than the grids.
-    """
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            found = {key: file[key] for key in file.files if key in ("y_train", "y_test", "classes")}
-            keys = [key for key in ("X_train", "X_test") if key in file.files]
-    except (ValueError, OSError, zipfile.BadZipFile, EOFError, KeyError):
-        raise UserError(f"{path} is damaged or holds Python objects: export the arrays again.") from None
-    if "X_train" not in keys:
-        return None
-    parts = []
-    for key in keys:
-        label_key = key.replace("X_", "y_")
-        count = _shape(path, None, key)[0][0]
-        labels = np.asarray(found.get(label_key, []))
-        if labels.size != count or labels.dtype.kind not in "buif" or (labels != labels.astype(int)).any():
-            raise UserError(
-                f"{label_key} in {path} does not give one whole number a grid of {key}: store {count} labels."
-            )
-        parts.append((key, key.removeprefix("X_"), labels.astype(int).ravel()))
-    values = np.unique(np.concatenate([labels for *_, labels in parts]))
-    classes = _names(path, values, found.get("classes"))
-    return Labelled(classes, [(key, split, np.searchsorted(values, labels)) for key, split, labels in parts])
+    key: str
+    count: int
+    split: str | None = None
+    classes: tuple[str, ...] = ()
+    labels: np.ndarray | None = None  # (count,) indices into `classes`
 
 
-def _names(path: Path, values: np.ndarray, given: np.ndarray | None) -> list[str]:
-    if given is not None:
-        names = [str(name) for name in given.ravel()]
-        if values.min() >= 0 and values.max() < len(names):
-            return [names[value] for value in values]
-        raise UserError(f"`classes` in {path} has {len(names)} names for labels up to {values.max()}: name each label.")
-    if "modelnet10" in path.name.lower() and values.tolist() == list(range(10)):
-        return list(MODELNET10)
-    return [f"class_{value}" for value in values]
-
-
-def rows(path: Path, member: str | None) -> tuple[str, int]:
-    """The key and the number of the grids in an .npz (itself perhaps a member of a zip), from the headers alone.
+def inspect(place: Place, name: str) -> list[Part]:
+    """What a set holds, from its headers and labels; an .npy of one grid is a set of one.
 
     Raises:
-        Unreadable: when it holds neither `voxels` nor `voxels_packed` with `shape`, nor one lone array.
+        Unreadable: when it is damaged, holds no grids, or labels do not fit.
     """
     try:
-        with zipfile.ZipFile(_open(path, member)) as file:
-            keys = [entry.removesuffix(".npy") for entry in file.namelist()]
-    except (zipfile.BadZipFile, OSError) as error:
-        raise Unreadable("It is damaged.", "Export or download it again.") from error
-    key = next((key for key in ("voxels", PACKED) if key in keys), keys[0] if len(keys) == 1 else None)
-    if key is None or (key == PACKED and "shape" not in keys):
-        raise Unreadable(f"It holds {', '.join(keys)[:80]}, no grids.", "Store an array `voxels` of (N, R, R, R).")
-    shape, dtype = _shape(path, member, key)
-    if dtype.hasobject or len(shape) < (2 if key == PACKED else 4):
-        raise Unreadable(f"Its {key} has the shape {shape}.", "Store an array `voxels` of (N, R, R, R).")
-    return key, shape[0]
+        return _inspect(place, name)
+    except (Unreadable, MemoryError):
+        raise
+    except Exception as error:  # numpy, zipfile and HDF5 fail in many ways on a damaged file
+        raise DAMAGED from error
 
 
-def grid(path: Path, member: str | None, key: str, row: int) -> np.ndarray:
-    """One grid (X, Y, Z) of booleans; the array is decompressed once a process.
+def _inspect(place: Place, name: str) -> list[Part]:
+    with opened(place, name) as store:
+        keys = {key: store.head(key) for key in store.keys}
+        if any(dtype.hasobject for key, (_, dtype) in keys.items() if key in _wanted(keys)):
+            raise Unreadable("It holds Python objects, which are not loaded.", "Store booleans, integers or floats.")
+        parts = []
+        for key in _grid_keys(keys):
+            count = _count(key, *keys[key])
+            label_key = _label_key(key, keys, count)
+            labels = None if label_key is None else _labels(store.whole(label_key), key, label_key, count)
+            parts.append((key, count, SPLIT_FOLDERS.get(key.removeprefix("X_").lower()), labels))
+        found = [labels for *_, labels in parts if labels is not None]
+        if not found:
+            return [Part(key, count, split) for key, count, split, _ in parts]
+        values = np.unique(np.concatenate(found))
+        names = _names(name, values, store.whole("classes") if "classes" in keys else None)
+    return [
+        Part(key, count, split, names, None if labels is None else np.searchsorted(values, labels))
+        for key, count, split, labels in parts
+    ]
 
-    Raises:
-        Unreadable: when the array is damaged or holds no grids.
-    """
-    array, side = _array(path, member, key)
-    if side is None:
-        return as_grid(array[row])
-    return np.unpackbits(array[row], count=int(np.prod(side))).reshape(side).astype(bool)
 
-
-@lru_cache(maxsize=2)
-def _array(path: Path, member: str | None, key: str) -> tuple[np.ndarray, tuple[int, ...] | None]:
+def grids(place: Place, name: str, key: str, rows: list[int]) -> Iterator[np.ndarray | Unreadable]:
+    """The grids (X, Y, Z) of some rows in ascending order, booleans, or why one cannot be used."""
     try:
-        with np.load(_open(path, member), allow_pickle=False) as file:
-            side = tuple(int(length) for length in file["shape"]) if key == PACKED else None
-            return file[key], side
-    except Exception as error:  # numpy and zipfile fail in many ways on a damaged file
-        raise Unreadable(f"Its {key} is damaged.", "Export or download it again.") from error
+        stream = _stream(place, name, key)
+        for row in rows:
+            try:
+                yield stream.grid(row)
+            except Unreadable as error:
+                yield error
+    except MemoryError:
+        raise
+    except Exception:  # numpy, zlib and HDF5 fail in many ways on a damaged file
+        _stream.cache_clear()
+        yield Unreadable(f"Its {key or 'array'} is damaged.", "Export or download it again.")
 
 
 def forget() -> None:
-    """Drop the arrays that this process holds."""
-    _array.cache_clear()
+    """Close the files that this process holds."""
+    _stream.cache_clear()
 
 
-def _shape(path: Path, member: str | None, key: str) -> tuple[tuple[int, ...], np.dtype]:
-    with zipfile.ZipFile(_open(path, member)) as file, file.open(f"{key}.npy") as stream:
-        return npy_header(stream)
+def _wanted(keys: Any) -> list[str]:
+    return [key for key in keys if key in (*GRID_KEYS, *LABEL_KEYS) or key[:2] in ("X_", "y_") or len(keys) == 1]
 
 
-def _open(path: Path, member: str | None) -> IO[bytes] | Path:
-    if member is None:
-        return path
-    with zipfile.ZipFile(path) as archive:
-        return io.BytesIO(archive.read(member))
+def _grid_keys(keys: dict[str, tuple[tuple[int, ...], np.dtype]]) -> list[str]:
+    """The arrays that are grids: the X_… ones, else a usual name, else the only one that can be."""
+    splits = [key for key in keys if key.startswith("X_") and key[2:].lower() in SPLIT_FOLDERS]
+    if splits:
+        return sorted(splits, key=lambda key: ("train" not in key.lower(), key))
+    usual = [key for key in GRID_KEYS if key in keys]
+    if usual:
+        return usual[:1]
+    possible = [key for key, (shape, dtype) in keys.items() if len(shape) >= 3 and dtype.kind in "buif"]
+    if len(possible) == 1:
+        return possible
+    if len(keys) == 1:
+        return list(keys)
+    raise Unreadable(
+        f"It holds {', '.join(keys)[:80] or 'nothing'}, no grids that can be told.",
+        "Store an array `voxels` of (N, R, R, R).",
+    )
+
+
+def _is_packed(key: str) -> bool:
+    return "packed" in key.lower()
+
+
+def _count(key: str, shape: tuple[int, ...], dtype: np.dtype) -> int:
+    """The number of grids in an array."""
+    inner = shape if len(shape) == 3 else shape[1:]
+    fits = len(shape) == 2 and dtype == np.uint8 if _is_packed(key) else len(shape) >= 3
+    if not fits or 0 in inner or min(shape) < 0 or dtype.kind not in "buif":
+        what = f"the shape {shape}" if dtype.kind in "buif" else f"the type {dtype}"
+        raise Unreadable(f"Its {key or 'array'} has {what}.", "Store an array `voxels` of (N, R, R, R), of numbers.")
+    if math.prod(inner) > LIMIT:
+        raise Unreadable(f"Its {key or 'array'} has the shape {shape}.", f"Store at most {LIMIT} voxels a grid (512³).")
+    return 1 if len(shape) == 3 else shape[0]
+
+
+def _label_key(key: str, keys: Any, count: int) -> str | None:
+    """The labels of an array: y_… of X_… must be there, others may."""
+    if key.startswith("X_"):
+        label_key = "y_" + key[2:]
+        if label_key not in keys:
+            raise Unreadable(f"{label_key} is missing beside {key}.", f"In {label_key}, store {count} labels.")
+        return label_key
+    return next((label for label in ("y", "labels", "label") if label in keys), None)
+
+
+def _labels(labels: np.ndarray, key: str, label_key: str, count: int) -> np.ndarray:
+    if labels.size != count or labels.dtype.kind not in "buif" or (labels != labels.astype(np.int64)).any():
+        raise Unreadable(
+            f"{label_key} does not give one whole number a grid of {key}.", f"In {label_key}, store {count} labels."
+        )
+    return labels.astype(np.int64).ravel()
+
+
+def _names(name: str, values: np.ndarray, given: np.ndarray | None) -> tuple[str, ...]:
+    """Names of the labels: `classes`, or ModelNet10's for ten labels in a file whose name says so, or class_<label>."""
+    if given is not None:
+        names = [item.decode("utf-8", "replace") if isinstance(item, bytes) else str(item) for item in given.ravel()]
+        if values.min() >= 0 and values.max() < len(names):
+            return tuple(names[value] for value in values)
+        raise Unreadable(
+            f"`classes` has {len(names)} names for labels up to {values.max()}.", "In it, name each label."
+        )
+    if "modelnet10" in stem(name).lower() and values.tolist() == list(range(10)):
+        return MODELNET10
+    return tuple(f"class_{value}" for value in values)
+
+
+class _Stream:
+    """Grids of one array, in blocks that are kept until the rows leave them."""
+
+    def __init__(self, place: Place, name: str, key: str):
+        self.store, self.key = opened(place, name), key
+        self.shape, self.dtype = self.store.head(key)
+        self.side: tuple[int, ...] | None = None
+        if _is_packed(key):
+            self.side = self._packed_side()
+        each = math.prod(self.shape[1:]) * self.dtype.itemsize
+        self.step = max(1, min(64, 2**24 // max(each, 1)))
+        self.start, self.held = 0, np.empty(0)
+
+    def _packed_side(self) -> tuple[int, ...]:
+        bits = 8 * self.shape[1]
+        if "shape" in self.store.keys:
+            side = tuple(int(length) for length in self.store.whole("shape").ravel())
+        else:
+            side = (round(bits ** (1 / 3)),) * 3
+        if len(side) != 3 or min(side) < 1 or not 0 <= bits - math.prod(side) < 8:
+            raise Unreadable(f"Its {self.key} has {bits} bits a grid, no cube.", "Store `shape`, one grid's lengths.")
+        return side
+
+    def grid(self, row: int) -> np.ndarray:
+        if len(self.shape) == 3:
+            return as_grid(self.store.block(self.key, 0, self.shape[0]))
+        if not self.start <= row < self.start + len(self.held):
+            self.start = row
+            self.held = self.store.block(self.key, row, min(row + self.step, self.shape[0]))
+        array = self.held[row - self.start]
+        if self.side is None:
+            return as_grid(array)
+        return np.unpackbits(array, count=math.prod(self.side)).reshape(self.side).astype(bool)
+
+
+@lru_cache(maxsize=2)
+def _stream(place: Place, name: str, key: str) -> _Stream:
+    return _Stream(place, name, key)

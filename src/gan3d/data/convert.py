@@ -1,60 +1,77 @@
-"""Items of a source -> packed voxel grids, on all cores."""
+"""Items of a source -> packed voxel grids."""
 
-import os
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
-from functools import partial
-from multiprocessing import get_context
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
 
 from gan3d import grids
+from gan3d.data import arrays
 from gan3d.data.readers import Mesh, Unreadable, fit
-from gan3d.data.sources import Item, forget
-from gan3d.data.voxelize import voxelize
-from gan3d.errors import UserError
+from gan3d.data.sources import Item
+from gan3d.data.voxelize import Fill, voxelize
 
-FEW = 64  # with fewer items, starting workers takes longer than the work
+ROWS = 64  # grids of one array that a call converts
 
 Progress = Callable[[int, int], None]
 Result = bytes | tuple[str, str] | None  # packed grid, or (reason, advice), or empty
 
 
-def convert(item: Item, resolution: int) -> Result:
+@dataclass(frozen=True)
+class Form:
+    """What shapes become: grids of `resolution`³, filled so; `flip` is an axis to mirror, if any."""
+
+    resolution: int
+    fill: Fill = "solid"
+    flip: int | None = None
+
+
+def convert(item: Item, form: Form) -> Result:
     """One item as a packed grid; None when it is empty; (reason, advice) when it cannot be used."""
     try:
-        shape = item.read()
-        voxels = voxelize(*shape, resolution) if isinstance(shape, Mesh) else fit(shape, resolution)
+        return packed(item.read(), form)
     except Unreadable as error:
         return error.reason, error.advice
+
+
+def packed(shape: Mesh | np.ndarray | Unreadable, form: Form) -> Result:
+    """A mesh or grid as a packed grid."""
+    if isinstance(shape, Unreadable):
+        return shape.reason, shape.advice
+    try:
+        if isinstance(shape, Mesh):
+            voxels = voxelize(*shape, form.resolution, form.fill)
+        else:
+            voxels = fit(shape, form.resolution)
+    except Unreadable as error:
+        return error.reason, error.advice
+    if form.flip is not None:
+        voxels = np.flip(voxels, form.flip)
     return grids.pack(voxels[None]).tobytes() if voxels.any() else None
 
 
-def convert_all(
-    items: Sequence[Item], resolution: int, workers: int | None = None, progress: Progress | None = None
-) -> Iterator[Result]:
-    """Results in the items' order, the same for any number of workers (None: one a core).
-
-    Rows of arrays are converted in this process, since reading them costs more than converting them.
-
-    Raises:
-        UserError: when a worker dies, which as a rule means that memory ran out.
-    """
-    work = partial(convert, resolution=resolution)
-    workers = min(workers or os.cpu_count() or 1, len(items) // FEW + 1)
-    if workers == 1 or all(item.row is not None for item in items):
-        yield from _counted(map(work, items), len(items), progress)
-        forget()
-        return
-    # not fork: the calling process may hold threads, of TensorFlow or MLflow
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        try:
-            yield from _counted(pool.map(work, items, chunksize=8), len(items), progress)
-        except BrokenProcessPool:
-            raise UserError("a worker of the prepare stage died, probably out of memory: lower data.workers.") from None
+def convert_block(items: Sequence[Item], form: Form) -> list[Result]:
+    """One file, or some rows of one array in ascending order."""
+    first = items[0]
+    if first.row is None:
+        return [convert(item, form) for item in items]
+    rows = [item.row for item in items if item.row is not None]
+    results = [packed(grid, form) for grid in arrays.grids(first.place, first.file, first.key, rows)]
+    missing = len(items) - len(results)  # an array that breaks off says so once
+    return results + results[-1:] * missing
 
 
-def _counted(results: Iterator[Result], total: int, progress: Progress | None) -> Iterator[Result]:
-    for done, result in enumerate(results, 1):
-        yield result
-        if progress:
-            progress(done, total)
+def blocks(items: Sequence[Item], wanted: Iterable[int]) -> Iterator[list[int]]:
+    """Numbers of the wanted items in blocks for `convert_block`; rows of an array come in their order on disk."""
+    arrays_: dict[tuple, list[int]] = defaultdict(list)
+    for number in wanted:
+        item = items[number]
+        if item.row is None:
+            yield [number]
+        else:
+            arrays_[item.place, item.key].append(number)
+    for numbers in arrays_.values():
+        numbers.sort(key=lambda number: items[number].row or 0)
+        for start in range(0, len(numbers), ROWS):
+            yield numbers[start : start + ROWS]

@@ -3,19 +3,21 @@
 import io
 import logging
 import warnings
-from collections.abc import Callable
-from pathlib import Path, PurePosixPath
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from gan3d import grids
-from gan3d.data import binvox
+from gan3d.data import binvox, magicavoxel
+from gan3d.data.formats import KNOWN, LARGEST, looks_like, suffix
 from gan3d.data.text_meshes import parse_obj, parse_off
+from gan3d.data.volumes import parse_nifti
 
-MESHES = (".off", ".obj", ".ply", ".stl", ".glb")
-GRIDS = (".binvox", ".mat", ".npy")
 MAT_KEYS = ("instance", "voxel", "voxels")
+
+Beside = Callable[[str], bytes]  # the content of a side file by its address relative to the file; raises Unreadable
 
 
 class Mesh(NamedTuple):
@@ -34,37 +36,49 @@ class Unreadable(Exception):  # noqa: N818 - a row of rejects.csv, not a failure
         self.advice = advice
 
 
-def read(source: str | Path | bytes, name: str) -> Mesh | np.ndarray:
+def read(source: str | Path | bytes, name: str, beside: Beside | None = None) -> Mesh | np.ndarray:
     """Read one shape from a path or from bytes; the extension of `name` decides the format.
+
+    Args:
+        beside: reads the side files of a glTF; without it they are taken to be missing.
 
     Returns:
         A `Mesh`, all meshes of a scene joined with their transforms, or a boolean grid (X, Y, Z).
 
     Raises:
         Unreadable: whatever is wrong with the file.
+        MemoryError: when it needs more memory than there is.
     """
-    suffix = PurePosixPath(name).suffix.lower()
-    reader = _READERS.get(suffix)
+    kind = suffix(name)
+    reader = _READERS.get(kind)
     if reader is None:
         raise Unreadable(
-            f"The format {suffix or 'without an extension'} is not supported.",
-            f"Convert it to one of {', '.join((*MESHES, *GRIDS))}.",
+            f"The format {kind or 'without an extension'} is not supported.", f"Convert it to one of {KNOWN}."
         )
-    try:
-        content = source if isinstance(source, bytes) else Path(source).read_bytes()
-    except OSError as error:
-        raise Unreadable(f"It cannot be opened: {error.strerror}.", "Check that it exists and may be read.") from None
-    if not content.strip():
+    content = source if isinstance(source, bytes) else contents(Path(source))
+    if not content[:4096].strip() and not content.strip():
         raise Unreadable("It is empty.", "Export or download it again.")
     try:
-        return reader(content, suffix)
-    except Unreadable:
+        return _gltf(content, beside) if kind == ".gltf" else reader(content, kind)
+    except (Unreadable, MemoryError):
         raise
     except Exception as error:  # a parser may fail in any way on a hostile file; the run goes on
         detail = " ".join(str(error).split())[:120].rstrip(".") or type(error).__name__
-        raise Unreadable(
-            f"It cannot be read as {suffix[1:].upper()}: {detail}.", "Check that it is whole, or export it again."
-        ) from error
+        seen = looks_like(content)
+        advice = "Check that it is whole, or export it again."
+        if seen and seen.lower() not in kind:
+            advice = f"It looks like {seen}: give it the extension of what it is."
+        raise Unreadable(f"It cannot be read as {kind[1:].upper()}: {detail}.", advice) from error
+
+
+def contents(path: Path) -> bytes:
+    """The bytes of a file; raises `Unreadable` when it cannot be opened or is larger than LARGEST."""
+    try:
+        if path.stat().st_size > LARGEST:
+            raise Unreadable("It is larger than 1 GiB.", "Simplify the shape, or split the file.")
+        return path.read_bytes()
+    except OSError as error:
+        raise Unreadable(f"It cannot be opened: {error.strerror}.", "Check that it exists and may be read.") from None
 
 
 def fit(grid: np.ndarray, resolution: int) -> np.ndarray:
@@ -100,6 +114,8 @@ def as_grid(array: np.ndarray) -> np.ndarray:
         raise Unreadable(f"Its array has the shape {shape}.", "Store one grid of three axes (X, Y, Z).")
     if array.dtype.kind not in "buif":
         raise Unreadable(f"Its array holds {array.dtype}, not numbers.", "Store booleans, integers or floats.")
+    if array.dtype.kind == "f" and shape[-1] == 3 and min(shape[:-1]) > 3:
+        raise Unreadable(f"Its array has the shape {shape}, as points have.", "Store one grid of three axes (X, Y, Z).")
     if array.size > binvox.LIMIT:
         raise Unreadable(f"Its grid has {array.size} voxels.", f"Store it with at most {binvox.LIMIT} voxels (512³).")
     if array.dtype.kind == "f" and np.isnan(array).any():
@@ -150,14 +166,40 @@ def _stl(content: bytes, suffix: str) -> Mesh:
     return _scene(content, suffix) if b"facet" in content else check_mesh(np.empty((0, 3)), np.empty((0, 3)))
 
 
-def _scene(content: bytes, suffix: str) -> Mesh:
+class _Neighbours(Mapping[str, bytes]):
+    """Side files for trimesh, which asks for them by the address in the file; pictures are not wanted."""
+
+    def __init__(self, beside: Beside | None):
+        self.beside = beside
+
+    def __getitem__(self, name: str) -> bytes:
+        if suffix(name) in (".png", ".jpg", ".jpeg", ".webp", ".ktx2"):
+            return b""
+        if self.beside is None:
+            raise Unreadable(f"Its side file {name[:80]} is missing.", "Put it beside the file, or export a GLB.")
+        return self.beside(name)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(())
+
+    def __len__(self) -> int:
+        return 0
+
+
+def _gltf(content: bytes, beside: Beside | None) -> Mesh:
+    return _scene(content, ".gltf", _Neighbours(beside))
+
+
+def _scene(content: bytes, suffix: str, resolver: _Neighbours | None = None) -> Mesh:
     """All meshes of a file joined with their transforms, through trimesh."""
     import trimesh  # here, since grids do without it and it takes long to import
 
     logging.getLogger("trimesh").setLevel(logging.CRITICAL)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        scene = trimesh.load_scene(io.BytesIO(content), file_type=suffix[1:], process=False, skip_materials=True)
+        scene = trimesh.load_scene(
+            io.BytesIO(content), file_type=suffix[1:], resolver=resolver, process=False, skip_materials=True
+        )
     vertices: list[np.ndarray] = []
     faces: list[np.ndarray] = []
     count = 0
@@ -175,6 +217,14 @@ def _binvox(content: bytes, suffix: str) -> np.ndarray:
     return binvox.decode(content).voxels
 
 
+def _nifti(content: bytes, suffix: str) -> np.ndarray:
+    return as_grid(parse_nifti(content))
+
+
+def _vox(content: bytes, suffix: str) -> np.ndarray:
+    return magicavoxel.decode(content)
+
+
 def _mat(content: bytes, suffix: str) -> np.ndarray:
     from scipy import io as matlab
 
@@ -186,21 +236,25 @@ def _mat(content: bytes, suffix: str) -> np.ndarray:
     raise Unreadable(f"It holds {names[:80]}, no voxel grid.", f"Name the grid one of {', '.join(MAT_KEYS)}.")
 
 
-def npy_header(file: Any) -> tuple[tuple[int, ...], np.dtype]:
-    """Shape and type that the head of an .npy stream claims; the stream then stands at the data.
+def npy_header(file: Any) -> tuple[tuple[int, ...], np.dtype, bool]:
+    """Shape and type that the head of an .npy stream claims, and whether the first axis runs fastest.
+
+    The stream then stands at the data.
 
     Raises:
         ValueError: when it is no .npy stream.
     """
     version = np.lib.format.read_magic(file)
     head = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-    shape, _, dtype = head(file)
-    return shape, dtype
+    shape, fortran, dtype = head(file)
+    if min(shape, default=0) < 0:
+        raise ValueError(f"its header claims the shape {shape}")
+    return shape, dtype, fortran
 
 
 def _npy(content: bytes, suffix: str) -> np.ndarray:
     file = io.BytesIO(content)
-    shape, dtype = npy_header(file)
+    shape, dtype, _ = npy_header(file)
     if dtype.hasobject:
         raise Unreadable("It holds Python objects, which are not loaded.", "Store booleans, integers or floats.")
     claimed = dtype.itemsize * int(np.prod(shape, dtype=object))
@@ -215,7 +269,11 @@ _READERS: dict[str, Callable[[bytes, str], Mesh | np.ndarray]] = {
     ".ply": _scene,
     ".stl": _stl,
     ".glb": _scene,
+    ".gltf": _scene,
     ".binvox": _binvox,
     ".mat": _mat,
     ".npy": _npy,
+    ".nii": _nifti,
+    ".nii.gz": _nifti,
+    ".vox": _vox,
 }

@@ -1,283 +1,266 @@
-"""Walk a source of shapes: a folder, a zip, or an .npz of arrays.
+"""Walk a source of shapes: a folder, an archive, or a set of arrays.
 
-Class. Folders that name a split (train, test, val, valid, validation) or a rotation count (one to three digits) say
-nothing about the class; the class is the first other folder under the source: `chair/30/train/x.mat` is a chair. One
-exception: a lone top folder that holds classes is a wrapper and is passed over (`ModelNet10/chair/train/x.off` in an
-archive is a chair, too). It is taken for a wrapper when at least half of the folders in it look like classes: they
-have a split folder above or below them, or hold at least two entries (folders with shapes, or shapes of one format).
-So `chair/<id>/model.obj`, one folder a shape, stays a chair. Without any class folder, the class is the name of the
-source.
-
-Group. Rotations and copies of one shape share a group: names that end in `_<1 or 2 digits>` after `_<6 or more
-digits>` (`chair_000000587_7`), and .mat files under a rotation count.
+What a path says of class, split and group is in `gan3d.data.classes`; what a set of arrays holds, in
+`gan3d.data.arrays`. Files are listed here, and nothing but the heads of sets is read.
 """
 
-import os
 import re
-import stat
-import zipfile
-from collections import Counter, defaultdict
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import lru_cache
-from pathlib import Path, PurePosixPath
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from gan3d.data import arrays
-from gan3d.data.readers import GRIDS, MESHES, Mesh, Unreadable, read
+from gan3d.data import archives, arrays
+from gan3d.data.archives import Place, Reject
+from gan3d.data.arrays import Part
+from gan3d.data.classes import Label, class_names, group_name, look_up, own_name, stated_split
+from gan3d.data.formats import ARCHIVES, GRIDS, KNOWN, MESHES, SETS, suffix
+from gan3d.data.guard import Guard, Lost
+from gan3d.data.readers import Mesh, Unreadable, read
 from gan3d.errors import UserError
 
-SPLIT_FOLDERS = {
-    "train": "train",
-    "test": "test",
-    "val": "validation",
-    "valid": "validation",
-    "validation": "validation",
-}
 SIDE_FILES = re.compile(
     r"|\.(mtl|txt|md|rst|csv|tsv|json|ya?ml|xml|html?|pdf|log|url|lst|cfg|ini|license|rtf|docx?|bin|py|m|sh|dvc"
     r"|png|jpe?g|gif|bmp|tga|tiff?|dds|webp|svg|ico)"
 )
-LARGEST = 2**30  # bytes of one archive member; beyond it a member is not unpacked
-_ROTATION = re.compile(r"(.*_\d{6,})_\d{1,2}")
-_LAST_NUMBER = re.compile(r"(.+)_\d{1,3}")
+DEEPEST = 2  # archives in each other
+
+Call = Callable[..., Any]
 
 
 @dataclass(frozen=True)
 class Item:
-    """One shape of a source; `name` is its path relative to the source."""
+    """One shape of a source; `name` is its path relative to the source, also inside an archive."""
 
     name: str
     class_name: str
     split: str | None
     group: str
-    path: Path
-    member: str | None = None  # of a zip
-    row: int | None = None  # of an array in an .npz
+    file: str
+    place: Place
+    row: int | None = None  # of an array in a set
     key: str = ""
 
     def read(self) -> Mesh | np.ndarray:
         """The mesh or boolean grid; raises `Unreadable`."""
-        if self.row is not None:
-            return arrays.grid(self.path, self.member, self.key, self.row)
-        return read(self.path if self.member is None else _member(self.path, self.member), self.name)
+        if self.row is None:
+            return read(self.place.read(), self.file, self.place.beside)
+        grid = next(arrays.grids(self.place, self.file, self.key, [self.row]))
+        if isinstance(grid, Unreadable):
+            raise grid
+        return grid
 
 
 @dataclass
 class Source:
-    """What a walk found: `kind` is folder, zip or arrays; classes in order; rejects are (file, reason, advice)."""
+    """What a walk found: `kind` is folder, archive or arrays; `skipped` are files that are no shapes.
+
+    `stamp` changes when a file of the source does.
+    """
 
     kind: str
     classes: list[str] = field(default_factory=list)
     items: list[Item] = field(default_factory=list)
-    rejects: list[tuple[str, str, str]] = field(default_factory=list)
-    skipped: int = 0
+    rejects: list[Reject] = field(default_factory=list)
+    skipped: list[str] = field(default_factory=list)
+    stamp: list[str] = field(default_factory=list)
 
 
-def walk(path: str | Path) -> Source:
-    """List the shapes of a source without reading them, sorted by class and name.
+@dataclass(frozen=True)
+class _File:
+    name: str
+    place: Place
+
+
+def walk(
+    path: str | Path,
+    labels: dict[str, Label] | None = None,
+    guard: Guard | None = None,
+    scratch: Path | None = None,
+) -> Source:
+    """List the shapes of a source, sorted by class and name.
+
+    Args:
+        labels: a table of classes (`gan3d.data.classes.read_table`), which then decides alone.
+        guard: reads heads of sets and lists of archives; without it, this process does.
+        scratch: folder for archives that must be unpacked; without it they are rejected.
 
     Raises:
         UserError: when the source is missing, is none of the kinds, or is an archive that cannot be opened.
     """
     path = Path(path)
     forget()
+    call: Call = guard.call if guard else lambda function, *arguments: function(*arguments)
+    kind = suffix(path.name)
     if path.is_dir():
         source = Source("folder")
-        _classify(source, path, [(name, None) for name in _files(path)])
+        listed, source.rejects = archives.files(path)
+        source.stamp = [f"{name}\n{size}\n{time}" for name, size, time in listed]
+        found = [_File(name, Place(path / name, None, path)) for name, *_ in listed]
     elif not path.exists():
         raise UserError(f"the data source {path} does not exist: set data.source to `synthetic`, or to your own path.")
-    elif path.suffix.lower() == ".npz":
-        source = Source("arrays")
-        _labelled(source, path)
-    elif zipfile.is_zipfile(path):
-        source = Source("zip")
-        _classify(source, path, _members(path, source))
+    elif not path.is_file():
+        raise UserError(f"the data source {path} is no plain file: give a folder, an archive or a set of arrays.")
+    elif kind in (*SETS, ".npy"):
+        source = Source("arrays", stamp=[_stamp(path)])
+        _single_set(source, path, call)
+        return source
+    elif kind in ARCHIVES or archives.is_zip(path):
+        source = Source("archive", stamp=[_stamp(path)])
+        found = _listed(source, path, kind if kind in ARCHIVES else ".zip", scratch)
     else:
-        raise UserError(f"the data source {path} is neither a folder, a zip nor an .npz: give it as one of these.")
+        raise UserError(
+            f"the data source {path} is neither a folder, an archive (zip, tar) nor a set of arrays (.npz, .h5):"
+            " give it as one of these."
+        )
+    _classify(source, path, _expanded(source, found, call, scratch), labels, guard)
     return source
 
 
-def _files(folder: Path) -> list[str]:
-    """Paths of all files below a folder, relative, with forward slashes."""
-    names = []
-    for parent, _, files in os.walk(folder):
-        relative = Path(parent).relative_to(folder)
-        names += [(relative / name).as_posix() for name in files]
-    return sorted(names)
-
-
-def _members(path: Path, source: Source) -> list[tuple[str, str | None]]:
-    """The files of a zip as (name, member); suspicious ones are rejected."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            infos = archive.infolist()
-    except (zipfile.BadZipFile, OSError, NotImplementedError, UnicodeDecodeError):
-        raise UserError(f"the archive {path} is damaged: download or pack it again.") from None
-    if any(info.flag_bits & 1 for info in infos):
-        raise UserError(f"the archive {path} is encrypted: unpack it and give the folder instead.")
-    members: list[tuple[str, str | None]] = []
-    for info in sorted(infos, key=lambda info: info.filename):
-        name = info.filename.replace("\\", "/")
-        if info.is_dir():
-            continue
-        if name.startswith("/") or ":" in name.split("/")[0] or ".." in name.split("/"):
-            source.rejects.append((name, "Its path climbs out of the archive.", "Pack it with relative paths."))
-        elif stat.S_ISLNK(info.external_attr >> 16):
-            source.rejects.append((name, "It is a symbolic link.", "Pack the file that it points to."))
-        elif info.file_size > LARGEST:
-            source.rejects.append((name, "It unpacks to more than 1 GiB.", "Simplify the shape, or split the file."))
-        else:
-            members.append((name, info.filename))
-    return members
-
-
-@lru_cache(maxsize=2)
-def _archive(path: Path) -> zipfile.ZipFile:
-    """One open handle a process: the directory of a large archive is read once."""
-    return zipfile.ZipFile(path)
+def _stamp(path: Path) -> str:
+    status = path.stat()
+    return f"{path.name}\n{status.st_size}\n{status.st_mtime_ns}"
 
 
 def forget() -> None:
-    """Close the archives and drop the arrays that this process holds: their files may change from here on."""
-    _archive.cache_clear()
+    """Close the archives and sets that this process holds: their files may change from here on."""
+    archives.forget()
     arrays.forget()
 
 
-def _member(path: Path, member: str) -> bytes:
+def _listed(source: Source, path: Path, kind: str, scratch: Path | None) -> list[_File]:
+    """The files of the archive that is the source; there is no limit of time, for it may be large."""
     try:
-        with _archive(path).open(member) as stream:
-            return stream.read(LARGEST)
-    except Exception as error:  # zlib, zipfile and lzma fail in many ways
-        raise Unreadable("Its part of the archive is damaged.", "Pack the archive again.") from error
+        plain = archives.unpacked(Place(path), kind, scratch or Path("/nonexistent"))
+        members, source.rejects = archives.members(plain)
+    except Unreadable as error:
+        raise UserError(f"{path}: {error.reason.rstrip('.')}: {error.advice[:1].lower()}{error.advice[1:]}") from None
+    return [_File(name, Place(plain, member)) for name, member in members]
+
+
+def _expanded(source: Source, found: list[_File], call: Call, scratch: Path | None, depth: int = 1) -> list[_File]:
+    """Files, with those of archives among them in their place."""
+    result = []
+    for file in found:
+        kind = suffix(file.name)
+        if kind not in ARCHIVES or _hidden(file.name):
+            result.append(file)
+            continue
+        if depth > DEEPEST or scratch is None:
+            source.rejects.append((file.name, "It is an archive too deep inside others.", "Unpack the outer archive."))
+            continue
+        try:
+            inner = call(_open_nested, file.place, kind, scratch)
+        except Unreadable as error:
+            inner = Lost(error.reason, error.advice)
+        if isinstance(inner, Lost):
+            source.rejects.append((file.name, inner.reason, inner.advice))
+            continue
+        plain, members, rejects = inner
+        source.rejects += [(f"{file.name}/{name}", reason, advice) for name, reason, advice in rejects]
+        nested = [_File(f"{file.name}/{name}", Place(plain, member)) for name, member in members]
+        result += _expanded(source, nested, call, scratch, depth + 1)
+    return result
+
+
+def _open_nested(place: Place, kind: str, scratch: Path) -> tuple[Path, list[tuple[str, str]], list[Reject]]:
+    plain = archives.unpacked(place, kind, scratch, archives.NESTED)
+    return plain, *archives.members(plain)
 
 
 def _hidden(name: str) -> bool:
     return any(part.startswith(".") or part == "__MACOSX" for part in name.split("/"))
 
 
-def _structural(folder: str) -> bool:
-    """Does a folder's name state a split or a rotation count, not a class?"""
-    return folder.lower() in SPLIT_FOLDERS or re.fullmatch(r"\d{1,3}", folder) is not None
-
-
-def _classify(source: Source, path: Path, files: list[tuple[str, str | None]]) -> None:
-    """Fill in items, rejects and skipped from the names of a folder or a zip."""
-    shapes = []
-    for name, member in files:
-        suffix = PurePosixPath(name).suffix.lower()
-        if _hidden(name) or SIDE_FILES.fullmatch(suffix):
-            source.skipped += 1
-        elif suffix in (*MESHES, *GRIDS, ".npz"):
-            shapes.append((name, member))
+def _classify(
+    source: Source, path: Path, files: list[_File], labels: dict[str, Label] | None, guard: Guard | None
+) -> None:
+    """Fill in items, rejects and skipped from the names of files."""
+    shapes: list[_File] = []
+    for file in files:
+        kind = suffix(file.name)
+        if _hidden(file.name) or SIDE_FILES.fullmatch(kind):
+            source.skipped.append(file.name)
+        elif kind in (*MESHES, *GRIDS, *SETS):
+            shapes.append(file)
         else:
-            advice = f"Convert it to one of {', '.join((*MESHES, *GRIDS))}."
-            source.rejects.append((name, f"The format {suffix} is not supported.", advice))
-    classes = class_names([name for name, _ in shapes], _own_name(path))
-    for name, member in shapes:
-        class_name = classes[name]
-        if class_name is None:
-            reason = "It lies beside the class folders, not in one."
-            source.rejects.append((name, reason, "Move it into the folder of its class."))
+            source.rejects.append((file.name, f"The format {kind} is not supported.", f"Convert it to one of {KNOWN}."))
+    sets = _parts(source, [file for file in shapes if suffix(file.name) in (*SETS, ".npy")], guard)
+    if labels is None:
+        classes = class_names([file.name for file in shapes], own_name(path))
+    for file in shapes:
+        parts = sets.get(file.name)
+        if parts is None and suffix(file.name) in (*SETS, ".npy"):
+            continue  # rejected
+        if labels is not None:
+            label = look_up(labels, file.name)
+            fault = ("The table of data.labels does not name it.", "Add a line for it, or remove the file.")
+        else:
+            name = classes[file.name]
+            label = None if name is None else Label(name, stated_split(file.name))
+            fault = ("It lies beside the class folders, not in one.", "Move it into the folder of its class.")
+        labelled = parts is not None and any(part.labels is not None for part in parts)
+        if label is None and not labelled:
+            source.rejects.append((file.name, *fault))
             continue
-        split = _split(name)
-        place, part = (path / name, None) if member is None else (path, member)
-        if name.lower().endswith(".npz"):
-            try:
-                key, count = arrays.rows(place, part)
-            except Unreadable as error:
-                source.rejects.append((name, error.reason, error.advice))
-                continue
-            for row in range(count):
-                row_name = f"{name}[{row}]"
-                source.items.append(Item(row_name, class_name, split, row_name, place, part, row, key))
+        label = label or Label("", None)
+        if parts is None or _is_one_grid(file.name, parts):
+            source.items.append(Item(file.name, *label, group_name(file.name), file.name, file.place))
         else:
-            source.items.append(Item(name, class_name, split, group_name(name), place, part))
+            source.items += _rows(file, parts, label)
     source.classes = sorted({item.class_name for item in source.items})
-    source.items.sort(key=lambda item: (item.class_name, item.name.split("[")[0], item.row or 0, item.name))
+    source.items.sort(key=lambda item: (item.class_name, item.file, item.key, item.row or 0))
 
 
-def _own_name(path: Path) -> str:
-    """The class that a source without class folders states: its name, passing over `train` and the like."""
-    path = path.resolve()
-    names = [path.name if path.is_dir() else path.stem, *(parent.name for parent in path.parents)]
-    return next((name for name in names if name and not _structural(name)), "shape")
+def _is_one_grid(name: str, parts: list[Part]) -> bool:
+    return suffix(name) == ".npy" and parts[0].count == 1
 
 
-def _split(name: str) -> str | None:
-    """The first split that the folders of a path state."""
-    folders = (part.lower() for part in name.split("/")[:-1])
-    return next((SPLIT_FOLDERS[folder] for folder in folders if folder in SPLIT_FOLDERS), None)
-
-
-def class_names(names: list[str], own_name: str) -> dict[str, str | None]:
-    """The class of each path by the module's rule; None for a file that lies beside class folders.
-
-    A lone .npz of voxels that lies directly in the source has its stem as its class.
-    """
-    folders = {name: tuple(part for part in name.split("/")[:-1] if not _structural(part)) for name in names}
-    while _is_wrapper(folders):
-        folders = {name: parts[1:] for name, parts in folders.items()}
-    nested = any(folders.values())
-    result: dict[str, str | None] = {}
-    for name, parts in folders.items():
-        if parts:
-            result[name] = parts[0]
-        elif name.lower().endswith(".npz"):
-            result[name] = PurePosixPath(name).stem
+def _parts(source: Source, files: list[_File], guard: Guard | None) -> dict[str, list[Part]]:
+    """What the sets among the files hold; those that cannot be read are rejected."""
+    calls = [(file.place, file.name) for file in files]
+    answers = guard.map(inspect, calls) if guard else ((i, inspect(*call)) for i, call in enumerate(calls))
+    found = {}
+    for number, answer in answers:
+        if isinstance(answer, (Lost, Unreadable)):
+            source.rejects.append((files[number].name, answer.reason, answer.advice))
         else:
-            result[name] = None if nested else own_name
-    return result
+            found[files[number].name] = answer
+    return found
 
 
-def _is_wrapper(folders: dict[str, tuple[str, ...]]) -> bool:
-    """Is there one top folder, and do the folders in it look like classes?"""
-    if len({parts[:1] for parts in folders.values()}) != 1 or any(len(parts) < 2 for parts in folders.values()):
-        return False
-    entries: dict[str, Counter] = defaultdict(Counter)
-    stated = set()
-    seen = set()
-    for name, parts in folders.items():
-        child = parts[1]
-        if _split(name):
-            stated.add(child)
-        if len(parts) == 2:
-            entries[child][PurePosixPath(name).suffix.lower()] += 1
-        elif parts[:3] not in seen:
-            seen.add(parts[:3])
-            entries[child]["/"] += 1
-    like_classes = {child for child, counts in entries.items() if max(counts.values()) > 1} | stated
-    return 2 * len(like_classes) >= len(entries)
+def inspect(place: Place, name: str) -> list[Part] | Unreadable:
+    """What a set holds, or why it cannot be read."""
+    try:
+        return arrays.inspect(place, name)
+    except Unreadable as error:
+        return error
 
 
-def group_name(name: str) -> str:
-    """The group of a file: its path without extension, and without a rotation's number."""
-    path = PurePosixPath(name)
-    stem = path.stem
-    match = _ROTATION.fullmatch(stem)
-    if match is None and path.suffix.lower() == ".mat" and any(re.fullmatch(r"\d{1,3}", part) for part in path.parts):
-        match = _LAST_NUMBER.fullmatch(stem)
-    if match is None:
-        return path.with_suffix("").as_posix() if path.suffix else name
-    folders = [part for part in path.parts[:-1] if not _structural(part)]
-    return "/".join([*folders, match[1]])
+def _rows(file: _File, parts: list[Part], label: Label, alone: bool = False) -> list[Item]:
+    """The grids of a set as items: `file[3]`, `file:X_train[3]`, or, where the set is the source, `X_train[3]`."""
+    items = []
+    for part in parts:
+        labelled = part.labels is not None
+        start = part.key if alone else f"{file.name}:{part.key}" if labelled else file.name
+        for row in range(part.count):
+            name = f"{start}[{row}]"
+            class_name = part.classes[part.labels[row]] if part.labels is not None else label.class_name
+            items.append(Item(name, class_name, part.split or label.split, name, file.name, file.place, row, part.key))
+    return items
 
 
-def _labelled(source: Source, path: Path) -> None:
-    """Fill in the items of one .npz: `X_train`/`y_train` (and test), or a bare set of grids."""
-    contents = arrays.labelled(path)
-    if contents is None:
-        try:
-            key, count = arrays.rows(path, None)
-        except Unreadable as error:
-            raise UserError(
-                f"{path} holds no shapes ({error.reason}): store X_train and y_train, or an array `voxels`."
-            ) from None
-        contents = arrays.Labelled([path.stem], [(key, None, np.zeros(count, int))])
-    source.classes = contents.classes
-    for key, split, labels in contents.parts:
-        for row, label in enumerate(labels):
-            name = f"{key}[{row}]"
-            source.items.append(Item(name, contents.classes[label], split, name, path, None, row, key))
+def _single_set(source: Source, path: Path, call: Call) -> None:
+    """Fill in the items of a set that is the source itself."""
+    parts = call(inspect, Place(path), path.name)
+    if isinstance(parts, (Lost, Unreadable)):
+        reason, advice = parts.reason.rstrip("."), f"{parts.advice[:1].lower()}{parts.advice[1:]}"
+        raise UserError(f"{path} holds no shapes that can be read ({reason}): {advice}")
+    label = Label(own_name(path), None)
+    source.items = _rows(_File(path.name, Place(path)), parts, label, alone=True)
+    named = [name for part in parts for name in part.classes]
+    source.classes = list(dict.fromkeys(named)) or [label.class_name]
     order = {name: index for index, name in enumerate(source.classes)}
-    source.items.sort(key=lambda item: (order[item.class_name], item.key, item.row))
+    source.items.sort(key=lambda item: (order[item.class_name], item.key, item.row or 0))

@@ -4,7 +4,7 @@ import csv
 import os
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +13,7 @@ from gan3d import grids
 from gan3d.dataset import key
 from gan3d.errors import UserError
 
-ROWS = 256  # shapes that are reduced and written at once: bounds the memory
+ROWS = 64  # shapes that are reduced and written at once: bounds the memory
 
 
 @contextmanager
@@ -49,7 +49,7 @@ def check_replaceable(out: Path) -> None:
 
 
 def write_grids(
-    folder: Path, packed: Sequence[bytes], training: np.ndarray, resolution: int
+    folder: Path, packed: Iterable[bytes], training: np.ndarray, resolution: int
 ) -> dict[str, float | None]:
     """Write rNN.npy of every resolution down to 4³.
 
@@ -63,22 +63,26 @@ def write_grids(
         Mean occupancy of the training shapes by resolution's key, coarse to fine; None without training shapes.
     """
     pyramid = [r for r in grids.RESOLUTIONS if r <= resolution]
-    files = {
-        r: np.lib.format.open_memmap(folder / f"{key(r)}.npy", "w+", np.uint8, (len(packed), r**3 // 8))
-        for r in pyramid
-    }
     occupied = dict.fromkeys(pyramid, 0)
-    for start in range(0, len(packed), ROWS):
-        rows = slice(start, start + ROWS)
-        block = np.stack([np.frombuffer(shape, np.uint8) for shape in packed[rows]])
-        voxels = grids.unpack(block, resolution)
-        for r in reversed(pyramid):
-            if voxels.shape[1] > r:
-                voxels = grids.reduce(voxels)
-            files[r][rows] = grids.pack(voxels)
-            occupied[r] += int(voxels[training[rows]].sum())
-    for file in files.values():
-        file.flush()
+    shapes = iter(packed)
+    with ExitStack() as stack:
+        # written, not memory-mapped: a full disk is then an error, and not the end of the process
+        files = {r: stack.enter_context((folder / f"{key(r)}.npy").open("wb")) for r in pyramid}
+        for r, file in files.items():
+            header = {"descr": "|u1", "fortran_order": False, "shape": (len(training), r**3 // 8)}
+            np.lib.format.write_array_header_1_0(file, header)
+        for start in range(0, len(training), ROWS):
+            rows = training[start : start + ROWS]
+            block = np.stack([np.frombuffer(next(shapes), np.uint8) for _ in rows])
+            voxels = grids.unpack(block, resolution)
+            for r in reversed(pyramid):
+                if voxels.shape[1] > r:
+                    voxels = grids.reduce(voxels)
+                files[r].write(grids.pack(voxels).tobytes())
+                occupied[r] += int(voxels[rows].sum())
+        for file in files.values():
+            file.flush()
+            os.fsync(file.fileno())
     count = int(training.sum())
     return {key(r): occupied[r] / (count * r**3) if count else None for r in pyramid}
 

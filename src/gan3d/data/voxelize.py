@@ -5,8 +5,14 @@ triangle and box (Akenine-Möller 2001), arranged as Schwarz and Seidel (2010): 
 in each of the three projections. Candidates are refined from coarse cells to voxels, eight children at a time.
 """
 
+from typing import Literal
+
 import numpy as np
 from scipy import ndimage
+
+from gan3d.data.winding import winding_numbers
+
+Fill = Literal["solid", "surface", "winding"]
 
 SPAN = 0.99  # the longest edge of the bounding box, as a share of the cube: the same at every resolution
 TOLERANCE = 1e-12  # in cubes; errs towards occupied
@@ -24,16 +30,24 @@ def normalise(vertices: np.ndarray) -> np.ndarray:
     return (vertices - (low + high)) / (half if half > 0 else 1.0) * (SPAN / 2) + 0.5
 
 
-def voxelize(vertices: np.ndarray, faces: np.ndarray, resolution: int, fill: bool = True) -> np.ndarray:
+def voxelize(vertices: np.ndarray, faces: np.ndarray, resolution: int, fill: Fill = "solid") -> np.ndarray:
     """Voxels of a mesh: vertices (V, 3), faces (F, 3) of indices -> (R, R, R) booleans.
 
-    Degenerate triangles count as the segment or point that they are. With `fill`, everything that a flood from
-    outside cannot reach (6-connectivity) is occupied, too; a mesh with a hole stays a shell.
+    Degenerate triangles count as the segment or point that they are. The surface is always occupied, and with it:
+
+    - `solid`: all that a flood from outside cannot reach (6-connectivity); a mesh with a hole stays a shell;
+    - `surface`: nothing else;
+    - `winding`: voxels around whose centre the mesh winds by more than half a turn (Jacobson et al. 2013), so that
+      small holes do not matter, but the orientation of the triangles does.
     """
     used, index = np.unique(faces, return_inverse=True)
     triangles = normalise(np.asarray(vertices, np.float64)[used])[index.reshape(-1, 3)]
     voxels = surface(triangles, resolution)
-    return fill_outside(voxels) if fill else voxels
+    if fill == "solid":
+        return fill_outside(voxels)
+    if fill == "winding":
+        return voxels | (np.abs(winding_numbers(triangles, resolution)) > 0.5)
+    return voxels
 
 
 def fill_outside(voxels: np.ndarray) -> np.ndarray:

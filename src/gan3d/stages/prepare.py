@@ -3,16 +3,21 @@
 from pathlib import Path
 from typing import Any
 
+from gan3d.data.guard import Limits
 from gan3d.data.prepare import prepare, resolve
 from gan3d.params import Data
 from gan3d.progress import bar
 
 
-def run(data: Data, seed: int, out: Path, home: Path) -> dict[str, Any]:
+def run(
+    data: Data, seed: int, out: Path, home: Path, workers: int | None = None, dask: str | None = None
+) -> dict[str, Any]:
     """Prepare a source into `out`; returns the summary.
 
     Args:
         home: the folder that holds `synthetic/`, the embedded furniture, which is made when it is missing.
+        workers: processes; None is one a core.
+        dask: address of a Dask scheduler, instead of this machine.
     """
     with bar("prepare") as progress:
         return prepare(
@@ -23,8 +28,14 @@ def run(data: Data, seed: int, out: Path, home: Path) -> dict[str, Any]:
             classes=None if data.classes == "all" else data.classes,
             validation=data.validation,
             test=data.test,
+            workers=workers,
             progress=progress,
             seed=seed,
+            handedness=data.handedness,
+            fill=data.fill,
+            table=data.labels,
+            limits=Limits(data.seconds, data.memory),
+            dask=dask,
         )
 
 

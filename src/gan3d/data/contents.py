@@ -1,0 +1,105 @@
+"""What a data set consists of: which shapes are kept, in which groups and splits, and the tables that say so."""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from gan3d.data import splits
+from gan3d.data.archives import Reject
+from gan3d.data.formats import stem
+from gan3d.data.sources import Item, Source
+from gan3d.dataset import SPLITS
+
+LEDGER = ("file", "accepted", "duplicates", "empty", "rejected", "left out")
+
+
+@dataclass(frozen=True)
+class Shape:
+    """A shape that was read: its number among the items, and the hash of its grid at the final resolution."""
+
+    item: Item
+    number: int
+    hash: str
+
+
+def deduplicated(shapes: list[Shape]) -> tuple[list[Shape], list[Item]]:
+    """Drop equal grids of one class within what the source states as one split; the first by name stays."""
+    first: dict[tuple[str, str | None, str], Shape] = {}
+    dropped = []
+    for shape in shapes:
+        if first.setdefault((shape.item.class_name, shape.item.split, shape.hash), shape) is not shape:
+            dropped.append(shape.item)
+    return list(first.values()), dropped
+
+
+def groups(shapes: list[Shape]) -> list[str]:
+    """The group of each shape; groups that share a grid and a stated split are one."""
+    names = [f"{shape.item.class_name}\n{shape.item.split}\n{shape.item.group}" for shape in shapes]
+    hashes = [f"{shape.item.class_name}\n{shape.item.split}\n{shape.hash}" for shape in shapes]
+    return splits.merge(names, hashes)
+
+
+def split(shapes: list[Shape], groups: list[str], shares: dict[str, float], seed: int) -> list[str]:
+    """The split of each shape, class by class."""
+    hashes: dict[str, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
+    stated: dict[str, dict[str, str | None]] = defaultdict(dict)
+    for shape, group in zip(shapes, groups, strict=True):
+        hashes[shape.item.class_name][group].append(shape.hash)
+        stated[shape.item.class_name][group] = shape.item.split
+    chosen: dict[str, str] = {}
+    for name in hashes:
+        chosen |= splits.assign(hashes[name], stated[name], shares, seed)
+    return [chosen[group] for group in groups]
+
+
+def cross_split(shapes: list[Shape], chosen: list[str]) -> int:
+    """Shapes for validation and test whose grid is also a training shape of the class."""
+    known = {(s.item.class_name, s.hash) for s, split in zip(shapes, chosen, strict=True) if split == "train"}
+    return sum(
+        (s.item.class_name, s.hash) in known for s, split in zip(shapes, chosen, strict=True) if split != "train"
+    )
+
+
+def counts(names: list[str], shapes: list[Shape], chosen: list[str]) -> dict[str, dict[str, int]]:
+    """Shapes of each class in each split."""
+    found = Counter((shape.item.class_name, split) for shape, split in zip(shapes, chosen, strict=True))
+    return {name: {split: found[name, split] for split in SPLITS} for name in names}
+
+
+def manifest(shapes: list[Shape], chosen: list[str], groups: list[str]) -> list[tuple[str, ...]]:
+    """The rows of manifest.csv; a name is the file's stem, or its whole path where stems collide."""
+    stems = [stem(shape.item.name.replace("[", "_").replace("]", "")) for shape in shapes]
+    total = Counter(stems)
+    return [
+        (
+            own if total[own] == 1 else shape.item.name,
+            shape.item.class_name,
+            split,
+            group.rsplit("\n", 1)[1],
+            shape.hash,
+            shape.item.name,
+        )
+        for own, shape, split, group in zip(stems, shapes, chosen, groups, strict=True)
+    ]
+
+
+def ledger(
+    found: Source,
+    items: Sequence[Item],
+    shapes: Sequence[Shape],
+    duplicates: Sequence[Item],
+    empty: Sequence[Item],
+    rejects: Sequence[Reject],
+) -> Iterator[tuple[str, ...]]:
+    """The rows of files.csv: what became of the shapes of every file that the source holds, sorted by path."""
+    file_of = {item.name: item.file for item in found.items}
+    taken = {item.name for item in items}
+    columns = [
+        Counter(shape.item.file for shape in shapes),
+        Counter(item.file for item in duplicates),
+        Counter(item.file for item in empty),
+        Counter(file_of.get(name, name) for name, *_ in rejects),
+        Counter(found.skipped) + Counter(item.file for item in found.items if item.name not in taken),
+    ]
+    for name in sorted(set().union(*columns)):
+        yield name, *(str(column[name]) for column in columns)
