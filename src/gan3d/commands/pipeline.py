@@ -60,3 +60,18 @@ def register() -> None:
     from gan3d.stages import register as stage
 
     click.echo(stage.run(params, here))
+
+
+@click.command()
+def sync() -> None:
+    """Deliver to MLflow what a dead server or a killed run has left waiting on disk."""
+    from gan3d import project
+    from gan3d.tracking.outbox import sync as deliver
+    from gan3d.tracking.store import connect
+
+    here = project.find()
+    done = deliver(connect(here.mlruns), here.mlruns / "outbox")
+    for run, entries in done.items():
+        click.echo(f"{run}: {entries} entries delivered")
+    if not any(done.values()):
+        click.echo("nothing was waiting")

@@ -69,6 +69,7 @@ def run(params: Params, stage: str, project: Project, dry_run: bool = False) -> 
         data.classes,
         data.up,
         dataset_input(data, start[0].architecture.resolution, fingerprint),
+        mlruns=project.mlruns,
     )
     pictures = Pictures(project.output(params.name) / "vis" / stage, data.classes, data.up)
     progress = TrainingBar(stage, recipe.images)

@@ -1,27 +1,30 @@
 """A training stage as one MLflow run: parameters, curves, pictures of the same latents over time, the model."""
 
+import contextlib
+import os
+import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import mlflow
 import numpy as np
 from mlflow import MlflowClient
-from mlflow.entities import Metric
 
 from gan3d.drawing.sheets import sheet
 from gan3d.drawing.voxels import class_color
+from gan3d.tracking.outbox import Outbox
 from gan3d.training.loop import Row
 
 FLUSH_SECONDS = 10.0
-BATCH = 900  # metrics a request; MLflow takes 1000
 
 
 class Recorder:
     """Observes a training (see `gan3d.training.loop.Observer`) and writes it into an MLflow run.
 
-    A continued training continues its run: rows that MLflow already has are not written again.
+    A continued training continues its run: rows that MLflow already has are not written again. After the start
+    nothing waits for MLflow: all goes through an `Outbox`, so that a server that dies stops no training.
     """
 
     def __init__(
@@ -33,69 +36,83 @@ class Recorder:
         classes: Sequence[str],
         up: str,
         dataset: Any = None,
+        *,
+        mlruns: Path,
     ):
         self.client = client
         self.name, self.params, self.tags, self.dataset = name, params, tags, dataset
-        self.classes, self.up = classes, up
+        self.classes, self.up, self.folder = classes, up, mlruns / "outbox"
         self.run_id = ""
-        self.known = -1.0
+        self.outbox: Outbox | None = None
+        self.known: set[int] = set()
         self.waiting: list[Row] = []
         self.flushed = time.monotonic()
 
     def started(self, images: int, rows: list[Row], record: dict[str, Any]) -> dict[str, Any]:
         run = self._continued(record.get("run_id"))
-        mlflow.start_run(run_id=run, run_name=self.name, tags=self.tags, log_system_metrics=True)
-        self.run_id = mlflow.active_run().info.run_id
-        if run is None:
-            mlflow.log_params(self.params)
-            if self.dataset is not None:
-                mlflow.log_input(self.dataset, context="training")
-        else:
+        with impatient():
+            mlflow.start_run(run_id=run, run_name=self.name, tags=self.tags, log_system_metrics=True)
+            self.run_id = mlflow.active_run().info.run_id
+            if run is None:
+                mlflow.log_params(self.params)
+                if self.dataset is not None:
+                    mlflow.log_input(self.dataset, context="training")
             history = self.client.get_metric_history(self.run_id, "loss_d")
-            self.known = max((metric.step for metric in history), default=-1)
+        self.outbox = Outbox(self.client, self.run_id, self.folder)
+        self.known = {metric.step for metric in history} | self.outbox.steps()
         for row in rows:
             self.logged(row)
         return {"run_id": self.run_id}
 
     def logged(self, row: Row) -> None:
-        if row["images"] > self.known:
+        if int(row["images"]) not in self.known:
             self.waiting.append(row)
         if time.monotonic() - self.flushed > FLUSH_SECONDS:
             self.flush()
 
     def pictured(self, images: int, voxels: np.ndarray, labels: np.ndarray) -> None:
-        mlflow.log_image(picture(voxels, labels, self.classes, self.up), key="samples", step=images)
+        if self.outbox is not None:
+            self.outbox.put_image("samples", images, picture(voxels, labels, self.classes, self.up))
 
     def warned(self, images: int, message: str) -> None:
-        mlflow.set_tag("warning", f"at {images} images: {message}")
+        if self.outbox is not None:
+            self.outbox.put_tag("warning", f"at {images} images: {message}")
 
     def flush(self) -> None:
         """Hand over the rows that wait."""
-        now = int(time.time() * 1000)
-        metrics = [
-            Metric(name, value, now, int(row["images"]))
-            for row in self.waiting
-            for name, value in row.items()
-            if name != "images"
-        ]
-        for start in range(0, len(metrics), BATCH):
-            self.client.log_batch(self.run_id, metrics=metrics[start : start + BATCH])
-        self.waiting = []
+        if self.outbox is not None:
+            self.outbox.put_metrics(self.waiting)
+            self.waiting = []
         self.flushed = time.monotonic()
 
     def finished(self, files: dict[str, Path]) -> None:
-        """Write what is left and the files, each into its artifact folder, and close the run."""
-        self.flush()
-        for folder, path in files.items():
-            log = mlflow.log_artifacts if path.is_dir() else mlflow.log_artifact
-            log(str(path), folder or None)
-        mlflow.end_run("FINISHED")
+        """Hand over what is left and the files, each into its artifact folder, and close the run."""
+        if self.outbox is not None:
+            for folder, path in files.items():
+                self.outbox.put_files(path, folder)
+        self.end("FINISHED")
 
     def failed(self, killed: bool) -> None:
         """Close the run as it truly ended; a killed one is continued by the next call of the same command."""
-        if mlflow.active_run():
-            self.flush()
-            mlflow.end_run("KILLED" if killed else "FAILED")
+        self.end("KILLED" if killed else "FAILED")
+
+    def end(self, status: str) -> None:
+        """Close the run: wait a while for what is still under way; what MLflow does not take stays for `gan3d sync`."""
+        if self.outbox is None:
+            return
+        self.flush()
+        self.outbox.put_end(status)
+        left = self.outbox.close()
+        with impatient(), contextlib.suppress(Exception):  # the outbox has the end already
+            mlflow.end_run(status)
+        if left:
+            why = self.outbox.trouble or "no answer"
+            print(
+                f"warning: MLflow did not take {left} entries of run {self.run_id} ({why}): they wait in"
+                f" {self.outbox.folder}; deliver them with `gan3d sync` when it is back.",
+                file=sys.stderr,
+            )
+        self.outbox = None
 
     def _continued(self, run_id: str | None) -> str | None:
         """The run of a checkpoint, unless somebody has deleted it since."""
@@ -106,6 +123,19 @@ class Recorder:
         except mlflow.MlflowException:
             return None
         return run_id if run.info.lifecycle_stage == "active" else None
+
+
+@contextlib.contextmanager
+def impatient() -> Iterator[None]:
+    """Within it, a request to a server that does not answer is not repeated for minutes."""
+    name = "MLFLOW_HTTP_REQUEST_MAX_RETRIES"
+    before = os.environ.get(name)
+    os.environ[name] = before or "1"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[name]
 
 
 def picture(voxels: np.ndarray, labels: np.ndarray, classes: Sequence[str], up: str, size: int = 128) -> np.ndarray:

@@ -1,0 +1,209 @@
+"""Nothing that a run has to tell is lost, whether its server dies or its process."""
+
+import json
+import socket
+import subprocess
+import sys
+import time
+
+import mlflow
+import numpy as np
+import pytest
+from mlflow import MlflowClient
+
+from gan3d.tracking import outbox, recorder
+from gan3d.tracking.outbox import Outbox, deliver, sync
+from gan3d.tracking.recorder import Recorder
+from gan3d.tracking.store import connect
+
+
+@pytest.fixture(scope="module")
+def mlruns(tmp_path_factory):
+    return tmp_path_factory.mktemp("mlruns")
+
+
+@pytest.fixture
+def client(mlruns, monkeypatch):
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    yield connect(mlruns)
+    if mlflow.active_run():
+        mlflow.end_run()
+
+
+def new_run(client):
+    return client.create_run(client.get_experiment_by_name("gan3d").experiment_id).info.run_id
+
+
+class Dead:
+    """A client whose server does not answer until it is back."""
+
+    def __init__(self, client):
+        self.client, self.dead = client, True
+
+    def __getattr__(self, name):
+        if self.dead:
+            raise mlflow.MlflowException("no answer")
+        return getattr(self.client, name)
+
+
+def rows(*steps):
+    return [{"images": step, "loss_d": step / 10, "loss_g": 1.0} for step in steps]
+
+
+def curve(client, run, name="loss_d"):
+    return [(m.step, m.value) for m in sorted(client.get_metric_history(run, name), key=lambda m: m.step)]
+
+
+def test_everything_arrives_in_order(client, tmp_path):
+    run = new_run(client)
+    box = Outbox(client, run, tmp_path)
+    box.put_metrics(rows(10, 20))
+    box.put_image("samples", 20, np.full((8, 9, 3), 200, np.uint8))
+    (tmp_path / "plot.txt").write_text("a plot")
+    box.put_files(tmp_path / "plot.txt", "plots")
+    box.put_tag("warning", "none")
+    box.put_metrics(rows(30))
+    box.put_end("FINISHED")
+    assert box.close() == 0
+    assert curve(client, run) == [(10, 1.0), (20, 2.0), (30, 3.0)]
+    assert [item.path for item in client.list_artifacts(run, "plots")] == ["plots/plot.txt"]
+    assert any("samples" in item.path for item in client.list_artifacts(run, "images"))
+    done = client.get_run(run)
+    assert (done.info.status, done.data.tags["warning"]) == ("FINISHED", "none")
+
+
+def test_a_server_that_comes_back_gets_what_it_missed(client, tmp_path, monkeypatch):
+    monkeypatch.setattr(outbox, "PATIENCE", (0.05, 0.1))
+    run, server = new_run(client), Dead(client)
+    box = Outbox(server, run, tmp_path)
+    start = time.monotonic()
+    for step in range(10, 60, 10):
+        box.put_metrics(rows(step))
+    assert time.monotonic() - start < 1.0
+    time.sleep(0.3)
+    assert box.steps() == {10, 20, 30, 40, 50}
+    server.dead = False
+    assert box.close() == 0
+    assert [step for step, _ in curve(client, run)] == [10, 20, 30, 40, 50]
+
+
+def test_a_server_that_stays_away_leaves_it_to_sync(client, tmp_path):
+    run = new_run(client)
+    box = Outbox(Dead(client), run, tmp_path)
+    box.put_metrics(rows(10))
+    box.put_end("FINISHED")
+    assert box.close(seconds=5) == 2
+    assert "no answer" in box.trouble
+    assert sync(client, tmp_path) == {run: 2}
+    assert curve(client, run) == [(10, 1.0)]
+    assert client.get_run(run).info.status == "FINISHED"
+    assert sync(client, tmp_path) == {}
+
+
+def test_delivering_twice_leaves_one(client, tmp_path):
+    """As when a process is killed between MLflow's answer and the deletion of the entry."""
+    run = new_run(client)
+    folder = tmp_path / run
+    folder.mkdir()
+    entry = json.dumps({"kind": "metrics", "rows": rows(10), "time": 1_700_000_000_000})
+    for name in ("00000001.json", "00000002.json"):
+        (folder / name).write_text(entry)
+    assert deliver(client, run, folder) == 2
+    assert curve(client, run) == [(10, 1.0)]
+
+
+def test_a_torn_entry_is_left_out(client, tmp_path):
+    run = new_run(client)
+    folder = tmp_path / run
+    folder.mkdir()
+    (folder / "00000001.json").write_text('{"kind": "metr')
+    (folder / "00000002.json").write_text(json.dumps({"kind": "metrics", "rows": rows(20), "time": 1}))
+    assert sync(client, tmp_path) == {run: 2}
+    assert curve(client, run) == [(20, 2.0)]
+
+
+def test_a_continued_recorder_doubles_nothing(client, mlruns):
+    def make():
+        return Recorder(client, "stage", {"batch": 4}, {"stage": "r04"}, ["chair"], "y", mlruns=mlruns)
+
+    first = make()
+    record = first.started(0, [], {})
+    for row in rows(10, 20, 30):
+        first.logged(row)
+    first.failed(killed=True)
+    assert client.get_run(record["run_id"]).info.status == "KILLED"
+    second = make()
+    assert second.started(20, rows(10, 20), record) == record
+    for row in rows(30, 40):
+        second.logged(row)
+    second.finished({})
+    assert curve(client, record["run_id"]) == [(10, 1.0), (20, 2.0), (30, 3.0), (40, 4.0)]
+    assert client.get_run(record["run_id"]).info.status == "FINISHED"
+
+
+def test_a_deleted_run_is_replaced_with_its_whole_curve(client, mlruns):
+    gone = new_run(client)
+    client.delete_run(gone)
+    again = Recorder(client, "stage", {}, {}, ["chair"], "y", mlruns=mlruns)
+    record = again.started(20, rows(10, 20), {"run_id": gone})
+    again.finished({})
+    assert record["run_id"] != gone
+    assert [step for step, _ in curve(client, record["run_id"])] == [10, 20]
+
+
+def free_port():
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return found.getsockname()[1]
+
+
+def serve(folder, port):
+    """A real MLflow server on loopback."""
+    command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
+    command += [
+        "--backend-store-uri",
+        f"sqlite:///{folder / 'server.db'}",
+        "--artifacts-destination",
+        str(folder / "a"),
+    ]
+    server = subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    for _ in range(240):
+        try:
+            socket.create_connection(("127.0.0.1", port), 1).close()
+            return server
+        except OSError:
+            time.sleep(0.5)
+    server.kill()
+    raise AssertionError("the server did not start")
+
+
+@pytest.mark.slow
+def test_a_real_server_that_dies_in_mid_run(tmp_path, monkeypatch):
+    """Neither stops the training nor loses a point; the run ends with all of them after a sync."""
+    monkeypatch.setattr(recorder, "FLUSH_SECONDS", 0.0)
+    port = free_port()
+    server = serve(tmp_path, port)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{port}")
+    try:
+        client = connect(tmp_path / "mlruns")
+        watching = Recorder(client, "stage", {}, {}, ["chair"], "y", mlruns=tmp_path / "mlruns")
+        record = watching.started(0, [], {})
+        for row in rows(10, 20):
+            watching.logged(row)
+        time.sleep(1)
+        server.kill()
+        server.wait()
+        start = time.monotonic()
+        for row in rows(*range(30, 110, 10)):
+            watching.logged(row)
+        assert time.monotonic() - start < 2
+        monkeypatch.setattr(Outbox, "close", lambda box, seconds=2.0, close=Outbox.close: close(box, seconds))
+        watching.finished({})
+        server = serve(tmp_path, port)
+        sync(MlflowClient(), tmp_path / "mlruns" / "outbox")  # or the thread, which lives on here, was faster
+        assert [step for step, _ in curve(MlflowClient(), record["run_id"])] == list(range(10, 110, 10))
+        assert MlflowClient().get_run(record["run_id"]).info.status == "FINISHED"
+    finally:
+        server.kill()
+        server.wait()
+        mlflow.set_tracking_uri(None)
