@@ -151,7 +151,7 @@ def test_an_earlier_data_set_stays_when_anything_fails(meshes, tmp_path, monkeyp
     with pytest.raises(UserError):
         prepare(tmp_path / "missing", out, 8)
     monkeypatch.setattr(store, "write_csv", full)
-    with pytest.raises(UserError, match="disk of .* is full"):
+    with pytest.raises(UserError, match=r"disk of .* is full"):
         prepare(meshes, out, 16)
     assert contents(out) == before
     assert sorted(path.name for path in tmp_path.iterdir()) == ["out"]

@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gan3d.data.readers import Mesh, Unreadable
 from gan3d.data.classes import class_names, group_name
+from gan3d.data.readers import Mesh, Unreadable
 from gan3d.data.sources import walk
 from gan3d.errors import UserError
 

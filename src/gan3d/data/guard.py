@@ -34,6 +34,9 @@ class Lost:
     advice: str
 
 
+DIED = Lost("Reading it ended its process.", "Check that it is whole, or leave it out.")
+
+
 @dataclass
 class _Process:
     popen: subprocess.Popen
@@ -74,6 +77,8 @@ class Guard:
 
     def map(self, function: Callable, calls: Iterable[tuple]) -> Iterator[tuple[int, Any]]:
         """(number of the call, value or `Lost`), as they become ready; raises the first error of a function."""
+        for process in [process for process in self.processes if process.call is not None]:
+            self._end(process)  # of an earlier map that was left before its end
         source = enumerate(calls)
         waiting: deque[tuple[int, tuple]] = deque()
         under_way: dict[int, tuple] = {}
@@ -96,14 +101,11 @@ class Guard:
                 return
             for number, answer in self._answers():
                 arguments = under_way.pop(number)
-                if answer is None and number not in died:
+                if answer is DIED and number not in died:
                     died.add(number)
                     waiting.appendleft((number, arguments))
                     continue
-                yield (
-                    number,
-                    answer or Lost("Reading it ended its process.", "Check that it is whole, or leave it out."),
-                )
+                yield number, answer
 
     def _start(self, wanted: int) -> None:
         while len(self.processes) < min(self.workers, wanted):
@@ -126,7 +128,7 @@ class Guard:
             process.pipe.send(message)
 
     def _answers(self) -> list[tuple[int, Any]]:
-        """What is ready after a while; a value of None says that the process died."""
+        """What is ready after a while; DIED where the process did."""
         now = time.monotonic()
         allowed = [self.limits.seconds if process.ready else STARTING for process in self.processes]
         ends = [
@@ -147,7 +149,7 @@ class Guard:
         except (EOFError, OSError):
             call = process.call
             self._end(process)
-            return [] if call is None else [(call, None)]
+            return [] if call is None else [(call, DIED)]
         if message == "ready":
             process.ready = True
             return []
