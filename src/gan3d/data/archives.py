@@ -113,7 +113,8 @@ def _zip(path: Path) -> zipfile.ZipFile:
 def _tar(path: Path) -> dict[str, tuple[int, int]]:
     """Offset and length of each plain file of a tar."""
     with tarfile.open(path, "r:") as archive:
-        return {info.name: (info.offset_data, info.size) for info in archive if info.isreg() and not info.sparse}
+        plain = (info for info in archive if info.isreg() and not info.sparse)
+        return {info.name.removeprefix("./"): (info.offset_data, info.size) for info in plain}
 
 
 @lru_cache(maxsize=64)
@@ -199,7 +200,7 @@ def _tar_members(path: Path) -> Iterator[tuple[str, str, tuple[str, str] | None]
                 fault = ("It is no plain file.", "Pack plain files alone.")
             elif info.offset_data + info.size > path.stat().st_size:
                 fault = ("Its part of the archive is cut off.", "Pack or download the archive again.")
-            yield info.name.removeprefix("./"), info.name, fault
+            yield info.name.removeprefix("./"), info.name.removeprefix("./"), fault
 
 
 def unpacked(place: Place, kind: str, scratch: Path, limit: int | None = None) -> Path:

@@ -114,7 +114,7 @@ def as_grid(array: np.ndarray) -> np.ndarray:
         raise Unreadable(f"Its array has the shape {shape}.", "Store one grid of three axes (X, Y, Z).")
     if array.dtype.kind not in "buif":
         raise Unreadable(f"Its array holds {array.dtype}, not numbers.", "Store booleans, integers or floats.")
-    if array.dtype.kind == "f" and shape[-1] == 3 and min(shape[:-1]) > 3:
+    if array.dtype.kind == "f" and shape[-1] == 3 and min(shape) > 1 and (array != np.round(array)).any():
         raise Unreadable(f"Its array has the shape {shape}, as points have.", "Store one grid of three axes (X, Y, Z).")
     if array.size > binvox.LIMIT:
         raise Unreadable(f"Its grid has {array.size} voxels.", f"Store it with at most {binvox.LIMIT} voxels (512³).")
