@@ -29,6 +29,17 @@ def export(split: str, class_name: str | None, resolution: int, out: Path, folde
 
 
 @data.command()
+@click.option("--data", "folder", type=path_option, help="The data set, instead of data/voxels.")
+@click.option("--out", type=path_option, help="The page, instead of one beside the data set.")
+def report(folder: Path | None, out: Path | None) -> None:
+    """Write a page of what a prepared data set holds, and of what was left out."""
+    from gan3d import project
+    from gan3d.stages import report as stage
+
+    click.echo(stage.write(folder or project.find().voxels, out))
+
+
+@data.command()
 @click.option("--out", type=path_option, help="Where to write, instead of synthetic/.")
 def synthetic(out: Path | None) -> None:
     """Write the embedded furniture as meshes in class folders."""

@@ -1,6 +1,7 @@
 """The stages of the pipeline: prepare, train, evaluate, register."""
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -8,11 +9,18 @@ from gan3d.commands.setup import path_option, project_and_params
 
 
 @click.command()
-@click.option("--source", help="Instead of data.source: synthetic, a folder, a zip or an .npz.")
+@click.option(
+    "--source", help="Instead of data.source: synthetic, a folder, an archive, a set of arrays or an address."
+)
 @click.option("--out", type=path_option, help="Where to write, instead of data/voxels.")
 @click.option("--resolution", type=int, help="Instead of data.resolution.")
 @click.option("--up", help="Instead of data.up: x, y or z.")
-def prepare(source: str | None, out: Path | None, resolution: int | None, up: str | None) -> None:
+@click.option("--handedness", help="Instead of data.handedness: right or left.")
+@click.option("--fill", help="Instead of data.fill: solid, surface or winding.")
+@click.option("--labels", help="Instead of data.labels: a CSV with the columns file and class.")
+@click.option("--workers", type=click.IntRange(1), help="Processes; one a core when it is not given.")
+@click.option("--dask", help="Address of a Dask scheduler, as tcp://host:8786, whose workers see the same files.")
+def prepare(out: Path | None, workers: int | None, dask: str | None, **given: Any) -> None:
     """Voxelise a source of shapes into a data set.
 
     Outside a project it takes defaults and needs --source and --out.
@@ -20,16 +28,17 @@ def prepare(source: str | None, out: Path | None, resolution: int | None, up: st
     from gan3d import params, project
     from gan3d.stages import prepare as stage
 
-    given = {"source": source, "resolution": resolution, "up": up}
     given = {name: value for name, value in given.items() if value is not None}
-    if source is not None and out is not None and not project.inside():
-        data, seed, home = params.section(params.Data(), given), 0, Path.cwd()
+    if "source" in given and out is not None and not project.inside():
+        summary = stage.run(params.section(params.Data(), given), 0, out, Path.cwd(), workers, dask)
     else:
         here = project.find()
-        all_params = params.load(here.params)
-        data, seed, home = params.section(all_params.data, given), all_params.seed, here.work
-        out = out or here.voxels
-    click.echo(stage.describe(stage.run(data, seed, out, home), out))
+        loaded = params.load(here.params)
+        data = params.section(loaded.data, given)
+        summary = stage.run(data, loaded.seed, out or here.voxels, here.work, workers, dask)
+        if out is None:
+            stage.log(loaded.model_copy(update={"data": data}), here, summary)
+    click.echo(stage.describe(summary, out or here.voxels))
 
 
 @click.command()

@@ -1,12 +1,16 @@
 """Stage `prepare`: from a source to a voxel data set."""
 
+import logging
 from pathlib import Path
 from typing import Any
 
 from gan3d.data.guard import Limits
 from gan3d.data.prepare import prepare, resolve
-from gan3d.params import Data
+from gan3d.dataset import SPLITS
+from gan3d.params import Data, Params
 from gan3d.progress import bar
+from gan3d.project import Project
+from gan3d.stages import report
 
 
 def run(
@@ -20,7 +24,7 @@ def run(
         dask: address of a Dask scheduler, instead of this machine.
     """
     with bar("prepare") as progress:
-        return prepare(
+        summary = prepare(
             resolve(data.source, home),
             out,
             data.resolution,
@@ -37,6 +41,31 @@ def run(
             limits=Limits(data.seconds, data.memory),
             dask=dask,
         )
+    report.write(out)
+    return summary
+
+
+def log(params: Params, project: Project, summary: dict[str, Any]) -> None:
+    """Put the data set's parameters, counts and report into an MLflow run of its own, named `<name> data`.
+
+    The prepared data is no less good when the store cannot be reached, so that this only warns.
+    """
+    import mlflow
+    from mlflow.exceptions import MlflowException
+
+    from gan3d.tracking.facts import cause
+    from gan3d.tracking.store import connect
+
+    try:
+        connect(project.mlruns)
+        with mlflow.start_run(run_name=f"{params.name} data", tags=cause(project.work) | {"stage": "prepare"}):
+            mlflow.log_params({f"data.{key}": value for key, value in params.data.model_dump().items()})
+            totals = {split: sum(counts[split] for counts in summary["counts"].values()) for split in SPLITS}
+            left_out = {name: summary[name] for name in ("rejected", "duplicates", "dropped_empty")}
+            mlflow.log_metrics({f"shapes.{name}": count for name, count in (totals | left_out).items()})
+            mlflow.log_artifact(str(report.path_for(project.voxels)))
+    except (MlflowException, OSError) as error:
+        logging.getLogger(__name__).warning("the data report could not be logged to MLflow: %s", error)
 
 
 def describe(summary: dict[str, Any], out: Path) -> str:
@@ -49,5 +78,6 @@ def describe(summary: dict[str, Any], out: Path) -> str:
     lines.append("left out: " + ", ".join(f"{summary[field]} {word}" for word, field in left_out.items()))
     if summary["rejected"]:
         lines.append(f"why they could not be read: {out / 'rejects.csv'}")
+    lines.append(f"report: {report.path_for(out)}")
     lines.append("occupancy: " + ", ".join(f"{at} {share:.1%}" for at, share in summary["occupancy"].items()))
     return "\n".join(lines)

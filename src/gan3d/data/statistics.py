@@ -1,0 +1,111 @@
+"""What can be said of a prepared data set in numbers: symmetry, pieces, and which shapes are unlike the others."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from gan3d import grids
+from gan3d.dataset import VoxelDataset
+
+MOST = 1000  # shapes a class that are looked at, evenly spaced over the data set
+FINEST = 32  # resolution at which they are looked at
+SYMMETRIC = 0.75  # mean overlap with the mirror image from which on mirroring is suggested
+WHOLE = 0.999  # share of the voxels in the largest piece from which on a shape is one piece
+
+
+@dataclass(frozen=True)
+class Statistics:
+    """Of the shapes in `rows`, at `resolution`; each array has one row a shape."""
+
+    resolution: int
+    rows: np.ndarray
+    labels: np.ndarray
+    occupancy: np.ndarray  # share of the grid
+    largest_piece: np.ndarray  # share of the occupied voxels
+    symmetry: np.ndarray  # (N, 3): overlap (IoU) with the mirror image along x, y, z
+    extent: np.ndarray  # (N, 3): lengths of the bounding box, as shares of the grid
+
+    def mean_symmetry(self, label: int | None = None) -> np.ndarray:
+        """Mean overlap along x, y, z of one class or of all, (3,)."""
+        chosen = np.flatnonzero(self.labels == label) if label is not None else np.arange(len(self.labels))
+        return self.symmetry[chosen].mean(0)
+
+    def one_piece(self, label: int) -> float:
+        """Share of a class's shapes that are one 26-connected piece."""
+        return float((self.largest_piece[self.labels == label] > WHOLE).mean())
+
+
+def measure(data: VoxelDataset) -> Statistics:
+    """Look at up to MOST shapes of each class."""
+    resolution = min(FINEST, data.summary["resolution"])
+    members = [np.flatnonzero(data.labels == label) for label in range(len(data.classes))]
+    rows = np.concatenate([one[np.linspace(0, len(one) - 1, min(MOST, len(one))).astype(int)] for one in members])
+    parts: list[tuple[np.ndarray, ...]] = []
+    for start in range(0, len(rows), 256):
+        voxels = data.voxels(resolution, rows[start : start + 256])
+        parts.append((voxels.mean((1, 2, 3)), grids.largest_piece(voxels), _symmetry(voxels), _extent(voxels)))
+    occupancy, largest, symmetry, extent = (np.concatenate(column) for column in zip(*parts, strict=True))
+    return Statistics(resolution, rows, data.labels[rows], occupancy, largest, symmetry, extent)
+
+
+def _symmetry(voxels: np.ndarray) -> np.ndarray:
+    """Overlap of each shape with its mirror image along each axis, about the middle of its bounding box."""
+    result = np.ones((len(voxels), 3))
+    for axis in range(3):
+        others = tuple({1, 2, 3} - {axis + 1})
+        along = np.asarray(voxels.any(others))
+        side = voxels.shape[1]
+        first, last = along.argmax(1), side - 1 - along[:, ::-1].argmax(1)
+        for i, shape in enumerate(voxels):
+            box = np.take(shape, range(first[i], last[i] + 1), axis)
+            mirrored = np.flip(box, axis)
+            result[i, axis] = (box & mirrored).sum() / max((box | mirrored).sum(), 1)
+    return result
+
+
+def _extent(voxels: np.ndarray) -> np.ndarray:
+    side = voxels.shape[1]
+    result = np.zeros((len(voxels), 3))
+    for axis in range(3):
+        along = np.asarray(voxels.any(tuple({1, 2, 3} - {axis + 1})))
+        result[:, axis] = (side - along[:, ::-1].argmax(1) - along.argmax(1)) / side
+    return result
+
+
+def mirror_axis(found: Statistics, up: str) -> str:
+    """The axis for mirroring as augmentation: the most symmetric one beside the one that points up, or none."""
+    mean = found.mean_symmetry()
+    best = max((axis for axis in grids.AXES if axis != up), key=lambda axis: mean[grids.AXES.index(axis)])
+    return best if mean[grids.AXES.index(best)] >= SYMMETRIC else "none"
+
+
+def strangest(found: Statistics, count: int) -> list[tuple[int, str]]:
+    """(row of the data set, what is strange) of the shapes farthest from the middle of their class, in that order.
+
+    The distance is in medians of the absolute deviations from the median, of the one property that is farthest off.
+    """
+    properties = {
+        "full": np.log(found.occupancy + 1e-6),
+        "in pieces": -found.largest_piece,
+        "wide": found.extent[:, 0],
+        "tall": found.extent[:, 1],
+        "deep": found.extent[:, 2],
+    }
+    opposite = {"full": "empty", "in pieces": "whole", "wide": "narrow", "tall": "low", "deep": "flat"}
+    distance = np.zeros((len(found.rows), len(properties)))
+    sign = np.zeros_like(distance)
+    for label in np.unique(found.labels):
+        members = found.labels == label
+        for column, values in enumerate(properties.values()):
+            middle = np.median(values[members])
+            spread = max(float(np.median(np.abs(values[members] - middle))), 0.02)
+            distance[members, column] = np.abs(values[members] - middle) / spread
+            sign[members, column] = np.sign(values[members] - middle)
+    names = list(properties)
+    order = np.argsort(-distance.max(1), kind="stable")[:count]
+    chosen = []
+    for i in order:
+        column = int(distance[i].argmax())
+        name = names[column] if sign[i, column] > 0 else opposite[names[column]]
+        chosen.append((int(found.rows[i]), f"{name}, {distance[i, column]:.0f} times"))
+    return chosen
