@@ -1,4 +1,4 @@
-"""Shapes from a generator: latents by seed, truncation, threshold, interpolation."""
+"""Shapes from a generator: latents by seed, threshold, interpolation."""
 
 from collections.abc import Iterator
 

@@ -1,6 +1,6 @@
 """A trained model on disk: what a stage leaves, the next one grows from, and the registry serves.
 
-    DIR/config.json           architecture, threshold, up axis, images seen
+    DIR/config.json           architecture, threshold, up axis
     DIR/generator.npz         the averaged generator, by weight name: what is sampled
     DIR/training.npz          the generator and discriminator as they were trained: what the next resolution grows from
 

@@ -1,10 +1,13 @@
 """How networks start, and what they take over from the ones they grow from."""
 
+from dataclasses import replace
+
 import keras
 import numpy as np
 import pytest
 from keras import ops
 
+from gan3d.errors import UserError
 from gan3d.networks import growth
 from gan3d.networks.discriminator import Discriminator
 from gan3d.networks.generator import Generator
@@ -160,3 +163,13 @@ def test_the_first_bias_is_the_logit_of_the_occupancy(architecture):
     for share in (0.0, 1.0):
         extreme = type(a)(8, ("chair",), (4,), (share,))
         assert np.isfinite(extreme.first_bias(4))
+
+
+@pytest.mark.parametrize(
+    ("field", "value"), [("latent", 9), ("classes", ("slab", "column")), ("classes", ("column",)), ("widths", (7, 5))]
+)
+def test_a_model_that_does_not_fit_is_not_grown_from(architecture, field, value):
+    """Classes in another order would fit, and be mistaken for each other."""
+    parent = grow(None, architecture(4), seed=1)[2]
+    with pytest.raises(UserError, match=field):
+        grow(parent, replace(architecture(8), **{field: value}), seed=1)

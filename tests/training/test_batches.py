@@ -14,6 +14,7 @@ from gan3d.training.recipe import Recipe
 SEEDS = st.integers(0, 2**31)
 PACKED = grids.pack(np.random.default_rng(0).random((13, 4, 4, 4)) < 0.3)
 LABELS = np.arange(13, dtype=np.int32) % 3
+ROWS = np.arange(13)
 
 
 @given(rows=st.integers(1, 30), epochs=st.integers(1, 5), seed=SEEDS)
@@ -45,7 +46,7 @@ def test_batches_do_not_depend_on_how_the_steps_are_cut_into_turns(batch, steps,
     start, cut = first * batch, data.draw(st.integers(1, steps - 1))
 
     def draw(images, steps):
-        return batches.draw(PACKED, LABELS, 5, images, steps, recipe)
+        return batches.draw(PACKED, ROWS, LABELS, 5, images, steps, recipe)
 
     whole, head, tail = draw(start, steps), draw(start, cut), draw(start + cut * batch, steps - cut)
     for name, values in whole.items():
@@ -55,7 +56,7 @@ def test_batches_do_not_depend_on_how_the_steps_are_cut_into_turns(batch, steps,
 
 def test_a_batch_holds_what_a_step_needs():
     recipe = Recipe(batch=4, fade_in=20, seed=1)
-    drawn = batches.draw(PACKED, LABELS, 5, 8, 3, recipe)
+    drawn = batches.draw(PACKED, ROWS, LABELS, 5, 8, 3, recipe)
     described = {name: (values.shape, values.dtype.name) for name, values in drawn.items()}
     assert described == {
         "bits": ((3, 4, 8), "uint8"),
@@ -73,7 +74,7 @@ def test_a_batch_holds_what_a_step_needs():
 
 
 def test_what_is_drawn_is_distributed_as_it_should_be():
-    drawn = batches.draw(PACKED, LABELS, 16, 0, 100, Recipe(batch=16, seed=2))
+    drawn = batches.draw(PACKED, ROWS, LABELS, 16, 0, 100, Recipe(batch=16, seed=2))
     assert drawn["latents"].mean() == pytest.approx(0, abs=0.02)
     assert drawn["latents"].std() == pytest.approx(1, abs=0.02)
     assert drawn["flip"].mean() == pytest.approx(0.5, abs=0.05)
@@ -84,7 +85,7 @@ def test_what_is_drawn_is_distributed_as_it_should_be():
 
 
 def test_another_seed_changes_everything_random():
-    one, other = (batches.draw(PACKED, LABELS, 5, 0, 4, Recipe(batch=8, seed=seed)) for seed in (0, 1))
+    one, other = (batches.draw(PACKED, ROWS, LABELS, 5, 0, 4, Recipe(batch=8, seed=seed)) for seed in (0, 1))
     for name in ("bits", "latents", "flip", "mix"):
         assert not np.array_equal(one[name], other[name]), name
 
@@ -93,8 +94,8 @@ def test_a_memory_map_serves_as_well(tmp_path):
     np.save(tmp_path / "r04.npy", PACKED)
     mapped = np.load(tmp_path / "r04.npy", mmap_mode="r")
     recipe = Recipe(batch=8)
-    for name, values in batches.draw(mapped, LABELS, 5, 0, 4, recipe).items():
-        assert np.array_equal(values, batches.draw(PACKED, LABELS, 5, 0, 4, recipe)[name])
+    for name, values in batches.draw(mapped, ROWS, LABELS, 5, 0, 4, recipe).items():
+        assert np.array_equal(values, batches.draw(PACKED, ROWS, LABELS, 5, 0, 4, recipe)[name])
 
 
 @given(images=st.integers(0, 10**7), fade=st.integers(0, 10**6))
@@ -106,7 +107,7 @@ def test_alpha_rises_linearly_to_one(images, fade):
 @given(images=st.integers(0, 10**6), batch=st.integers(1, 512), half_life=st.integers(0, 10**5))
 def test_the_average_has_the_half_life_of_the_recipe(images, batch, half_life):
     """Later than ten half-lives; before that a tenth of what has been seen, so that the start is soon forgotten."""
-    recipe = Recipe(batch=batch, ema_images=half_life)
+    recipe = Recipe(batch=batch, ema_images=half_life, fade_in=0)
     left = batches.decay(images, recipe)
     assert 0 <= left < 1
     life = min(half_life, images / 10)
@@ -115,3 +116,16 @@ def test_the_average_has_the_half_life_of_the_recipe(images, batch, half_life):
     else:
         assert left ** (life / batch) == pytest.approx(0.5) or left < 1e-9
     assert left <= batches.decay(images + batch, replace(recipe))
+
+
+def test_only_the_chosen_rows_are_drawn():
+    rows = np.array([2, 3, 11])
+    drawn = batches.draw(PACKED, rows, LABELS[rows], 5, 0, 3, Recipe(batch=8))
+    bits, labels = drawn["bits"].reshape(24, -1), drawn["labels"].reshape(24)
+    assert {bytes(row) for row in bits} == {bytes(row) for row in PACKED[rows]}
+    for row, label in zip(bits, labels, strict=True):
+        assert LABELS[next(i for i in rows if bytes(PACKED[i]) == bytes(row))] == label
+
+
+def test_a_grown_stage_keeps_the_average_it_was_given():
+    assert batches.decay(32, Recipe(batch=32, ema_images=2000, fade_in=1)) == pytest.approx(0.5 ** (32 / 2000))

@@ -5,7 +5,7 @@ import pytest
 
 from gan3d.training import health
 
-LOSSES = {"loss_d": 0.7, "loss_g": 0.8}
+ONE = np.zeros(8, int)  # all of one class
 
 
 def healthy(rng: np.random.Generator, count: int = 8) -> np.ndarray:
@@ -21,12 +21,12 @@ def test_measures_by_hand():
     shapes[0] = True  # full
     shapes[1, 0] = True  # half, within the full one
     shapes[2, 1] = True  # the other half; the last one is empty
-    found = health.measure(shapes)
+    found = health.measure(shapes, ONE[:4])
     assert found == {"occupancy": 0.5, "empty": 0.25, "full": 0.25, "diversity": pytest.approx((1 + 0.5 + 1 + 1) / 4)}
 
 
 def test_a_healthy_generator_is_left_alone(rng):
-    assert health.warnings(health.measure(healthy(rng)), LOSSES, 0.05) == []
+    assert health.warnings(health.measure(healthy(rng), ONE), 0.05) == []
 
 
 @pytest.mark.parametrize(
@@ -38,7 +38,7 @@ def test_a_healthy_generator_is_left_alone(rng):
     ],
 )
 def test_a_collapse_is_named_with_what_to_change(shapes, words, parameters):
-    (message,) = health.warnings(health.measure(shapes), LOSSES, 0.05)
+    (message,) = health.warnings(health.measure(shapes, ONE), 0.05)
     assert words in message
     assert all(name in message for name in parameters)
 
@@ -46,10 +46,17 @@ def test_a_collapse_is_named_with_what_to_change(shapes, words, parameters):
 def test_almost_full_counts_as_full():
     shapes = np.ones((8, 8, 8, 8), bool)
     shapes[:, 0, 0, :4] = False
-    assert "full cube" in health.warnings(health.measure(shapes), LOSSES, 0.05)[0]
+    assert "full cube" in health.warnings(health.measure(shapes, ONE), 0.05)[0]
 
 
-@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
-def test_losses_that_are_not_finite_are_named(rng, value):
-    (message,) = health.warnings(health.measure(healthy(rng)), LOSSES | {"penalty": value}, 0.05)
-    assert "diverged" in message
+def test_one_collapsed_class_among_healthy_ones_is_seen(rng):
+    """The classes differ from each other, which must not count as diversity."""
+    chairs, tables = healthy(rng, 4), np.tile(healthy(rng, 1), (4, 1, 1, 1))
+    (message,) = health.warnings(health.measure(np.concatenate([chairs, tables]), ONE + (np.arange(8) > 3)), 0.05)
+    assert "alike" in message
+    both = np.concatenate([np.tile(chairs[:1], (4, 1, 1, 1)), tables])
+    assert health.measure(both, np.arange(8) // 4)["diversity"] == 0
+
+
+def test_a_single_shape_of_a_class_is_not_judged(rng):
+    assert health.warnings(health.measure(healthy(rng, 2), np.array([0, 1])), 0.05) == []

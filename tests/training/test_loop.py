@@ -11,7 +11,7 @@ import pytest
 
 from gan3d.sampling import Sampler, latents
 from gan3d.snapshot import Snapshot
-from gan3d.training import checkpoint
+from gan3d.training import checkpoint, health
 from gan3d.training.loop import Rhythm, Row, Silent, grow, passed, summarise, train
 from gan3d.training.step import first_state
 
@@ -77,8 +77,8 @@ def test_progress_is_counted_in_images(straight, recipe):
     assert [row["alpha"] for row in rows] == [min(row["images"] / recipe.fade_in, 1) for row in rows]
     assert witness.rows == rows
     assert sorted(witness.pictures) == [32, 64, 96, 128]
-    # the last two before the end; what comes after is the snapshot's
-    assert [int(path.stem.split("-")[0]) for path in sorted(folder.iterdir())] == [64, 96]
+    # the last two; a longer training would go on from the end
+    assert [int(path.stem.split("-")[0]) for path in sorted(folder.iterdir())] == [96, 128]
     assert all(row["images_per_second"] > 0 and row["penalty"] > 0 for row in rows)
 
 
@@ -137,9 +137,9 @@ def test_a_stage_that_was_stopped_ends_as_if_it_had_not_been(
     assert without_times(rows) == without_times(straight[1])
     assert without_times(last.rows) == without_times(rows)
     assert np.array_equal(last.pictures[128], straight[2].pictures[128])
-    _, _, record, _ = checkpoint.load(tmp_path, first_state(*start[:2]))
+    _, _, record, _ = checkpoint.load(tmp_path, first_state(*start[:2]), recipe.images)
     assert record["observer"] == {"starts": len(witnesses)}
-    assert [row["images"] for row in record["rows"]] == [16, 32, 48, 64, 80, 96]
+    assert [row["images"] for row in record["rows"]] == [16, 32, 48, 64, 80, 96]  # the last before the end
 
 
 @pytest.mark.slow
@@ -150,9 +150,19 @@ def test_a_longer_stage_goes_on_from_a_shorter_one(dataset, parent, architecture
     train(dataset, grow(parent, architecture(8), 1), recipe, tmp_path / "short", RHYTHM)
     witness = Witness()
     found = train(dataset, grow(parent, architecture(8), 1), longer, tmp_path / "short", RHYTHM, witness)
-    assert witness.continued == [96]
+    assert witness.continued == [128]  # where the shorter one ended
     assert weights(found[0]) == weights(expected[0])
     assert without_times(found[1]) == without_times(expected[1])
+
+
+@pytest.mark.slow
+def test_a_shorter_stage_does_not_end_as_the_longer_one(straight, dataset, parent, architecture, recipe, tmp_path):
+    longer = replace(recipe, stabilise=256)
+    with pytest.raises(RuntimeError):
+        train(dataset, grow(parent, architecture(8), 1), longer, tmp_path, RHYTHM, Witness(at=144, act=fail))
+    trained, rows = train(dataset, grow(parent, architecture(8), 1), recipe, tmp_path, RHYTHM)
+    assert weights(trained) == weights(straight[0])
+    assert without_times(rows) == without_times(straight[1])
 
 
 @pytest.mark.slow
@@ -172,14 +182,15 @@ def test_a_run_gone_wrong_says_so(dataset, architecture, recipe, tmp_path):
         assert "lr_" in message
 
 
-def test_losses_that_are_not_finite_are_reported_at_once(dataset, architecture, recipe, tmp_path):
+def test_losses_that_are_not_finite_end_the_training_at_once(dataset, architecture, recipe, tmp_path):
     generator, discriminator, start = grow(None, architecture(4), 1)
     discriminator.score.bias.assign([np.nan, np.nan])
     witness, rhythm = Witness(), replace(RHYTHM, picture=10**6)
     short = replace(recipe, penalty_every=1, fade_in=0, stabilise=32)
-    train(dataset, (generator, discriminator, start), short, tmp_path, rhythm, witness)
-    assert "diverged" in witness.warnings[0]
-    assert min(witness.pictures) == 16
+    with pytest.raises(health.DivergedError, match="lower lr_g"):
+        train(dataset, (generator, discriminator, start), short, tmp_path, rhythm, witness)
+    assert "not finite after 16 images" in witness.warnings[0]
+    assert not list(tmp_path.iterdir())  # nothing that a restart would take up
 
 
 @pytest.mark.parametrize(

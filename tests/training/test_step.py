@@ -41,7 +41,7 @@ def drawn(resolution: int, steps: int, recipe: Recipe = RECIPE, images: int = 16
     """Batches of noise."""
     rng = np.random.default_rng(0)
     packed = rng.integers(0, 256, (10, resolution**3 // 8), np.uint8)
-    return batches.draw(packed, np.arange(10, dtype=np.int32) % 2, 6, images, steps, recipe)
+    return batches.draw(packed, np.arange(10), np.arange(10, dtype=np.int32) % 2, 6, images, steps, recipe)
 
 
 def one(batches: dict[str, np.ndarray], i: int = 0) -> dict:

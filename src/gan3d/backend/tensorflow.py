@@ -22,7 +22,7 @@ def value_and_grad(function: Callable) -> Callable:
 
 def compile_steps(step: Callable, every: int) -> Callable:
     """See `gan3d.backend`; the loop stays in Python, since a CPU step outlasts its dispatch by far."""
-    compiled = tf.function(step, autograph=False, reduce_retracing=False)
+    compiled = tf.function(step, autograph=False)
 
     def run(state: Any, batches: dict[str, np.ndarray]) -> tuple[Any, dict[str, np.ndarray]]:
         state = tf.nest.map_structure(tf.convert_to_tensor, state)

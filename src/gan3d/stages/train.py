@@ -86,7 +86,6 @@ def run(params: Params, stage: str, project: Project, dry_run: bool = False) -> 
     run_file.parent.mkdir(parents=True, exist_ok=True)
     record = {"run_id": recorder.run_id, "inputs": name, "images": rows[-1]["images"]}
     run_file.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
-    shutil.rmtree(folder, ignore_errors=True)
 
 
 def architecture(params: Params, stage: str, data: VoxelDataset) -> Architecture:

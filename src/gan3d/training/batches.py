@@ -23,34 +23,39 @@ def alpha(images: int, recipe: Recipe) -> float:
 
 
 def decay(images: int, recipe: Recipe) -> float:
-    """What one step leaves of the weights' average; the half-life is short at first (Karras et al. 2020, app. B)."""
-    half_life = min(recipe.ema_images, 0.1 * images)
+    """What one step leaves of the weights' average, for a half-life of `ema_images`.
+
+    Where nothing is faded in, the average starts from random weights, and its half-life grows with what it has seen, so
+    that it forgets them.
+    """
+    half_life = recipe.ema_images if recipe.fade_in else min(recipe.ema_images, 0.1 * images)
     return 0.5 ** (recipe.batch / half_life) if half_life > 0 else 0.0
 
 
 def draw(
-    packed: np.ndarray, labels: np.ndarray, latent: int, images: int, steps: int, recipe: Recipe
+    packed: np.ndarray, rows: np.ndarray, labels: np.ndarray, latent: int, images: int, steps: int, recipe: Recipe
 ) -> dict[str, np.ndarray]:
     """Batches of `steps` steps that start at `images` images seen, for `gan3d.training.step.make_step`.
 
     Args:
-        packed: the training shapes as bits, uint8 (N, R³ / 8).
-        labels: their classes, (N,) int32.
+        packed: shapes as bits, uint8 (M, R³ / 8), perhaps memory-mapped.
+        rows: which of them are trained on, (N,).
+        labels: the classes of these, (N,) int32.
         latent: length of a latent vector.
 
     Returns:
         Arrays with the leading axes (steps, B), or (steps,) for the scalars alpha and decay.
     """
     size = recipe.batch
-    rows = shuffled(len(packed), images, steps * size, recipe.seed)
-    order = np.argsort(rows)  # reads a memory map in order
-    bits = np.empty((len(rows), packed.shape[1]), np.uint8)
-    bits[order] = packed[rows[order]]
+    chosen = shuffled(len(rows), images, steps * size, recipe.seed)
+    order = np.argsort(rows[chosen])  # reads a memory map in order
+    bits = np.empty((len(chosen), packed.shape[1]), np.uint8)
+    bits[order] = packed[rows[chosen[order]]]
     counts = [images + i * size for i in range(steps)]
     drawn = [_draw_step(size, latent, [recipe.seed, 2, count]) for count in counts]
     return {
         "bits": bits.reshape(steps, size, -1),
-        "labels": labels[rows].reshape(steps, size),
+        "labels": labels[chosen].reshape(steps, size),
         "alpha": np.array([alpha(count, recipe) for count in counts], np.float32),
         "decay": np.array([decay(count + size, recipe) for count in counts], np.float32),
         **{name: np.stack([step[name] for step in drawn]) for name in drawn[0]},

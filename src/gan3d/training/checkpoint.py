@@ -40,26 +40,29 @@ def save(folder: Path, images: int, state: Any, record: dict[str, Any]) -> Path:
         out.flush()
         os.fsync(out.fileno())
     unfinished.replace(path)
-    for old in sorted(folder.glob("*.npz"))[:-KEEP]:
-        old.unlink()
-    for torn in folder.glob("*.tmp"):
-        torn.unlink()
+    # newer ones were passed over: they are damaged, or of a longer training
+    kept = sorted(old for old in folder.glob("*.npz") if old.name <= path.name)[-KEEP:]
+    for other in {*folder.glob("*.npz"), *folder.glob("*.tmp")} - set(kept):
+        other.unlink(missing_ok=True)
     return path
 
 
-def load(folder: Path, like: Any) -> tuple[int, Any, dict[str, Any], list[str]] | None:
-    """The newest whole checkpoint, or None when there is none.
+def load(folder: Path, like: Any, before: int) -> tuple[int, Any, dict[str, Any], list[str]] | None:
+    """The newest whole checkpoint of fewer than `before` images, or None when there is none.
 
     Args:
         like: a state of the same structure.
+        before: images of the whole training, which may be shorter than the one that was broken off.
 
     Returns:
         Images seen, the state, the record, and one warning for each damaged checkpoint that was passed over.
     """
     warnings = []
     for path in sorted(folder.glob("*.npz"), reverse=True):
-        content = path.read_bytes()
         images, expected = path.stem.split("-")
+        if int(images) >= before:
+            continue
+        content = path.read_bytes()
         if digest(content) != expected:
             warnings.append(f"{path} is damaged; the checkpoint before it is used.")
             continue

@@ -9,6 +9,7 @@ import numpy as np
 
 from gan3d.backend import compile_steps
 from gan3d.dataset import VoxelDataset
+from gan3d.errors import UserError
 from gan3d.networks import growth
 from gan3d.networks.architecture import Architecture
 from gan3d.networks.discriminator import Discriminator
@@ -83,31 +84,34 @@ def train(
         observer: what watches.
 
     Returns:
-        The trained snapshot and the logged rows.
+        The trained snapshot and the logged rows. The last checkpoint stays, so that more images continue from it.
+
+    Raises:
+        DivergedError: when the losses are not finite any more.
     """
     observer = observer or Silent()
     generator, discriminator, first = start
     architecture = first.architecture
     rows = data.select("train")
-    packed, labels = data.packed(architecture.resolution)[rows], data.labels[rows]
+    packed, labels = data.packed(architecture.resolution), data.labels[rows]
     run = compile_steps(make_step(generator, discriminator, recipe), recipe.penalty_every)
     # a turn is what runs between two looks at the logs: whole cycles of the lazy penalty
     turn = recipe.penalty_every * max(1, round(rhythm.log / recipe.batch / recipe.penalty_every))
     state = first_state(generator, discriminator)
     state["average"] = list(first.average.values())
     images, history, record = 0, [], {}
-    found = checkpoint.load(folder, state)
+    found = checkpoint.load(folder, state, recipe.images)
     if found:
         images, state, saved, damaged = found
         history, record = saved["rows"], saved["observer"]
         for message in damaged:
             observer.warned(images, message)
-    record = observer.started(images, history, record)
+    record = observer.started(images, list(history), record)
     gallery = Gallery(first, rhythm.pictured)
     while images < recipe.images:
         before, seen = time.perf_counter(), images
         steps = min(turn, whole(recipe.images - images, recipe))
-        state, logs = run(state, batches.draw(packed, labels, architecture.latent, images, steps, recipe))
+        state, logs = run(state, batches.draw(packed, rows, labels, architecture.latent, images, steps, recipe))
         images += steps * recipe.batch
         row = summarise(logs, recipe.penalty_every) | {
             "images": images,
@@ -116,12 +120,16 @@ def train(
         }
         history.append(row)
         observer.logged(row)
-        if passed(images, seen, rhythm.picture) or images >= recipe.images or not np.isfinite(row["loss_d"]):
+        if not np.isfinite(list(row.values())).all():
+            message = f"losses are not finite after {images} images: lower lr_g and lr_d, or raise gamma."
+            observer.warned(images, message)
+            raise health.DivergedError(message)
+        if passed(images, seen, rhythm.picture) or images >= recipe.images:
             shapes = gallery.draw(state["average"], row["alpha"])
             observer.pictured(images, shapes, gallery.labels)
-            for message in health.warnings(health.measure(shapes), row, architecture.occupancy[-1]):
+            for message in health.warnings(health.measure(shapes, gallery.labels), architecture.occupancy[-1]):
                 observer.warned(images, message)
-        if passed(images, seen, rhythm.checkpoint) and images < recipe.images:
+        if passed(images, seen, rhythm.checkpoint) or images >= recipe.images:
             checkpoint.save(folder, images, state, {"rows": history, "observer": record})
     return snapshot_of(state, first), history
 
@@ -160,8 +168,13 @@ class Gallery:
 def grow(previous: Snapshot | None, architecture: Architecture, seed: int) -> tuple[Generator, Discriminator, Snapshot]:
     """Both networks at a resolution and the snapshot they start as; what the earlier one has is taken over.
 
-    The average starts as the earlier average, so that the first picture is the last one of the stage before.
+    The average starts as the earlier average.
+
+    Raises:
+        UserError: when the earlier model has another latent size, other classes or other widths.
     """
+    if previous is not None:
+        check_growth(previous.architecture, architecture)
     generator, discriminator = Generator(architecture), Discriminator(architecture)
     for model in (generator, discriminator):
         growth.initialise(model, seed)
@@ -172,6 +185,17 @@ def grow(previous: Snapshot | None, architecture: Architecture, seed: int) -> tu
         average = growth.weights(generator) | {k: v for k, v in previous.average.items() if k in average}
     start = Snapshot(architecture, average, growth.weights(generator), growth.weights(discriminator))
     return generator, discriminator, start
+
+
+def check_growth(previous: Architecture, architecture: Architecture) -> None:
+    """Raise UserError when the weights of one architecture do not fit into the other."""
+    for name in ("latent", "classes", "widths"):
+        old, new = getattr(previous, name), getattr(architecture, name)
+        if old != (new[: len(old)] if name == "widths" else new):
+            raise UserError(
+                f"the model of {previous.resolution}³ was trained with {name} {old}, but params.yaml now says {new}:"
+                " train it again first, or change that back."
+            )
 
 
 def snapshot_of(state: State, start: Snapshot) -> Snapshot:

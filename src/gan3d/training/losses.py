@@ -45,7 +45,7 @@ def wasserstein_g(real: Tensor, fake: Tensor) -> Tensor:
 
 
 def gradient_norms(discriminate: Callable[[Tensor], Tensor], voxels: Tensor) -> Tensor:
-    """Squared norm of the gradient of each score by its own shape, (B,)."""
+    """Squared norm of the gradient of the sum of scores by each shape, (B,)."""
 
     def total(voxels: Tensor) -> tuple[Tensor, None]:
         return ops.sum(discriminate(voxels)), None

@@ -35,7 +35,7 @@ def first_state(generator: keras.Model, discriminator: keras.Model) -> State:
 
 
 def adam(weights: list, gradients: list, moments: dict, lr: float, recipe: Recipe) -> tuple[list, dict]:
-    """Kingma & Ba 2015, algorithm 1. (Keras' own has no stateless form on TensorFlow.)"""
+    """Kingma & Ba 2015, in the efficient order of §2. (Keras' own has no stateless form on TensorFlow.)"""
     b1, b2 = recipe.beta_1, recipe.beta_2
     t = moments["t"] + 1
     m = [b1 * m + (1 - b1) * g for m, g in zip(moments["m"], gradients, strict=True)]
