@@ -30,6 +30,8 @@ class Data(Section):
     """The one section with defaults: data can be prepared outside a project, where there is no params.yaml."""
 
     source: str = "synthetic"
+    endpoint: str | None = None
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-fA-F]{64}$")] | None = None
     classes: Literal["all"] | tuple[str, ...] = "all"
     resolution: Literal[4, 8, 16, 32, 64, 128] = 32
     up: Literal["x", "y", "z"] = "y"

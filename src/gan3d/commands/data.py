@@ -29,6 +29,23 @@ def export(split: str, class_name: str | None, resolution: int, out: Path, folde
 
 
 @data.command()
+@click.argument("address")
+@click.option("--out", type=path_option, required=True, help="The file or folder to write, as data/raw/data.zip.")
+@click.option("--sha256", help="That the file must have.")
+@click.option("--endpoint", help="Of a server that speaks S3 and is not Amazon's.")
+def fetch(address: str, out: Path, sha256: str | None, endpoint: str | None) -> None:
+    """Download ADDRESS: https://, s3://, or `3d_gans`, the data set of that project.
+
+    A download that broke off continues. To have DVC watch the address, use `dvc import-url` instead.
+    """
+    from gan3d.data import download
+    from gan3d.progress import bar
+
+    with bar("download", "B") as progress:
+        click.echo(download.deliver(download.fetch(address, None, sha256, endpoint, progress), out))
+
+
+@data.command()
 @click.option("--data", "folder", type=path_option, help="The data set, instead of data/voxels.")
 @click.option("--out", type=path_option, help="The page, instead of one beside the data set.")
 def report(folder: Path | None, out: Path | None) -> None:

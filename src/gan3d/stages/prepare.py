@@ -4,6 +4,7 @@ import logging
 from pathlib import Path
 from typing import Any
 
+from gan3d.data import download
 from gan3d.data.guard import Limits
 from gan3d.data.prepare import prepare, resolve
 from gan3d.dataset import SPLITS
@@ -23,9 +24,14 @@ def run(
         workers: processes; None is one a core.
         dask: address of a Dask scheduler, instead of this machine.
     """
+    if download.is_address(data.source):
+        with bar("download", "B") as progress:
+            source = download.fetch(data.source, None, data.sha256, data.endpoint, progress)
+    else:
+        source = resolve(data.source, home)
     with bar("prepare") as progress:
         summary = prepare(
-            resolve(data.source, home),
+            source,
             out,
             data.resolution,
             up=data.up,

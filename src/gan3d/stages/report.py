@@ -117,7 +117,7 @@ def _pictures(data: VoxelDataset, found: Statistics) -> str:
     random = sheet(shapes, SHOWN, titles=titles, size=140, up=data.up, colors=colors)
     strange = strangest(found, 2 * SHOWN)
     rows = np.array([row for row, _ in strange])
-    captions = [_short(f"{data.rows[row]['name']}: {why}", 34) for row, why in strange]
+    captions = [f"{number}: {why}" for number, (_, why) in enumerate(strange, 1)]
     picture = sheet(
         list(data.voxels(at, rows)),
         SHOWN,
@@ -127,10 +127,10 @@ def _pictures(data: VoxelDataset, found: Statistics) -> str:
         colors=[class_color(int(data.labels[row])) for row in rows],
     )
     more = f" The first {CLASSES} of {len(data.classes)} classes." if len(data.classes) > CLASSES else ""
-    names = _table(
-        ["strangest shapes", "class", "file", "what is strange"],
-        [[data.rows[r]["name"], data.rows[r]["class"], data.rows[r]["source"], why] for r, why in strange],
-    )
+    sources = [
+        [number, data.rows[row]["class"], data.rows[row]["source"]] for number, (row, _) in enumerate(strange, 1)
+    ]
+    names = _table(["", "class", "file"], sources)
     return (
         f"<h2>Random shapes, at {at}³</h2><p class='note'>Drawn without choice.{more}</p>{_image(random)}"
         "<h2>Strangest shapes</h2><p class='note'>Those that differ most from the middle of their class, with the"
