@@ -22,7 +22,7 @@ def main(loss: str, out: str) -> None:
     recipe = Recipe(loss=loss, batch=4, penalty_every=2, fade_in=32, gate=(0.0, 1.0), seed=3)
     generator, discriminator, _ = grow(None, Architecture(6, ("chair", "table"), (4, 3), (0.2, 0.1)), seed=1)
     packed = np.random.default_rng(0).integers(0, 256, (10, 8**3 // 8), np.uint8)
-    given = batches.draw(packed, np.arange(10, dtype=np.int32) % 2, 6, 16, STEPS, recipe)
+    given = batches.draw(packed, np.arange(10), np.arange(10, dtype=np.int32) % 2, 6, 16, STEPS, recipe)
     run = compile_steps(make_step(generator, discriminator, recipe), recipe.penalty_every)
     state, logs = run(first_state(generator, discriminator), given)
     leaves = [keras.ops.convert_to_numpy(leaf) for leaf in keras.tree.flatten(state)]

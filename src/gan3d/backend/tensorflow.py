@@ -7,6 +7,11 @@ import numpy as np
 import tensorflow as tf
 
 
+def rank() -> int:
+    """See `gan3d.backend`; one process trains."""
+    return 0
+
+
 def value_and_grad(function: Callable) -> Callable:
     """See `gan3d.backend`."""
 

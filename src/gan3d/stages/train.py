@@ -15,6 +15,7 @@ import mlflow.data
 import numpy as np
 
 from gan3d import snapshot
+from gan3d.backend import rank
 from gan3d.dataset import VoxelDataset, key
 from gan3d.drawing.curves import training_curves
 from gan3d.drawing.page import write_page
@@ -58,6 +59,12 @@ def run(params: Params, stage: str, project: Project, dry_run: bool = False) -> 
         return
     fingerprint = data.fingerprint("train", start[0].architecture.resolution)
     name = identity(fingerprint, start[2], recipe)
+    folder = project.checkpoints / stage / name
+    track = params.track
+    rhythm = Rhythm(track.log, track.picture, track.checkpoint, track.pictured)
+    if rank() > 0:  # the first process writes for all
+        train(data, start, recipe, folder, rhythm)
+        return
     tags = cause(project.work) | {"stage": stage, "name": params.name, "inputs": name, "data": fingerprint}
     if previous != SCRATCH and project.run_file(previous).is_file():
         tags["grown.from"] = json.loads(project.run_file(previous).read_text(encoding="utf-8"))["run_id"]
@@ -73,9 +80,6 @@ def run(params: Params, stage: str, project: Project, dry_run: bool = False) -> 
     )
     pictures = Pictures(project.output(params.name) / "vis" / stage, data.classes, data.up)
     progress = TrainingBar(stage, recipe.images)
-    folder = project.checkpoints / stage / name
-    track = params.track
-    rhythm = Rhythm(track.log, track.picture, track.checkpoint, track.pictured)
     with ending(recorder, progress):
         trained, rows = train(data, start, recipe, folder, rhythm, Together(progress, recorder, pictures))
         trained = replace(trained, up=data.up)

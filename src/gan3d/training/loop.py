@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from gan3d.backend import compile_steps
+from gan3d.backend import compile_steps, rank
 from gan3d.dataset import VoxelDataset
 from gan3d.errors import UserError
 from gan3d.networks import growth
@@ -129,7 +129,7 @@ def train(
             observer.pictured(images, shapes, gallery.labels)
             for message in health.warnings(health.measure(shapes, gallery.labels), architecture.occupancy[-1]):
                 observer.warned(images, message)
-        if passed(images, seen, rhythm.checkpoint) or images >= recipe.images:
+        if rank() == 0 and (passed(images, seen, rhythm.checkpoint) or images >= recipe.images):
             checkpoint.save(folder, images, state, {"rows": history, "observer": record})
     return snapshot_of(state, first), history
 

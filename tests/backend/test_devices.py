@@ -1,0 +1,68 @@
+"""Data-parallel training on JAX: several devices, and several processes, leave what one device leaves."""
+
+import importlib.util
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(importlib.util.find_spec("jax") is None, reason="JAX is not installed (extra `jax`)"),
+]
+SCRIPT = Path(__file__).with_name("steps_process.py")
+
+
+def start(out, **env):
+    settings = os.environ | {"KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu"} | env
+    return subprocess.Popen(
+        [sys.executable, SCRIPT, "relativistic", out], env=settings, stderr=subprocess.PIPE, text=True
+    )
+
+
+def finish(*processes):
+    for process in processes:
+        _, error = process.communicate(timeout=500)
+        assert process.returncode == 0, error[-3000:]
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory):
+    out = tmp_path_factory.mktemp("alone") / "one.npz"
+    finish(start(out))
+    return out
+
+
+def assert_equal(one, other):
+    with np.load(one) as a, np.load(other) as b:
+        assert a.files == b.files
+        names = [name for name in a.files if name != "backend"]
+        for name in names:
+            assert np.allclose(a[name], b[name], rtol=1e-3, atol=2e-4), name
+
+
+def test_four_devices_share_a_batch(alone, tmp_path):
+    finish(start(tmp_path / "four.npz", XLA_FLAGS="--xla_force_host_platform_device_count=4"))
+    assert_equal(alone, tmp_path / "four.npz")
+
+
+def test_two_processes_share_a_batch(alone, tmp_path):
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{found.getsockname()[1]}"
+    common = {"JAX_COORDINATOR_ADDRESS": address, "JAX_NUM_PROCESSES": "2"}
+    outs = [tmp_path / f"{i}.npz" for i in range(2)]
+    finish(*[start(out, **common, JAX_PROCESS_ID=str(i)) for i, out in enumerate(outs)])
+    for out in outs:
+        assert_equal(alone, out)
+
+
+def test_a_batch_that_cannot_be_shared(tmp_path):
+    process = start(tmp_path / "x.npz", XLA_FLAGS="--xla_force_host_platform_device_count=3")
+    _, error = process.communicate(timeout=500)
+    assert process.returncode != 0
+    assert "batch 4 cannot be shared by 3 devices: make it a multiple of 3." in error
