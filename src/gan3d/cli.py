@@ -10,8 +10,9 @@ import click
 
 from gan3d import __version__
 from gan3d.commands.data import data
-from gan3d.commands.pipeline import evaluate, prepare, register, train
+from gan3d.commands.pipeline import evaluate, prepare, register, sync, train
 from gan3d.commands.shapes import interpolate, sample, show
+from gan3d.commands.tune import tune
 from gan3d.errors import UserError
 
 
@@ -25,7 +26,7 @@ def cli(debug: bool) -> None:
     """
 
 
-for command in (prepare, train, evaluate, register, sample, interpolate, show, data):
+for command in (prepare, train, evaluate, register, sample, interpolate, show, data, sync, tune):
     cli.add_command(command)
 
 

@@ -1,0 +1,59 @@
+"""How good a trial is: the shapes of the fixed latents against the validation split."""
+
+from typing import Any
+
+import numpy as np
+
+from gan3d.dataset import VoxelDataset
+from gan3d.errors import UserError
+from gan3d.evaluation import chamfer, protocol
+from gan3d.evaluation.scores import MINIMUM, scores
+
+SPLIT = "validation"
+DIRECTIONS = {"one_nna_cd": "minimize", "mmd_cd_x1e3": "minimize", "cov_cd": "maximize", "jsd": "minimize"}
+
+
+class Judge:
+    """Scores shapes of all classes at one resolution.
+
+    All trials draw from the same latents and meet the same validation shapes, so that what differs between their
+    scores is the training. The test split is never seen.
+
+    Raises:
+        UserError: when a class has too few validation shapes.
+    """
+
+    def __init__(self, data: VoxelDataset, resolution: int, count: int):
+        self.references = []
+        for name in data.classes:
+            voxels = data.voxels(resolution, protocol.reference_rows(data, name, count, SPLIT))
+            voxels = voxels[voxels.any((1, 2, 3))]
+            if len(voxels) < MINIMUM:
+                raise UserError(
+                    f"{data.folder} has {len(voxels)} validation shapes of class {name!r}, and a search needs"
+                    f" {MINIMUM}: raise data.validation in params.yaml and prepare it again."
+                )
+            self.references.append(chamfer.prepare(voxels))
+
+    @property
+    def count(self) -> int:
+        """Shapes a class that are to be drawn."""
+        return max(len(reference) for reference in self.references)
+
+    def scores(self, voxels: np.ndarray, labels: np.ndarray) -> dict[str, float | None]:
+        """Means over the classes of the scores of shapes, booleans (n, R, R, R), with labels (n,).
+
+        As in `gan3d.evaluation.protocol`, empty shapes are left out of both sets; a score is None where any class has
+        too few others.
+        """
+        rows: list[dict[str, Any]] = []
+        for label, reference in enumerate(self.references):
+            own = voxels[labels == label][: len(reference)]
+            shapes = chamfer.prepare(own[own.any((1, 2, 3))])
+            rows.append(scores(shapes, reference if len(shapes) == len(reference) else reference.first(len(shapes))))
+        return {name: _mean([row[name] for row in rows]) for name in DIRECTIONS}
+
+
+def _mean(values: list[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return float(np.mean(known)) if len(known) == len(values) else None

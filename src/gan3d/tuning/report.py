@@ -1,0 +1,131 @@
+"""What a study has found, in its parent run: the best values, and its figures as one interactive page."""
+
+import html
+import json
+import tempfile
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import optuna
+import plotly.io
+from mlflow import MlflowClient
+from optuna import visualization
+from optuna.trial import FrozenTrial, TrialState
+
+from gan3d.errors import UserError
+from gan3d.tuning import space
+from gan3d.tuning.study import Task
+
+PAGE = "study.html"
+
+
+def best(study: optuna.Study, number: int | None = None) -> FrozenTrial:
+    """The best complete trial, or the one of this number.
+
+    Raises:
+        UserError: when there is none, or when several objectives leave a choice.
+    """
+    trials = {trial.number: trial for trial in study.get_trials(deepcopy=False)}
+    if number is not None:
+        if number not in trials or trials[number].state != TrialState.COMPLETE:
+            raise UserError(f"trial {number} of {study.study_name} is not complete: choose another one.")
+        return trials[number]
+    found = study.best_trials
+    if not found:
+        raise UserError(f"study {study.study_name} has no complete trial yet: let it run on.")
+    if len(study.directions) > 1 and len(found) > 1:
+        front = "; ".join(f"{t.number} ({', '.join(f'{value:.4g}' for value in t.values)})" for t in found)
+        raise UserError(f"several trials of {study.study_name} are best ({front}): choose one with --trial NUMBER.")
+    return found[0]
+
+
+def write(study: optuna.Study, client: MlflowClient, parent: str, task: Task) -> None:
+    """Write the best values and the figures into the parent run; earlier ones are replaced."""
+    trials = study.get_trials(deepcopy=False)
+    states = {state.name.lower(): sum(trial.state == state for trial in trials) for state in TrialState}
+    for name, count in states.items():
+        client.set_tag(parent, f"trials.{name}", str(count))
+    found = study.best_trials
+    if not found:
+        return
+    rows = [
+        {
+            "trial": trial.number,
+            "run_id": trial.user_attrs.get("run_id"),
+            "scores": dict(zip(task.tune.objectives, trial.values, strict=True)),
+            "params": space.trained(trial.params),
+        }
+        for trial in found
+    ]
+    for name, value in rows[0]["params"].items():
+        client.set_tag(parent, f"best.{name}", str(value))
+    client.set_tag(parent, "best.trial", str(found[0].number))
+    for name, value in rows[0]["scores"].items():
+        client.log_metric(parent, f"best/{name}", value, step=len(trials))
+    client.log_dict(parent, {"best": rows}, "best.json")
+    with tempfile.TemporaryDirectory() as scratch:
+        path = Path(scratch) / PAGE
+        path.write_text(page(study, task.tune.objectives), encoding="utf-8")
+        client.log_artifact(parent, str(path))
+
+
+def page(study: optuna.Study, objectives: tuple[str, ...]) -> str:
+    """All figures that the trials so far allow, on one page that needs no network."""
+    parts = [f"<h1>{html.escape(study.study_name)}</h1>", f"<p>{html.escape(summary(study))}</p>"]
+    script: bool | str = True
+    for title, figure in figures(study, objectives):
+        figure.update_layout(title=None, margin={"t": 30})
+        parts.append(f"<h2>{html.escape(title)}</h2>")
+        parts.append(plotly.io.to_html(figure, full_html=False, include_plotlyjs=script))
+        script = False  # once is enough
+    style = "<style>body{font-family:sans-serif;max-width:72rem;margin:2rem auto;padding:0 1rem}</style>"
+    head = f'<!DOCTYPE html><html lang="en"><head><meta charset="utf-8">{style}</head>'
+    return f"{head}<body>{''.join(parts)}</body></html>\n"
+
+
+def figures(study: optuna.Study, objectives: tuple[str, ...]) -> Iterator[tuple[str, Any]]:
+    """Titles and plotly figures; those that need more trials than there are, are left out."""
+    for i, name in enumerate(objectives):
+        target: dict[str, Any] = {}
+        if len(objectives) > 1:
+            target = {"target": lambda trial, i=i: trial.values[i], "target_name": name}
+        yield from drawn(f"History of {name}", visualization.plot_optimization_history, study, **target)
+        yield from drawn(f"What {name} depends on", visualization.plot_param_importances, study, **target)
+        yield from drawn(f"Slices of {name}", visualization.plot_slice, study, **target)
+    if 1 < len(objectives) < 4:
+        yield from drawn("Pareto front", visualization.plot_pareto_front, study)
+    if len(objectives) == 1:
+        yield from drawn("Scores over images seen", visualization.plot_intermediate_values, study)
+    yield from drawn("Who ran when", visualization.plot_timeline, study)
+
+
+def drawn(title: str, plot: Callable[..., Any], study: optuna.Study, **target: Any) -> Iterator[tuple[str, Any]]:
+    """A figure, unless the study has too few trials for it."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that there are few trials: the page says how many
+        try:
+            figure = plot(study, **target)
+        except (ValueError, RuntimeError):
+            return
+    yield title, figure
+
+
+def summary(study: optuna.Study) -> str:
+    """One line: how many trials ended how, and the best."""
+    trials = study.get_trials(deepcopy=False)
+    counts = {state: sum(trial.state == state for trial in trials) for state in TrialState}
+    told = ", ".join(f"{count} {state.name.lower()}" for state, count in counts.items() if count)
+    return f"{len(trials)} trials: {told}."
+
+
+def verdict(study: optuna.Study, task: Task) -> str:
+    """What a person should know at the end."""
+    lines = [f"{study.study_name}: {summary(study)}"]
+    for trial in study.best_trials[:5]:
+        scores = ", ".join(f"{n} {v:.4f}" for n, v in zip(task.tune.objectives, trial.values, strict=True))
+        lines.append(f"best: trial {trial.number}, {scores}, {json.dumps(space.trained(trial.params))}")
+    if study.best_trials:
+        lines.append(f"take it over with `gan3d tune apply {task.stage}`, then `dvc repro`")
+    return "\n".join(lines)

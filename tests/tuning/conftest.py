@@ -1,0 +1,54 @@
+"""A small project with prepared data and a model to grow from, ready for sweeps of r08."""
+
+import csv
+import os
+import shutil
+from pathlib import Path
+
+import mlflow
+import pytest
+from small_project import REPOSITORY, edit, small
+
+from gan3d import project, snapshot
+from gan3d.dataset import VoxelDataset
+from gan3d.stages.train import architecture
+from gan3d.training.loop import Rhythm, grow, train
+
+
+@pytest.fixture(scope="session")
+def template(tmp_path_factory, dataset_folder) -> Path:
+    root = tmp_path_factory.mktemp("tuned") / "project"
+    shutil.copytree(dataset_folder, root / "data" / "voxels")
+    manifest = root / "data" / "voxels" / "manifest.csv"
+    with manifest.open(newline="", encoding="utf-8") as lines:
+        rows = list(csv.DictReader(lines))
+    for i, row in enumerate(rows):  # more validation shapes than scores need at least
+        row["split"] = "validation" if i % 2 else "train"
+    with manifest.open("w", newline="", encoding="utf-8") as out:
+        writer = csv.DictWriter(out, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+    shutil.copy(REPOSITORY / "params.yaml", root)
+    (root / "dvc.yaml").write_text("stages: {}\n", encoding="utf-8")
+    home = project.Project(root, root)
+    loaded = edit(home, small)
+    data = VoxelDataset(home.voxels)
+    first = grow(None, architecture(loaded, "r04", data), 0)
+    snapshot.save(home.model("r04"), train(data, first, loaded.recipe("r04"), root / "unfinished", Rhythm(64))[0])
+    return root
+
+
+@pytest.fixture
+def home(template, tmp_path) -> project.Project:
+    root = tmp_path / "project"
+    shutil.copytree(template, root)
+    return project.Project(root, root)
+
+
+@pytest.fixture(autouse=True)
+def leave_nothing_open():
+    os.environ.pop("MLFLOW_TRACKING_URI", None)
+    yield
+    while mlflow.active_run():
+        mlflow.end_run()
+    os.environ.pop("MLFLOW_TRACKING_URI", None)

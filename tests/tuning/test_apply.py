@@ -1,0 +1,51 @@
+"""The best values into params.yaml: they are read back as they were, and nothing else changes."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gan3d.errors import UserError
+from gan3d.tuning import apply
+
+FILE = Path(__file__).resolve().parents[2] / "params.yaml"
+TEXT = FILE.read_text(encoding="utf-8")
+
+rates = st.floats(1e-9, 1.0)
+
+
+@given(rates, rates, st.integers(1, 4096))
+def test_values_are_read_back_and_nothing_else_changes(lr_g, lr_d, batch):
+    new = apply.replace(TEXT, "r08", {"lr_g": lr_g, "lr_d": lr_d, "batch": batch})
+    expected = yaml.safe_load(TEXT)
+    expected["train"]["stages"]["r08"] |= {"lr_g": lr_g, "lr_d": lr_d, "batch": batch}
+    assert yaml.safe_load(new) == expected
+    changed = [(a, b) for a, b in zip(TEXT.splitlines(), new.splitlines(), strict=True) if a != b]
+    assert len(changed) <= 1
+    assert all(line.lstrip().startswith("r08:") for pair in changed for line in pair)
+
+
+def test_block_style_with_comments_and_windows_lines():
+    text = "train:\r\n  stages:\r\n    r16:  # coarse\r\n      lr_g: 1e-3   # tuned\r\n      batch: 16\r\n"
+    new = apply.replace(text, "r16", {"lr_g": 2e-5, "batch": 16})
+    assert new == text.replace("1e-3", "2.0e-05")
+
+
+def test_the_file_and_its_difference(tmp_path):
+    path = tmp_path / "params.yaml"
+    path.write_bytes(TEXT.encode())
+    difference = apply.write(path, "r16", {"lr_g": 0.0123})
+    assert [line[0] for line in difference.splitlines() if line[0] in "+-"] == ["-", "+", "-", "+"]
+    assert "lr_g: 0.0123" in difference
+    assert apply.write(path, "r16", {"lr_g": 0.0123}) == ""
+    apply.write(path, "r16", {"lr_g": yaml.safe_load(TEXT)["train"]["stages"]["r16"]["lr_g"]})
+    assert path.read_bytes() == TEXT.encode()
+
+
+def test_a_stage_that_is_not_written_out():
+    with pytest.raises(UserError, match=r"train\.stages\.r64 is not written out"):
+        apply.replace(TEXT, "r64", {"lr_g": 0.1})
+    with pytest.raises(UserError, match=r"train\.stages\.r08\.gamma is not written out"):
+        apply.replace(TEXT, "r08", {"gamma": 0.1})

@@ -1,0 +1,59 @@
+"""Scores of a trial: on validation shapes alone."""
+
+import numpy as np
+import pytest
+from small_project import edit
+
+from gan3d.dataset import VoxelDataset
+from gan3d.errors import UserError
+from gan3d.evaluation import protocol
+from gan3d.tuning.judge import SPLIT, Judge
+
+
+@pytest.fixture
+def data(home):
+    return VoxelDataset(home.voxels)
+
+
+def drawn(data, split, count):
+    """Real shapes of each class in the order of labels."""
+    rows = [protocol.reference_rows(data, name, count, split) for name in data.classes]
+    labels = np.repeat(np.arange(len(rows)), [len(part) for part in rows])
+    return data.voxels(8, np.concatenate(rows)), labels
+
+
+def test_the_validation_shapes_themselves_are_as_close_as_can_be(data):
+    voxels, labels = drawn(data, SPLIT, 12)
+    scores = Judge(data, 8, 12).scores(voxels, labels)
+    assert scores["mmd_cd_x1e3"] == 0
+    assert scores["cov_cd"] > 0.7
+    assert scores["jsd"] == 0
+
+
+def test_noise_is_told_from_shapes(
+    data,
+):
+    noise = np.random.default_rng(0).random((24, 8, 8, 8)) > 0.5
+    judge = Judge(data, 8, 12)
+    assert judge.count == 12
+    assert judge.scores(noise, np.repeat([0, 1], 12))["one_nna_cd"] == 1.0
+
+
+def test_empty_shapes_are_left_out_until_too_few_remain(data):
+    voxels, labels = drawn(data, SPLIT, 12)
+    judge = Judge(data, 8, 12)
+    voxels[:2] = False
+    assert judge.scores(voxels, labels)["one_nna_cd"] is not None
+    voxels[:3] = False
+    assert judge.scores(voxels, labels)["one_nna_cd"] is None
+
+
+def test_too_few_validation_shapes(dataset):
+    with pytest.raises(UserError, match=r"6 validation shapes of class 'column'.*raise data\.validation"):
+        Judge(dataset, 8, 12)
+
+
+def test_the_seed_of_params_changes_no_reference(home, data):
+    edit(home, lambda tree: tree.update(seed=5))
+    first, second = (Judge(VoxelDataset(home.voxels), 8, 12) for _ in range(2))
+    assert np.array_equal(first.references[0].voxels, second.references[0].voxels)
