@@ -41,7 +41,7 @@ def convert_on(address: str, calls: Iterable[tuple], limits: Limits) -> Iterator
             raise UserError(f"the Dask scheduler {address} has no workers: start some with `dask worker {address}`.")
         numbers: dict[Any, int] = {}
         source = enumerate(calls)
-        ready = as_completed(with_results=False)
+        ready = as_completed(loop=client.loop)
 
         def submit() -> None:
             following = next(source, None)
