@@ -33,7 +33,7 @@ RETRIES = 3  # of one trial
 SILENT = 3  # heartbeats; then a worker counts as dead
 ATTEMPTS = 8  # to make the tables, while others make them too
 SETUP, PARENT = "setup", "parent_run"  # attributes of a study
-BEGUN = "begun"  # attribute of a trial
+BEGUN = "begun"  # attribute of a trial: its process
 
 warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
 
@@ -80,9 +80,11 @@ def task(params: Params, stage: str, project: Project, storage: str | None = Non
         raise UserError(f"{stage} has several widths, which cannot be searched: take width out of tune.space.")
     url = storage or params.tune.storage or f"sqlite:///{project.mlruns / 'optuna.db'}"
     try:
-        make_url(url)
+        made = make_url(url)
     except SQLAlchemyError:
         raise UserError(f"storage {url!r} is no database URL: use one such as sqlite:///studies.db.") from None
+    if made.drivername in ("postgresql", "postgres"):  # whose default driver depends on SQLAlchemy's version
+        url = made.set(drivername="postgresql+psycopg").render_as_string(hide_password=False)
     return Task(params, stage, project, url, name or f"{params.name}-{stage}")
 
 
@@ -124,7 +126,7 @@ def find_study(task: Task) -> optuna.Study:
     """
     try:
         return optuna.load_study(study_name=task.name, storage=task.url)
-    except (KeyError, SQLAlchemyError, ModuleNotFoundError):
+    except (KeyError, SQLAlchemyError, ImportError):
         raise UserError(
             f"there is no study {task.name} in {task.shown}: run `gan3d tune {task.stage}` first."
         ) from None
@@ -148,8 +150,10 @@ def open_storage(task: Task, client: MlflowClient) -> RDBStorage:
                 grace_period=SILENT * task.tune.heartbeat,
                 heartbeat_stale_trial_callback=buried(client),
             )
-        except ModuleNotFoundError as error:
-            raise UserError(f"{task.shown} needs the package {error.name}: install it beside gan3d.") from None
+        except ImportError:
+            raise UserError(
+                f"{task.shown} needs a database driver that is missing here: install gan3d[postgres], or the driver."
+            ) from None
         except SQLAlchemyError as error:  # also from others that make the same tables at the same instant
             if attempt == ATTEMPTS - 1:
                 why = str(getattr(error, "orig", error)).splitlines()[0]

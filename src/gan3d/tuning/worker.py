@@ -1,6 +1,7 @@
 """What a worker does: begin trials of a study until there are enough, and take up those whose worker died."""
 
 import contextlib
+import os
 import time
 from collections.abc import Callable
 from typing import Any
@@ -87,7 +88,7 @@ class Worker:
         return True
 
     def _objective(self, trial: optuna.Trial) -> Any:
-        trial.set_user_attr(studies.BEGUN, True)
+        trial.set_user_attr(studies.BEGUN, os.getpid())
         self.current = trial.number
         values = space.suggest(trial, self.task.tune.space)
         twin = self._twin(trial, values)

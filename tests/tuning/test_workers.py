@@ -1,0 +1,185 @@
+"""Many workers on one study, as processes: begun at the same instant, killed, on PostgreSQL, on Dask."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from optuna.storages import RetryHeartbeatStaleTrialCallback
+from optuna.trial import TrialState
+from small_project import edit
+from test_sweep import account
+
+from gan3d.tuning import report, space, sweep
+from gan3d.tuning.study import find_study, task
+
+pytestmark = pytest.mark.slow
+
+SECONDS = 400
+
+
+def worker(home, *arguments: str, **environment: str) -> subprocess.Popen:
+    """`gan3d tune r04 --worker` with its words in a file."""
+    hidden = ("MLFLOW_TRACKING_URI", "KERAS_BACKEND", "DVC_ROOT")
+    env = {k: v for k, v in os.environ.items() if k not in hidden} | {"CUDA_VISIBLE_DEVICES": ""} | environment
+    command = [sys.executable, "-m", "gan3d", "tune", "r04", "--worker", *arguments]
+    number = len(list(home.work.glob("worker*.log")))
+    out = (home.work / f"worker{number}.log").open("w")
+    return subprocess.Popen(command, cwd=home.work, env=env, stdout=out, stderr=out)
+
+
+def words(home) -> str:
+    return "\n".join(path.read_text() for path in sorted(home.work.glob("worker*.log")))
+
+
+def wait(home, *processes: subprocess.Popen) -> None:
+    deadline = time.monotonic() + SECONDS
+    for process in processes:
+        try:
+            assert process.wait(max(1, deadline - time.monotonic())) == 0, words(home)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            raise AssertionError(words(home)) from None
+
+
+def accounted(study, home, trials: int):
+    """As many trials as were asked for, besides retries; none runs; none was trained twice but by its retry."""
+    parent, found = account(study, home)
+    assert parent.info.status == "FINISHED", words(home)
+    retries = [trial for trial in study.trials if RetryHeartbeatStaleTrialCallback.retry_history(trial)]
+    assert len(study.trials) - len(retries) == trials
+    done = [trial for trial in study.trials if trial.state != TrialState.FAIL and "same_as" not in trial.user_attrs]
+    values = [tuple(sorted(trial.params.items())) for trial in done]
+    assert len(set(values)) == len(values)
+    return retries, found
+
+
+def killed_in_mid_trial(home, trials: int, after: int) -> None:
+    """Two workers begin at once on nothing; one is killed while it trains; the other ends the study."""
+    changes = {"trials": trials, "images": 2048, "report": 256}
+    params = edit(home, lambda tree: tree["tune"].update(changes))
+    doomed, other = worker(home), worker(home)
+    chosen = task(params, "r04", home)
+    deadline = time.monotonic() + SECONDS
+    victim = None
+    while victim is None:
+        assert time.monotonic() < deadline, words(home)
+        assert doomed.poll() is None, words(home)
+        time.sleep(0.2)
+        if not list((home.checkpoints / "tune" / "r04").glob("*/*.npz")):
+            continue
+        mine = [t for t in find_study(chosen).trials if t.user_attrs.get("begun") == doomed.pid]
+        running = [t for t in mine if t.state == TrialState.RUNNING and len(t.intermediate_values) >= 2]
+        if running and running[-1].number >= after:
+            victim = running[-1].number
+    doomed.send_signal(signal.SIGKILL)
+    doomed.wait()
+    wait(home, other)
+    study = find_study(chosen)
+    retries, found = accounted(study, home, trials)
+    assert study.trials[victim].state == TrialState.FAIL
+    assert found[str(victim)].data.tags["reason"] == "its worker died"
+    assert [RetryHeartbeatStaleTrialCallback.retry_history(retry) for retry in retries] == [[victim]]
+    assert retries[0].params == study.trials[victim].params
+    assert retries[0].user_attrs["continued_at"] >= 256
+    assert retries[0].state in (TrialState.COMPLETE, TrialState.PRUNED)
+    assert found[str(retries[0].number)].data.tags["retry_of"] == str(victim)
+    assert not list(home.checkpoints.rglob("*.npz"))
+
+
+def test_a_killed_worker_s_trial_is_failed_and_taken_up_by_another(home):
+    killed_in_mid_trial(home, trials=4, after=0)
+
+
+@pytest.mark.full
+def test_thirty_trials_with_one_of_two_workers_killed(home):
+    killed_in_mid_trial(home, trials=30, after=10)
+
+
+def test_ctrl_c_ends_cleanly_and_the_same_command_continues(home):
+    params = edit(home, lambda tree: tree["tune"].update(trials=2, images=100_000, report=256))
+    first = worker(home)
+    deadline = time.monotonic() + SECONDS
+    while not list((home.checkpoints / "tune" / "r04").glob("*/*.npz")):
+        assert time.monotonic() < deadline
+        assert first.poll() is None, words(home)
+        time.sleep(0.2)
+    first.send_signal(signal.SIGINT)
+    assert first.wait(120) == 130, words(home)
+    assert "the same command continues" in words(home)
+    assert "Traceback" not in words(home)
+    study = find_study(task(params, "r04", home))
+    assert [trial.state for trial in study.trials] == [TrialState.FAIL, TrialState.WAITING]
+
+
+@pytest.fixture
+def postgres(tmp_path):
+    """The URL of a PostgreSQL server made from the system's binaries."""
+    initdb, server = shutil.which("initdb"), shutil.which("postgres")
+    if initdb is None or server is None:
+        pytest.skip("initdb and postgres are not on the PATH")
+    psycopg = pytest.importorskip("psycopg")
+    folder = Path("/tmp") / f"gan3d-pg-{os.getpid()}"  # a short path, for the socket, that another user may enter
+    folder.mkdir(mode=0o777)
+    user = {}
+    if os.geteuid() == 0:  # it refuses root
+        import pwd
+
+        nobody = pwd.getpwnam("nobody")
+        os.chown(folder, nobody.pw_uid, nobody.pw_gid)
+        user = {"user": nobody.pw_uid, "group": nobody.pw_gid}
+    data = folder / "data"
+    try:
+        made = subprocess.run(
+            [initdb, "-D", str(data), "-U", "gan", "-A", "trust", "-E", "UTF8", "--no-sync"],
+            capture_output=True,
+            text=True,
+            cwd=folder,
+            **user,
+        )
+        if made.returncode:
+            pytest.skip(f"initdb does not run here: {made.stderr.strip().splitlines()[-1]}")
+        command = [server, "-D", str(data), "-k", str(folder), "-c", "listen_addresses=", "-F"]
+        with (tmp_path / "postgres.log").open("w") as out:
+            process = subprocess.Popen(command, stdout=out, stderr=out, cwd=folder, **user)
+        try:
+            deadline = time.monotonic() + 60
+            while True:
+                try:
+                    psycopg.connect(host=str(folder), user="gan", dbname="postgres").close()
+                    break
+                except psycopg.OperationalError:
+                    assert time.monotonic() < deadline, (tmp_path / "postgres.log").read_text()
+                    time.sleep(0.2)
+            yield f"postgresql://gan@/postgres?host={folder}"
+        finally:
+            process.send_signal(signal.SIGINT)
+            process.wait(60)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def test_workers_meet_on_postgresql(home, postgres):
+    params = edit(home, lambda tree: tree["tune"].update(trials=4))
+    wait(home, *(worker(home, GAN3D_STORAGE=postgres) for _ in range(2)))
+    study = find_study(task(params, "r04", home, postgres))
+    accounted(study, home, 4)
+    assert not (home.mlruns / "optuna.db").exists()
+    sweep.take_over(task(params, "r04", home, postgres))
+    best = space.trained(report.best(study).params)
+    stage = edit(home, lambda tree: None).train.stages["r04"]
+    assert {name: getattr(stage, name) for name in best} == best
+
+
+def test_trials_spread_over_dask(home):
+    distributed = pytest.importorskip("distributed")
+    params = edit(home, lambda tree: tree["tune"].update(trials=4))
+    os.environ["KERAS_BACKEND"] = "tensorflow"
+    with distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster:
+        study = sweep.run(task(params, "r04", home), dask=cluster.scheduler_address)
+    accounted(study, home, 4)
+    assert len({trial.user_attrs["begun"] for trial in study.trials}) == 2
