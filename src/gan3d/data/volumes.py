@@ -10,7 +10,7 @@ import numpy as np
 
 from gan3d.data.binvox import LIMIT
 
-UNPACKED = 2**31  # bytes that a compressed volume may unpack to
+UNPACKED = 2**30  # bytes that a compressed volume may unpack to
 _NIFTI_2 = (struct.pack("<i", 540), struct.pack(">i", 540))
 
 
@@ -37,9 +37,12 @@ def parse_nifti(content: bytes) -> np.ndarray:
 def _gunzip(content: bytes) -> bytes:
     try:
         with gzip.GzipFile(fileobj=io.BytesIO(content)) as stream:
-            unpacked = stream.read(UNPACKED + 1)
+            parts, total = [], 0
+            while total <= UNPACKED and (part := stream.read(1 << 20)):  # one large read would take its length at once
+                parts.append(part)
+                total += len(part)
     except (OSError, EOFError, zlib.error) as error:
         raise ValueError(f"its compression is damaged ({error})") from None
-    if len(unpacked) > UNPACKED:
-        raise ValueError("it unpacks to more than 2 GiB")
-    return unpacked
+    if total > UNPACKED:
+        raise ValueError("it unpacks to more than 1 GiB")
+    return b"".join(parts)
