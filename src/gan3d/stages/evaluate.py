@@ -141,7 +141,7 @@ def interpolations(model: Sampler) -> np.ndarray:
 
 def metrics(classes: dict[str, dict[str, Any]]) -> dict[str, float]:
     """One stage's scores as flat MLflow metrics, `test/chair/one_nna_cd`, and the floor of 1-NNA-CD beside it."""
-    found = {}
+    found: dict[str, float] = {}
     for name, own in classes.items():
         row = {score: own.get(score) for score in COLUMNS} | {"one_nna_cd_floor": own["floor"]["one_nna_cd"]}
         found |= {f"test/{name}/{score}": value for score, value in row.items() if value is not None}
