@@ -52,7 +52,7 @@ def draw(
     bits = np.empty((len(chosen), packed.shape[1]), np.uint8)
     bits[order] = packed[rows[chosen[order]]]
     counts = [images + i * size for i in range(steps)]
-    drawn = [_draw_step(size, latent, [recipe.seed, 2, count]) for count in counts]
+    drawn = [_draw_step(size, latent, [recipe.seed, 2, count], recipe.augmented) for count in counts]
     return {
         "bits": bits.reshape(steps, size, -1),
         "labels": labels[chosen].reshape(steps, size),
@@ -62,10 +62,13 @@ def draw(
     }
 
 
-def _draw_step(size: int, latent: int, seed: list[int]) -> dict[str, np.ndarray]:
+def _draw_step(size: int, latent: int, seed: list[int], augmented: bool) -> dict[str, np.ndarray]:
     rng = np.random.default_rng(seed)
-    return {
+    drawn = {
         "latents": rng.standard_normal((size, latent), np.float32),
         "flip": rng.random(size) < 0.5,
         "mix": rng.random(size, np.float32),
     }
+    if augmented:  # last, so that the others stay the same
+        drawn["shift"] = rng.random((size, 2, 4), np.float32)
+    return drawn

@@ -20,6 +20,10 @@ class Recipe:
         fade_in: images over which the new layers fade in; 0 starts with them.
         stabilise: images after that.
         mirror: array axis (0, 1, 2) along which real shapes are flipped at random, or None.
+        augment: probability with which a shape is shifted before the discriminator sees it, real or fake; where
+            `ada_target` is given, where that probability starts.
+        ada_target: sign(D(real)) that the probability is adapted to (Karras et al. 2020a, §3.1), or None for a fixed one.
+        ada_images: images in which an adapted probability can rise from 0 to 1.
         seed: of all random numbers.
     """
 
@@ -36,7 +40,15 @@ class Recipe:
     fade_in: int = 0
     stabilise: int = 10_000
     mirror: int | None = 0
+    augment: float = 0.0
+    ada_target: float | None = None
+    ada_images: int = 100_000
     seed: int = 0
+
+    @property
+    def augmented(self) -> bool:
+        """Whether the discriminator's shapes are ever shifted."""
+        return self.augment > 0 or self.ada_target is not None
 
     @property
     def images(self) -> int:

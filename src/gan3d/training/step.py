@@ -9,14 +9,18 @@ from keras import ops
 
 from gan3d.backend import value_and_grad
 from gan3d.networks.layers import Tensor, blend
+from gan3d.training.augment import adapt, augment
 from gan3d.training.losses import LOSSES
 from gan3d.training.recipe import Recipe
 
 State = dict[str, Any]
 
 
-def first_state(generator: keras.Model, discriminator: keras.Model) -> State:
-    """The state of a stage that has not begun, NumPy arrays: weights, their average, Adam's moments and step count."""
+def first_state(generator: keras.Model, discriminator: keras.Model, recipe: Recipe = Recipe()) -> State:
+    """The state of a stage that has not begun, NumPy arrays: weights, their average, Adam's moments and step count.
+
+    Where the augmentation is adapted, its probability is part of the state.
+    """
 
     def values(model: keras.Model) -> list[np.ndarray]:
         return [ops.convert_to_numpy(variable) for variable in model.trainable_variables]
@@ -25,13 +29,14 @@ def first_state(generator: keras.Model, discriminator: keras.Model) -> State:
         zeros = [np.zeros(variable.shape, np.float32) for variable in model.trainable_variables]
         return {"m": zeros, "v": [zero.copy() for zero in zeros], "t": np.zeros((), np.float32)}
 
-    return {
+    state = {
         "generator": values(generator),
         "average": values(generator),
         "discriminator": values(discriminator),
         "adam_g": moments(generator),
         "adam_d": moments(discriminator),
     }
+    return state if recipe.ada_target is None else state | {"augment": np.float32(recipe.augment)}
 
 
 def adam(weights: list, gradients: list, moments: dict, lr: float, recipe: Recipe) -> tuple[list, dict]:
@@ -72,7 +77,7 @@ def make_step(generator: keras.Model, discriminator: keras.Model, recipe: Recipe
     """Build `step(state, batch, penalised) -> (state, logs)` for two networks and a recipe.
 
     The batch holds every random number of the step: bits (B, R³ / 8), labels (B,), latents (B, latent), flip (B,),
-    mix (B,), and the scalars alpha and decay (of the average).
+    mix (B,), the scalars alpha and decay (of the average), and where the recipe augments, shift (B, 2, 4).
     """
     loss = LOSSES[recipe.loss]
     resolution = generator.architecture.resolution
@@ -93,13 +98,18 @@ def make_step(generator: keras.Model, discriminator: keras.Model, recipe: Recipe
         value = loss.discriminator(*scores)
         return value + weight * penalty, (value, penalty, *scores)
 
-    def generator_loss(weights: list, critic: list, real: Tensor, batch: dict) -> tuple:
-        fake = discriminate(critic, generate(weights, batch), batch)
+    def generator_loss(weights: list, critic: list, real: Tensor, batch: dict, probability: Tensor) -> tuple:
+        fake = discriminate(critic, shifted(generate(weights, batch), batch, 1, probability), batch)
         return loss.generator(discriminate(critic, real, batch), fake), None
 
+    def shifted(voxels: Tensor, batch: dict, which: int, probability: Tensor) -> Tensor:
+        return augment(voxels, batch["shift"][:, which], probability) if recipe.augmented else voxels
+
     def step(state: State, batch: dict, penalised: bool) -> tuple[State, dict]:
+        probability = state.get("augment", recipe.augment)
         real = present(batch["bits"], resolution, batch["flip"], batch["alpha"], recipe.mirror)
-        fake = ops.stop_gradient(generate(state["generator"], batch))
+        real = shifted(real, batch, 0, probability)
+        fake = shifted(ops.stop_gradient(generate(state["generator"], batch)), batch, 1, probability)
 
         # Discriminator
         (_, aux), gradients = value_and_grad(discriminator_loss)(state["discriminator"], real, fake, batch, penalised)
@@ -113,7 +123,7 @@ def make_step(generator: keras.Model, discriminator: keras.Model, recipe: Recipe
             critic, adam_d = choose(learns, (critic, adam_d), (state["discriminator"], state["adam_d"]))
 
         # Generator
-        (loss_g, _), gradients = value_and_grad(generator_loss)(state["generator"], critic, real, batch)
+        (loss_g, _), gradients = value_and_grad(generator_loss)(state["generator"], critic, real, batch, probability)
         weights, adam_g = adam(state["generator"], gradients, state["adam_g"], recipe.lr_g, recipe)
         if loss.gated:
             learns = sum(accuracy) / 2 >= recipe.gate[0]
@@ -122,8 +132,16 @@ def make_step(generator: keras.Model, discriminator: keras.Model, recipe: Recipe
         # Average
         average = [w + batch["decay"] * (a - w) for a, w in zip(state["average"], weights, strict=True)]
 
-        state = {"generator": weights, "average": average, "discriminator": critic, "adam_g": adam_g, "adam_d": adam_d}
-        return state, {
+        changed = {
+            "generator": weights,
+            "average": average,
+            "discriminator": critic,
+            "adam_g": adam_g,
+            "adam_d": adam_d,
+        }
+        if "augment" in state:
+            changed["augment"] = adapt(probability, accuracy[0], recipe)
+        return changed, {
             "loss_d": loss_d,
             "loss_g": loss_g,
             "penalty": penalty,
@@ -131,6 +149,7 @@ def make_step(generator: keras.Model, discriminator: keras.Model, recipe: Recipe
             "score_fake": ops.mean(score_fake),
             "accuracy_real": accuracy[0],
             "accuracy_fake": accuracy[1],
+            **({"augment": changed["augment"]} if "augment" in changed else {}),
         }
 
     return step
