@@ -54,10 +54,17 @@ class Gan(Section):
     beta_2: Annotated[float, Field(gt=0, lt=1)]
     ema_images: Positive
     mirror: Literal["x", "y", "z", "none"]
+    augment: Annotated[float, Field(ge=0, le=0.8)]
+    ada_target: Annotated[float, Field(gt=0, lt=1)] | None
+    ada_images: Positive
+    threshold: Share | Literal["calibrated"]
 
 
 class Stage(Section):
-    """One resolution. `width` is a list where a stage adds several resolutions at once, as one from scratch does."""
+    """One resolution. `width` is a list where a stage adds several resolutions at once, as one from scratch does.
+
+    A `gamma` replaces the one of `gan` for this resolution.
+    """
 
     prev: str
     width: Positive | tuple[Positive, ...]
@@ -66,6 +73,7 @@ class Stage(Section):
     lr_d: Rate
     fade_in: Annotated[int, Field(ge=0)]
     stabilise: Positive
+    gamma: Annotated[float, Field(ge=0)] | None = None
 
     @property
     def widths(self) -> tuple[int, ...]:
@@ -238,7 +246,7 @@ class Params(Section):
         gan = self.gan
         return Recipe(
             loss=gan.loss,
-            gamma=gan.gamma,
+            gamma=gan.gamma if own.gamma is None else own.gamma,
             penalty_every=gan.penalty_every,
             gate=gan.gate,
             batch=own.batch,
@@ -250,6 +258,9 @@ class Params(Section):
             fade_in=own.fade_in,
             stabilise=own.stabilise,
             mirror=None if gan.mirror == "none" else grids.AXES.index(gan.mirror),
+            augment=gan.augment,
+            ada_target=gan.ada_target,
+            ada_images=gan.ada_images,
             seed=self.seed,
         )
 

@@ -73,7 +73,7 @@ def steps(recipe: Recipe, count: int = 4) -> tuple[dict, dict]:
         growth.initialise(model, 1)
     packed = np.random.default_rng(0).integers(0, 256, (10, 64), np.uint8)
     given = batches.draw(packed, np.arange(10), np.arange(10, dtype=np.int32) % 2, 6, 0, count, recipe)
-    return compile_steps(make_step(*models, recipe), recipe.penalty_every)(first_state(*models, recipe), given)
+    return compile_steps(make_step(*models, recipe), recipe.penalty_every)(first_state(*models, recipe.adapted), given)
 
 
 def test_the_adapted_probability_is_state_that_is_logged():

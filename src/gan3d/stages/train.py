@@ -23,12 +23,13 @@ from gan3d.errors import UserError
 from gan3d.networks.architecture import Architecture
 from gan3d.params import SCRATCH, Params, resolution
 from gan3d.project import Project
+from gan3d.sampling import Sampler
 from gan3d.snapshot import Snapshot
 from gan3d.tracking.facts import cause
 from gan3d.tracking.observers import Pictures, Together, TrainingBar
 from gan3d.tracking.recorder import Recorder
 from gan3d.tracking.store import connect
-from gan3d.training import plan
+from gan3d.training import calibrate, plan
 from gan3d.training.identity import identity
 from gan3d.training.loop import Rhythm, Row, grow, train
 
@@ -82,7 +83,7 @@ def run(params: Params, stage: str, project: Project, dry_run: bool = False) -> 
     progress = TrainingBar(stage, recipe.images)
     with ending(recorder, progress):
         trained, rows = train(data, start, recipe, folder, rhythm, Together(progress, recorder, pictures))
-        trained = replace(trained, up=data.up)
+        trained = replace(trained, up=data.up, threshold=threshold(params, trained, data))
         snapshot.save(project.model(stage), trained)
         files = write_outputs(params, stage, project, trained, rows, pictures)
         recorder.finished(files)
@@ -90,6 +91,13 @@ def run(params: Params, stage: str, project: Project, dry_run: bool = False) -> 
     run_file.parent.mkdir(parents=True, exist_ok=True)
     record = {"run_id": recorder.run_id, "inputs": name, "images": rows[-1]["images"]}
     run_file.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+
+
+def threshold(params: Params, trained: Snapshot, data: VoxelDataset) -> float:
+    """The threshold that a trained model is used with, as `gan.threshold` says."""
+    if params.gan.threshold == "calibrated":
+        return calibrate.threshold(Sampler(trained), data)
+    return params.gan.threshold
 
 
 def architecture(params: Params, stage: str, data: VoxelDataset) -> Architecture:

@@ -97,7 +97,7 @@ def train(
     run = compile_steps(make_step(generator, discriminator, recipe), recipe.penalty_every)
     # a turn is what runs between two looks at the logs: whole cycles of the lazy penalty
     turn = recipe.penalty_every * max(1, round(rhythm.log / recipe.batch / recipe.penalty_every))
-    state = first_state(generator, discriminator, recipe)
+    state = first_state(generator, discriminator, recipe.adapted)
     state["average"] = list(first.average.values())
     images, history, record = 0, [], {}
     found = checkpoint.load(folder, state, recipe.images)

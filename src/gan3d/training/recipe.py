@@ -22,7 +22,7 @@ class Recipe:
         mirror: array axis (0, 1, 2) along which real shapes are flipped at random, or None.
         augment: probability with which a shape is shifted before the discriminator sees it, real or fake; where
             `ada_target` is given, where that probability starts.
-        ada_target: sign(D(real)) that the probability is adapted to (Karras et al. 2020a, §3.1), or None for a fixed one.
+        ada_target: mean sign of D(real) to which the probability is adapted (Karras et al. 2020a, §3.1); None keeps it.
         ada_images: images in which an adapted probability can rise from 0 to 1.
         seed: of all random numbers.
     """
@@ -44,6 +44,11 @@ class Recipe:
     ada_target: float | None = None
     ada_images: int = 100_000
     seed: int = 0
+
+    @property
+    def adapted(self) -> float | None:
+        """Where an adapted probability starts, None when it is not adapted."""
+        return None if self.ada_target is None else self.augment
 
     @property
     def augmented(self) -> bool:

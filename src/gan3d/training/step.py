@@ -9,17 +9,17 @@ from keras import ops
 
 from gan3d.backend import value_and_grad
 from gan3d.networks.layers import Tensor, blend
-from gan3d.training.augment import adapt, augment
+from gan3d.training import augment as augmentation
 from gan3d.training.losses import LOSSES
 from gan3d.training.recipe import Recipe
 
 State = dict[str, Any]
 
 
-def first_state(generator: keras.Model, discriminator: keras.Model, recipe: Recipe = Recipe()) -> State:
+def first_state(generator: keras.Model, discriminator: keras.Model, augment: float | None = None) -> State:
     """The state of a stage that has not begun, NumPy arrays: weights, their average, Adam's moments and step count.
 
-    Where the augmentation is adapted, its probability is part of the state.
+    `augment` is the probability at which an adapted augmentation starts; it is then part of the state.
     """
 
     def values(model: keras.Model) -> list[np.ndarray]:
@@ -36,7 +36,7 @@ def first_state(generator: keras.Model, discriminator: keras.Model, recipe: Reci
         "adam_g": moments(generator),
         "adam_d": moments(discriminator),
     }
-    return state if recipe.ada_target is None else state | {"augment": np.float32(recipe.augment)}
+    return state if augment is None else state | {"augment": np.float32(augment)}
 
 
 def adam(weights: list, gradients: list, moments: dict, lr: float, recipe: Recipe) -> tuple[list, dict]:
@@ -103,7 +103,7 @@ def make_step(generator: keras.Model, discriminator: keras.Model, recipe: Recipe
         return loss.generator(discriminate(critic, real, batch), fake), None
 
     def shifted(voxels: Tensor, batch: dict, which: int, probability: Tensor) -> Tensor:
-        return augment(voxels, batch["shift"][:, which], probability) if recipe.augmented else voxels
+        return augmentation.augment(voxels, batch["shift"][:, which], probability) if recipe.augmented else voxels
 
     def step(state: State, batch: dict, penalised: bool) -> tuple[State, dict]:
         probability = state.get("augment", recipe.augment)
@@ -140,7 +140,7 @@ def make_step(generator: keras.Model, discriminator: keras.Model, recipe: Recipe
             "adam_d": adam_d,
         }
         if "augment" in state:
-            changed["augment"] = adapt(probability, accuracy[0], recipe)
+            changed["augment"] = augmentation.adapt(probability, accuracy[0], recipe)
         return changed, {
             "loss_d": loss_d,
             "loss_g": loss_g,
