@@ -34,11 +34,18 @@ def test_a_recipe_takes_every_value_from_the_file(tree, tmp_path):
     changed["seed"] = 7
     gan = {"loss": "bce_gated", "gamma": 0.25, "penalty_every": 3, "gate": [0.1, 0.7], "mirror": "z"}
     changed["gan"] |= gan | {"beta_1": 0.5, "beta_2": 0.9, "ema_images": 123}
+    changed["gan"] |= {"augment": 0.25, "ada_target": 0.5, "ada_images": 999}
     changed["train"]["stages"]["r08"] |= {"batch": 5, "lr_g": 0.1, "lr_d": 0.2, "fade_in": 11, "stabilise": 13}
     before, after = params.load(FILE).recipe("r08"), load(changed, tmp_path).recipe("r08")
     same = [name for name in before.__dataclass_fields__ if getattr(before, name) == getattr(after, name)]
     assert same == []
     assert (after.mirror, after.images, after.gate) == (2, 24, (0.1, 0.7))
+
+
+def test_a_stages_own_gamma_wins(tree, tmp_path):
+    tree["train"]["stages"]["r08"]["gamma"] = 0.125
+    loaded = load(tree, tmp_path)
+    assert (loaded.recipe("r08").gamma, loaded.recipe("r16").gamma) == (0.125, tree["gan"]["gamma"])
 
 
 def test_no_mirror(tree, tmp_path):

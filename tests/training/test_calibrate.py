@@ -1,0 +1,32 @@
+"""The threshold at which samples are as full as validation shapes."""
+
+import numpy as np
+import pytest
+
+from gan3d.sampling import Sampler, latents
+from gan3d.training import calibrate
+from gan3d.training.loop import grow
+
+
+@pytest.fixture
+def sampler(architecture):
+    return Sampler(grow(None, architecture(8), 0)[2])
+
+
+def test_samples_become_as_full_as_validation_shapes(sampler, dataset, monkeypatch):
+    monkeypatch.setattr(calibrate, "RANGE", (0.0, 1.0))
+    found = calibrate.threshold(sampler, dataset)
+    labels = np.repeat([0, 1], 64)
+    occupancy = sampler.occupancy(latents(calibrate.SEED, 128, 8), labels)
+    wanted = np.mean([dataset.voxels(8, dataset.select("validation", name)).mean() for name in dataset.classes])
+    assert (occupancy > found).mean() == pytest.approx(wanted, abs=1e-3)
+
+
+def test_what_is_far_off_is_not_mended_by_a_threshold(sampler, dataset):
+    least, most = calibrate.RANGE
+    assert least <= calibrate.threshold(sampler, dataset) <= most
+
+
+def test_without_validation_shapes_the_threshold_stays(sampler, dataset, monkeypatch):
+    monkeypatch.setattr(type(dataset), "select", lambda self, split, name=None: np.zeros(0, int))
+    assert calibrate.threshold(sampler, dataset) == 0.5
