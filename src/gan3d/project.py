@@ -40,6 +40,10 @@ class Project:
         """A stage's logged rows, a DVC plot."""
         return self.work / "evaluation" / "curves" / f"{stage}.csv"
 
+    def health(self, stage: str) -> Path:
+        """A stage's checkups, a DVC plot."""
+        return self.work / "evaluation" / "health" / f"{stage}.csv"
+
     @property
     def scores(self) -> Path:
         """Scores by resolution and class, a DVC metric."""

@@ -1,4 +1,4 @@
-"""A generator that draws nothing, everything or always the same is reported, and a healthy one is not."""
+"""A training that goes wrong is reported with what to change, and a healthy one is left alone."""
 
 import numpy as np
 import pytest
@@ -6,6 +6,27 @@ import pytest
 from gan3d.training import health
 
 ONE = np.zeros(8, int)  # all of one class
+FINE = {
+    "alpha": 1.0,
+    "gradient_d": 1.0,
+    "gradient_g": 0.1,
+    "accuracy_real": 0.8,
+    "accuracy_fake": 0.99,
+    "samples/occupancy_of_data": 0.05,
+    "samples/largest_piece_of_data": 0.98,
+    "samples/occupancy": 0.055,
+    "samples/largest_piece": 0.95,
+    "samples/empty": 0.1,
+    "samples/full": 0.0,
+    "samples/diversity": 0.5,
+    "overfitting/r_v": 0.2,
+    "coverage/chair": 0.4,
+    "coverage/table": 0.3,
+    "coverage/all_classes": 0.35,
+    "coverage/real_shapes": 0.5,
+}
+USUAL = [{"gradient_d": 1.0, "gradient_g": 0.1, "accuracy_real": 0.99, "accuracy_fake": 0.99}] * 6
+MEMORISING = [{"overfitting/r_v": 0.7}] * 2
 
 
 def healthy(rng: np.random.Generator, count: int = 8) -> np.ndarray:
@@ -16,17 +37,42 @@ def healthy(rng: np.random.Generator, count: int = 8) -> np.ndarray:
     return shapes
 
 
+def judged(shapes: np.ndarray, labels: np.ndarray) -> list[str]:
+    """What is said of samples alone, when the data are like them in occupancy and wholeness."""
+    found = {f"samples/{name}": value for name, value in health.measure(shapes, labels).items()}
+    return health.warnings(
+        found
+        | {
+            "samples/occupancy_of_data": found["samples/occupancy"],
+            "samples/largest_piece_of_data": found["samples/largest_piece"],
+        }
+    )
+
+
 def test_measures_by_hand():
     shapes = np.zeros((4, 2, 2, 2), bool)
     shapes[0] = True  # full
     shapes[1, 0] = True  # half, within the full one
     shapes[2, 1] = True  # the other half; the last one is empty
-    found = health.measure(shapes, ONE[:4])
-    assert found == {"occupancy": 0.5, "empty": 0.25, "full": 0.25, "diversity": pytest.approx((1 + 0.5 + 1 + 1) / 4)}
+    assert health.measure(shapes, ONE[:4]) == {
+        "occupancy": 0.5,
+        "empty": 0.25,
+        "full": 0.25,
+        "largest_piece": 1.0,
+        "diversity": pytest.approx((1 + 0.5 + 1 + 1) / 4),
+    }
+
+
+def test_the_largest_piece_is_that_of_shapes_that_are_not_empty():
+    shapes = np.zeros((3, 8, 8, 8), bool)
+    shapes[0, :2, :2, :2] = shapes[0, 5, 5, 5:7] = True  # 8 of 10 voxels
+    shapes[1, 0, 0, 0] = True
+    assert health.measure(shapes, ONE[:3])["largest_piece"] == pytest.approx(0.9)
 
 
 def test_a_healthy_generator_is_left_alone(rng):
-    assert health.warnings(health.measure(healthy(rng), ONE), 0.05) == []
+    assert judged(healthy(rng), ONE) == []
+    assert health.warnings(FINE, USUAL) == []
 
 
 @pytest.mark.parametrize(
@@ -38,7 +84,7 @@ def test_a_healthy_generator_is_left_alone(rng):
     ],
 )
 def test_a_collapse_is_named_with_what_to_change(shapes, words, parameters):
-    (message,) = health.warnings(health.measure(shapes, ONE), 0.05)
+    (message,) = judged(shapes, ONE)
     assert words in message
     assert all(name in message for name in parameters)
 
@@ -46,17 +92,52 @@ def test_a_collapse_is_named_with_what_to_change(shapes, words, parameters):
 def test_almost_full_counts_as_full():
     shapes = np.ones((8, 8, 8, 8), bool)
     shapes[:, 0, 0, :4] = False
-    assert "full cube" in health.warnings(health.measure(shapes, ONE), 0.05)[0]
+    assert "full cube" in judged(shapes, ONE)[0]
 
 
 def test_one_collapsed_class_among_healthy_ones_is_seen(rng):
     """The classes differ from each other, which must not count as diversity."""
     chairs, tables = healthy(rng, 4), np.tile(healthy(rng, 1), (4, 1, 1, 1))
-    (message,) = health.warnings(health.measure(np.concatenate([chairs, tables]), ONE + (np.arange(8) > 3)), 0.05)
+    (message,) = judged(np.concatenate([chairs, tables]), ONE + (np.arange(8) > 3))
     assert "alike" in message
     both = np.concatenate([np.tile(chairs[:1], (4, 1, 1, 1)), tables])
     assert health.measure(both, np.arange(8) // 4)["diversity"] == 0
 
 
 def test_a_single_shape_of_a_class_is_not_judged(rng):
-    assert health.warnings(health.measure(healthy(rng, 2), np.array([0, 1])), 0.05) == []
+    assert judged(healthy(rng, 2), np.array([0, 1])) == []
+
+
+SICK = [
+    ({"gradient_d": 40.0}, "discriminator's gradients are 40 times", "lr_d"),
+    ({"gradient_g": 4.0}, "generator's gradients are 40 times", "lr_g"),
+    ({"accuracy_real": 0.99}, "tells nearly all", "lr_d"),
+    ({"overfitting/r_v": 0.8}, "by heart", "gamma"),
+    ({"samples/largest_piece": 0.8}, "80% of a shape, in the data 98%", "stabilise"),
+    ({"samples/occupancy": 0.1}, "too much", "lr_g"),
+    ({"samples/occupancy": 0.02}, "too little", "ema_images"),
+    ({"coverage/table": 0.1}, "Samples of table resemble only 10%", "batch"),
+]
+
+
+@pytest.mark.parametrize(("change", "words", "parameter"), SICK)
+def test_each_ailment_is_named_with_what_to_change(change, words, parameter):
+    (message,) = health.warnings(FINE | change, MEMORISING + USUAL)
+    assert words in message
+    assert parameter in message
+    assert message.endswith(".")
+
+
+def test_one_checkup_alone_does_not_tell_that_shapes_are_learned_by_heart():
+    assert health.warnings(FINE | {"overfitting/r_v": 1.0}, [{"overfitting/r_v": 0.1}] * 2) == []
+
+
+def test_shapes_and_scores_are_not_judged_while_layers_fade_in():
+    sick = FINE | {"alpha": 0.9, "samples/largest_piece": 0.1, "overfitting/r_v": 2.0}
+    assert health.warnings(sick, USUAL) == []
+    assert health.warnings(sick | {"samples/empty": 1.0})  # a collapse is one at any time
+
+
+def test_what_was_not_measured_is_not_judged():
+    known = {name: value for name, value in FINE.items() if name.startswith("samples/")}
+    assert health.warnings(known) == []

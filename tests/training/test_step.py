@@ -104,8 +104,12 @@ def test_every_loss_runs_and_stays_finite(loss):
         "penalty",
         "score_real",
         "score_fake",
+        "score_real_std",
+        "score_fake_std",
         "accuracy_real",
         "accuracy_fake",
+        "gradient_d",
+        "gradient_g",
     }
     assert not same(state["generator"], start(networks())["generator"])
 
@@ -247,6 +251,15 @@ def test_gates_open_and_close_at_the_accuracy_itself():
         assert tuple(not same(after[name], state[name]) for name in ("generator", "discriminator")) == learns
 
 
+def test_lengths_of_the_gradients_are_logged():
+    """Of both networks, the penalty's share included, before Adam makes them all alike."""
+    state, batch = start(networks()), one(drawn(8, 1))
+    after, logs = make_step(*networks(), RECIPE)(state, batch, True)
+    for name in ("d", "g"):
+        expected = sum((m.astype(np.float64) ** 2).sum() for m in moments(after, f"adam_{name}")) ** 0.5
+        assert float(logs[f"gradient_{name}"]) == pytest.approx(expected, rel=1e-4)
+
+
 @pytest.mark.parametrize("loss", ["relativistic", "non_saturating"])
 def test_accuracies_count_scores_on_the_right_side(loss):
     """Of 0 where the loss gives the level of scores a meaning, of the batch's mean where it does not."""
@@ -259,6 +272,7 @@ def test_accuracies_count_scores_on_the_right_side(loss):
     level = 0.0 if loss == "non_saturating" else (scores[0].mean() + scores[1].mean()) / 2
     assert float(logs["score_real"]) == pytest.approx(scores[0].mean(), rel=1e-4, abs=1e-5)
     assert float(logs["score_fake"]) == pytest.approx(scores[1].mean(), rel=1e-4, abs=1e-5)
+    assert float(logs["score_real_std"]) == pytest.approx(scores[0].std(), rel=1e-3, abs=1e-5)
     assert float(logs["accuracy_real"]) == (scores[0] > level).mean()
     assert float(logs["accuracy_fake"]) == (scores[1] < level).mean()
 

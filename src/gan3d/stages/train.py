@@ -126,12 +126,10 @@ def write_outputs(
 ) -> dict[str, Path]:
     """Curves, plots, the page and the snapshot in `output/<name>`; returns what MLflow shall keep, by folder."""
     output = project.output(params.name)
-    curves = project.curves(stage)
-    curves.parent.mkdir(parents=True, exist_ok=True)
-    with curves.open("w", newline="", encoding="utf-8") as out:
-        writer = csv.DictWriter(out, list(dict.fromkeys(["images", *rows[0]])), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
+    common = [name for name in rows[-1] if all(name in row for row in rows)]
+    checkups = [row for row in rows if len(row) > len(common)]
+    write_rows(project.curves(stage), common, rows)
+    write_rows(project.health(stage), [name for name in rows[-1] if "/" in name], checkups)
     plots = output / "loss" / stage
     training_curves(rows, plots, f"{params.name} at {resolution(stage)}³")
     images, shapes = pictures.frames[-1]
@@ -148,6 +146,16 @@ def write_outputs(
     shutil.copytree(project.model(stage), model, dirs_exist_ok=True)
     trained.build_generator().save(model / "generator.keras")
     return {"plots": plots, "": page, "model": project.model(stage)}
+
+
+def write_rows(path: Path, columns: list[str], rows: list[Row]) -> None:
+    """A CSV of these columns, after the images seen."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w", newline="", encoding="utf-8") as out:
+        names = list(dict.fromkeys(["images", *columns]))
+        writer = csv.DictWriter(out, names, extrasaction="ignore", lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
 
 
 @contextmanager

@@ -1,11 +1,24 @@
-"""Is the generator still drawing shapes? What a person should be told, and which parameter to change."""
+"""Is the training still healthy? What a person should be told, and which parameter to change."""
+
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from gan3d import grids
 from gan3d.errors import UserError
 
 NEAR = 0.01  # a grid this close to full says nothing
 ALIKE = 0.02  # share of voxels in which two shapes of a batch differ, relative to what is occupied
+MEMORISED = 0.6  # of r_v: held-out shapes are scored more like generated than like training shapes
+BROKEN = 0.1  # by which the largest piece's share may fall below the data's
+FACTOR = 1.5  # by which occupancies may differ
+COVERED = 0.4  # of what real shapes cover
+WON = 0.98  # accuracy of D on both kinds from which on it teaches G nothing
+EXPLODED = 30.0  # times the usual length of a gradient
+RECENT = 5  # rows that are looked at together
+CHECKUPS = 3  # checkups that are looked at together: one alone has an r_v with a standard error near 0.2
+
+Row = Mapping[str, float]
 
 
 class DivergedError(UserError):
@@ -13,17 +26,20 @@ class DivergedError(UserError):
 
 
 def measure(voxels: np.ndarray, labels: np.ndarray) -> dict[str, float]:
-    """Shares of empty and full grids, mean occupancy and diversity of sampled shapes, booleans (N, R, R, R).
+    """Shares of empty and full grids, mean occupancy, largest piece and diversity of samples, booleans (N, R, R, R).
 
-    Diversity is that of the class, of labels (N,), that has the least: 0 when all its shapes are alike.
+    Diversity is that of the class, of labels (N,), that has the least: 0 when all its shapes are alike. Empty shapes
+    have no largest piece.
     """
     flat = voxels.reshape(len(voxels), -1)
     share = flat.mean(1)
     classes = [flat[labels == label] for label in np.unique(labels)]
+    pieces = grids.largest_piece(voxels[share > 0])
     return {
         "occupancy": float(share.mean()),
         "empty": float((share == 0).mean()),
         "full": float((share > 1 - NEAR).mean()),
+        "largest_piece": float(pieces.mean()) if len(pieces) else 0.0,
         "diversity": min((diversity(shapes) for shapes in classes if len(shapes) > 1), default=1.0),
     }
 
@@ -34,26 +50,104 @@ def diversity(flat: np.ndarray) -> float:
     return float(((flat ^ other).sum(1) / np.maximum((flat | other).sum(1), 1)).mean())
 
 
-def warnings(health: dict[str, float], occupancy: float) -> list[str]:
+def warnings(row: Row, history: Sequence[Row] = ()) -> list[str]:
     """One sentence for each thing that has gone wrong, with its likely cause and the parameter to change.
 
     Args:
-        health: of `measure`.
-        occupancy: share of occupied voxels in the training data.
+        row: the newest row, with what `gan3d.training.checkup` found; what it lacks is not judged.
+        history: the rows before it.
+
+    Returns:
+        A collapse alone where there is one; else whatever else is found. Shapes and scores are judged once the new
+        layers have faded in.
     """
-    found = []
-    if health["empty"] == 1.0:
-        found.append(
+    collapsed = collapse(row)
+    if collapsed:
+        return [collapsed]
+    if row.get("alpha", 1.0) < 1:
+        return []
+    found = [_gradients(row, history), _won([*history, row]), _memorised([*history, row]), *_shapes(row), _modes(row)]
+    return [message for message in found if message]
+
+
+def collapse(row: Row) -> str | None:
+    """One sentence when the generator draws nothing, everything or always the same, else None."""
+    occupancy = row["samples/occupancy_of_data"]
+    if row["samples/empty"] == 1.0:
+        return (
             f"Every sample is empty (the data's occupancy is {occupancy:.1%}): the discriminator has won or the"
             " threshold is too high; lower lr_d or raise gamma."
         )
-    elif health["full"] == 1.0:
-        found.append(
+    if row["samples/full"] == 1.0:
+        return (
             f"Every sample is a full cube (the data's occupancy is {occupancy:.1%}): the generator has diverged;"
             " lower lr_g, and check the pictures of the prepared data."
         )
-    elif health["diversity"] < ALIKE and health["empty"] < 1.0:
+    if row["samples/diversity"] < ALIKE:
+        return "All samples of a class are alike: the generator has collapsed; raise gamma, the batch, or lower lr_g."
+    return None
+
+
+def _gradients(row: Row, history: Sequence[Row]) -> str | None:
+    for name, network, cure in (
+        ("gradient_d", "discriminator", "lower lr_d or raise gamma"),
+        ("gradient_g", "generator", "lower lr_g"),
+    ):
+        usual = [earlier[name] for earlier in history if name in earlier]
+        if name in row and len(usual) >= RECENT and row[name] > EXPLODED * np.median(usual):
+            times = row[name] / np.median(usual)
+            return f"The {network}'s gradients are {times:.0f} times as long as usual: it is about to diverge; {cure}."
+    return None
+
+
+def _won(rows: Sequence[Row]) -> str | None:
+    recent = [row for row in rows[-RECENT:] if "accuracy_real" in row and "accuracy_fake" in row]
+    if len(recent) < RECENT or min(min(row["accuracy_real"], row["accuracy_fake"]) for row in recent) < WON:
+        return None
+    return (
+        "The discriminator tells nearly all generated shapes from real ones, and the generator learns little from it;"
+        " lower lr_d, raise gamma, or raise lr_g."
+    )
+
+
+def _memorised(rows: Sequence[Row]) -> str | None:
+    recent = [row["overfitting/r_v"] for row in rows if "overfitting/r_v" in row][-CHECKUPS:]
+    if len(recent) < CHECKUPS or np.mean(recent) < MEMORISED:
+        return None
+    return (
+        "The discriminator scores held-out shapes more like generated than like training shapes (r_v is"
+        f" {np.mean(recent):.2f}; 0 is ideal): it learns the training shapes by heart; set mirror, raise gamma,"
+        " shorten stabilise, or prepare more shapes."
+    )
+
+
+def _shapes(row: Row) -> list[str]:
+    found = []
+    own, data = row["samples/largest_piece"], row["samples/largest_piece_of_data"]
+    if own < data - BROKEN:
         found.append(
-            "All samples of a class are alike: the generator has collapsed; raise gamma, the batch, or lower lr_g."
+            f"Samples fall into pieces (the largest holds {own:.0%} of a shape, in the data {data:.0%}): the generator"
+            " has not learned enough yet or swings; raise stabilise, the batch or ema_images, or lower lr_g."
+        )
+    own, data = row["samples/occupancy"], row["samples/occupancy_of_data"]
+    if data > 0 and not 1 / FACTOR < own / data < FACTOR:
+        word = "little" if own < data else "much"
+        found.append(
+            f"Samples occupy too {word} ({own:.1%} of the grid, the data {data:.1%}): the generator swings or favours"
+            " some shapes; lower lr_g, raise ema_images or gamma."
         )
     return found
+
+
+def _modes(row: Row) -> str | None:
+    if "coverage/real_shapes" not in row:
+        return None
+    special = ("coverage/all_classes", "coverage/real_shapes")
+    classes = {name: share for name, share in row.items() if name.startswith("coverage/") and name not in special}
+    name, share = min(classes.items(), key=lambda item: item[1])
+    if share >= COVERED * row["coverage/real_shapes"]:
+        return None
+    return (
+        f"Samples of {name.removeprefix('coverage/')} resemble only {share:.0%} of the validation shapes (real ones do"
+        f" {row['coverage/real_shapes']:.0%}): the generator leaves kinds of shapes out; raise gamma, batch or width."
+    )

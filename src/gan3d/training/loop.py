@@ -17,6 +17,7 @@ from gan3d.networks.generator import Generator
 from gan3d.sampling import Sampler, latents
 from gan3d.snapshot import Snapshot
 from gan3d.training import batches, checkpoint, health
+from gan3d.training.checkup import Checkup
 from gan3d.training.recipe import Recipe
 from gan3d.training.step import State, first_state, make_step
 
@@ -33,7 +34,7 @@ class Observer(Protocol):
         """
 
     def logged(self, row: Row) -> None:
-        """Means over the last steps, with `images` seen."""
+        """Means over the last steps, with `images` seen; where there are pictures, also what a checkup finds."""
 
     def pictured(self, images: int, voxels: np.ndarray, labels: np.ndarray) -> None:
         """Shapes of the fixed latents, booleans (n, R, R, R), drawn by the averaged generator."""
@@ -108,6 +109,7 @@ def train(
             observer.warned(images, message)
     record = observer.started(images, list(history), record)
     gallery = Gallery(first, rhythm.pictured)
+    checkup = Checkup(data, (generator, discriminator), gallery.sampler)
     while images < recipe.images:
         before, seen = time.perf_counter(), images
         steps = min(turn, whole(recipe.images - images, recipe))
@@ -118,16 +120,19 @@ def train(
             "alpha": batches.alpha(images, recipe),
             "images_per_second": (images - seen) / (time.perf_counter() - before),
         }
+        finite, pictures = np.isfinite(list(row.values())).all(), passed(images, seen, rhythm.picture)
+        if finite and (pictures or images >= recipe.images):
+            shapes = gallery.draw(state["average"], row["alpha"])
+            row |= checkup.examine(state, row["alpha"], shapes, gallery.labels)
         history.append(row)
         observer.logged(row)
-        if not np.isfinite(list(row.values())).all():
+        if not finite:
             message = f"losses are not finite after {images} images: lower lr_g and lr_d, or raise gamma."
             observer.warned(images, message)
             raise health.DivergedError(message)
-        if passed(images, seen, rhythm.picture) or images >= recipe.images:
-            shapes = gallery.draw(state["average"], row["alpha"])
+        if pictures or images >= recipe.images:
             observer.pictured(images, shapes, gallery.labels)
-            for message in health.warnings(health.measure(shapes, gallery.labels), architecture.occupancy[-1]):
+            for message in health.warnings(row, history[:-1]):
                 observer.warned(images, message)
         if rank() == 0 and (passed(images, seen, rhythm.checkpoint) or images >= recipe.images):
             checkpoint.save(folder, images, state, {"rows": history, "observer": record})

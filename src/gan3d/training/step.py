@@ -114,6 +114,7 @@ def make_step(generator: keras.Model, discriminator: keras.Model, recipe: Recipe
         # Discriminator
         (_, aux), gradients = value_and_grad(discriminator_loss)(state["discriminator"], real, fake, batch, penalised)
         loss_d, penalty, score_real, score_fake = aux
+        gradient_d = norm(gradients)
         critic, adam_d = adam(state["discriminator"], gradients, state["adam_d"], recipe.lr_d, recipe)
         # losses that only compare scores leave their level free: there the undecided score is the batch's mean
         undecided = 0.0 if loss.absolute else (ops.mean(score_real) + ops.mean(score_fake)) / 2
@@ -124,6 +125,7 @@ def make_step(generator: keras.Model, discriminator: keras.Model, recipe: Recipe
 
         # Generator
         (loss_g, _), gradients = value_and_grad(generator_loss)(state["generator"], critic, real, batch, probability)
+        gradient_g = norm(gradients)
         weights, adam_g = adam(state["generator"], gradients, state["adam_g"], recipe.lr_g, recipe)
         if loss.gated:
             learns = sum(accuracy) / 2 >= recipe.gate[0]
@@ -147,12 +149,21 @@ def make_step(generator: keras.Model, discriminator: keras.Model, recipe: Recipe
             "penalty": penalty,
             "score_real": ops.mean(score_real),
             "score_fake": ops.mean(score_fake),
+            "score_real_std": ops.std(score_real),
+            "score_fake_std": ops.std(score_fake),
             "accuracy_real": accuracy[0],
             "accuracy_fake": accuracy[1],
+            "gradient_d": gradient_d,
+            "gradient_g": gradient_g,
             **({"augment": changed["augment"]} if "augment" in changed else {}),
         }
 
     return step
+
+
+def norm(gradients: list) -> Tensor:
+    """Euclidean length of all gradients together."""
+    return ops.sqrt(sum(ops.sum(ops.square(gradient)) for gradient in gradients))
 
 
 def choose(condition: Tensor, yes: Any, no: Any) -> Any:

@@ -37,9 +37,10 @@ class TimeUpError(Exception):
 class Watch(Silent):
     """Observes the training of a trial: records it, scores it at every look, and raises to end it."""
 
-    def __init__(self, trial: optuna.Trial, judge: Judge, params: Params, stage: str, recorder: Recorder, share: float):
+    def __init__(self, trial: optuna.Trial, judge: Judge, params: Params, stage: str, recorder: Recorder):
         self.trial, self.judge, self.tune, self.stage = trial, judge, params.tune, stage
-        self.recorder, self.share = recorder, share
+        self.recorder = recorder
+        self.row: Row = {}
         self.single = len(params.tune.objectives) == 1
         self.reported = set(frozen_of(trial).intermediate_values)
         self.seconds = 0.0
@@ -59,14 +60,16 @@ class Watch(Silent):
 
     def logged(self, row: Row) -> None:
         self.recorder.logged(row)
+        self.row = row
         self.seconds += (row["images"] - self.images) / row["images_per_second"]
         self.images = row["images"]
 
     def pictured(self, images: int, voxels: np.ndarray, labels: np.ndarray) -> None:
         self.last = images, voxels, labels
-        faults = health.warnings(health.measure(voxels, labels), self.share)
-        if faults:
-            self.warned(images, faults[0])
+        collapsed = health.collapse(self.row)
+        if collapsed:
+            self.report(float("nan"), images)
+            raise optuna.TrialPruned(collapsed)
         self.scores = self.judge.scores(voxels, labels)
         known = {f"validation/{name}": value for name, value in self.scores.items() if value is not None}
         mlflow.log_metrics(known, step=images)
@@ -79,11 +82,8 @@ class Watch(Silent):
             raise TimeUpError
 
     def warned(self, images: int, message: str) -> None:
-        """What a training only warns of ends a trial, such as losses that are not finite."""
-        if not self.images:
-            return  # a damaged checkpoint, passed over
-        self.report(float("nan"), images)
-        raise optuna.TrialPruned(message)
+        """A collapse ends the trial in `pictured`, and losses that are not finite end the training itself."""
+        self.recorder.warned(images, message)
 
     def report(self, value: float, images: int) -> None:
         """Looks are compared by round numbers of images, since batches reach them a little later."""
@@ -142,8 +142,7 @@ class Arena:
         folder = self.project.checkpoints / "tune" / self.stage / identity(self.fingerprint, start[2], recipe)
         every, track = params.tune.report, params.track
         rhythm = Rhythm(min(track.log, every), every, every, self.judge.count)
-        share = start[0].architecture.occupancy[-1]
-        watch = Watch(trial, self.judge, self.params, self.stage, recorder, share)
+        watch = Watch(trial, self.judge, self.params, self.stage, recorder)
         try:
             with contextlib.suppress(TimeUpError):
                 train(self.data, start, recipe, folder, rhythm, watch)
