@@ -13,19 +13,18 @@ from typing import Any
 import keras
 import numpy as np
 
-KEEP = 2
-
 
 def digest(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()[:16]
 
 
-def save(folder: Path, images: int, state: Any, record: dict[str, Any]) -> Path:
-    """Write a checkpoint and drop all but the newest KEEP; a kill at any moment leaves the earlier ones whole.
+def save(folder: Path, images: int, state: Any, record: dict[str, Any], keep: int = 2, best: int | None = None) -> Path:
+    """Write a checkpoint and drop all but the newest `keep`; a kill at any moment leaves the earlier ones whole.
 
     Args:
         state: a nested structure of arrays.
         record: anything JSON can hold.
+        best: images of one that is kept, too.
     """
     folder.mkdir(parents=True, exist_ok=True)
     leaves = keras.tree.flatten(state)
@@ -41,7 +40,8 @@ def save(folder: Path, images: int, state: Any, record: dict[str, Any]) -> Path:
         os.fsync(out.fileno())
     unfinished.replace(path)
     # newer ones were passed over: they are damaged, or of a longer training
-    kept = sorted(old for old in folder.glob("*.npz") if old.name <= path.name)[-KEEP:]
+    kept = sorted(old for old in folder.glob("*.npz") if old.name <= path.name)
+    kept = kept[-keep:] + [old for old in kept if int(old.stem.split("-")[0]) == best]
     for other in {*folder.glob("*.npz"), *folder.glob("*.tmp")} - set(kept):
         other.unlink(missing_ok=True)
     return path
