@@ -1,6 +1,8 @@
 """Takes a few steps on the backend that KERAS_BACKEND names; `test_agreement.py` compares what comes out.
 
-python steps_process.py LOSS OUT.npz
+python steps_process.py LOSS OUT.npz [resident]
+
+With `resident` the shapes are kept on the device.
 """
 
 import sys
@@ -15,18 +17,22 @@ from gan3d.training.loop import grow
 from gan3d.training.recipe import Recipe
 from gan3d.training.step import first_state, make_step
 
-STEPS = 4
+STEPS = 20
 
 
-def main(loss: str, out: str) -> None:
+def main(loss: str, out: str, keep: str = "") -> None:
     recipe = Recipe(loss=loss, batch=4, penalty_every=2, fade_in=32, gate=(0.0, 1.0), seed=3)
     generator, discriminator, _ = grow(None, Architecture(6, ("chair", "table"), (4, 3), (0.2, 0.1)), seed=1)
     packed = np.random.default_rng(0).integers(0, 256, (10, 8**3 // 8), np.uint8)
-    given = batches.draw(packed, np.arange(10), np.arange(10, dtype=np.int32) % 2, 6, 16, STEPS, recipe)
-    run = compile_steps(make_step(generator, discriminator, recipe), recipe.penalty_every)
+    source = None if keep else packed
+    given = batches.draw(source, np.arange(10), np.arange(10, dtype=np.int32) % 2, 6, 16, STEPS, recipe)
+    step = make_step(generator, discriminator, recipe)
+    run = compile_steps(step, recipe.penalty_every, packed if keep else None)
     state, logs = run(first_state(generator, discriminator), given)
     leaves = [keras.ops.convert_to_numpy(leaf) for leaf in keras.tree.flatten(state)]
-    named = {f"state{i:03d}": leaf for i, leaf in enumerate(leaves)} | {f"log/{k}": v for k, v in logs.items()}
+    named = {f"state{i:03d}": leaf for i, leaf in enumerate(leaves)} | {
+        f"log/{k}": np.asarray(v) for k, v in logs.items()
+    }
     drawn = generator(given["latents"][0], given["labels"][0], alpha=0.3)
     occupancy = keras.ops.convert_to_numpy(drawn)
     np.savez(out, backend=np.array(keras.backend.backend()), occupancy=occupancy, **named)

@@ -1,4 +1,4 @@
-"""TensorFlow and JAX take the same steps from the same weights, shapes and latents."""
+"""TensorFlow and JAX take the same 20 steps from the same weights, shapes and latents; JAX keeps the shapes itself."""
 
 import importlib.util
 import os
@@ -20,8 +20,9 @@ def steps(backend: str, loss: str, folder: Path) -> dict[str, np.ndarray]:
     """The state and the logs after a few steps, by name."""
     out = folder / f"{backend}.npz"
     environment = {**os.environ, "KERAS_BACKEND": backend, "JAX_PLATFORMS": "cpu"}
+    keep = ["resident"] if backend == "jax" else []
     done = subprocess.run(
-        [sys.executable, str(SCRIPT), loss, str(out)], capture_output=True, text=True, env=environment
+        [sys.executable, str(SCRIPT), loss, str(out), *keep], capture_output=True, text=True, env=environment
     )
     assert done.returncode == 0, done.stderr
     with np.load(out) as arrays:
@@ -43,14 +44,17 @@ def test_both_backends_take_the_same_steps(tmp_path, loss):
         assert theirs[name].shape == value.shape, name
         assert theirs[name].dtype == value.dtype, name
     np.testing.assert_allclose(ours["occupancy"], theirs["occupancy"], atol=1e-6)
+    for name in ("log/loss_d", "log/loss_g"):
+        assert len(ours[name]) == 20
+        np.testing.assert_allclose(ours[name], theirs[name], rtol=1e-4, err_msg=name)
     for name in ours:
         if name.startswith("log/"):
-            np.testing.assert_allclose(ours[name], theirs[name], rtol=1e-3, atol=1e-4, err_msg=name)
+            np.testing.assert_allclose(ours[name], theirs[name], rtol=1e-2, atol=1e-3, err_msg=name)
     # the optimiser makes a full step of a gradient that is nothing but rounding, so that single weights may differ
     states = [
         np.concatenate([v.ravel() for k, v in sorted(found.items()) if k.startswith("state")])
         for found in (ours, theirs)
     ]
     difference = np.abs(states[0] - states[1])
-    assert np.quantile(difference, 0.99) < 2e-5
-    assert difference.max() < 8e-3  # four steps of 1e-3 in opposite directions
+    assert np.quantile(difference, 0.9) < 1e-4
+    assert difference.max() < 4e-2  # 20 steps of 1e-3 in opposite directions

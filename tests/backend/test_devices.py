@@ -17,10 +17,10 @@ pytestmark = [
 SCRIPT = Path(__file__).with_name("steps_process.py")
 
 
-def start(out, **env):
+def start(out, *keep, **env):
     settings = os.environ | {"KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu"} | env
     return subprocess.Popen(
-        [sys.executable, SCRIPT, "relativistic", out], env=settings, stderr=subprocess.PIPE, text=True
+        [sys.executable, SCRIPT, "relativistic", out, *keep], env=settings, stderr=subprocess.PIPE, text=True
     )
 
 
@@ -40,13 +40,17 @@ def alone(tmp_path_factory):
 def assert_equal(one, other):
     with np.load(one) as a, np.load(other) as b:
         assert a.files == b.files
-        names = [name for name in a.files if name != "backend"]
-        for name in names:
-            assert np.allclose(a[name], b[name], rtol=1e-3, atol=2e-4), name
+        for name in ("log/loss_d", "log/loss_g"):
+            assert np.allclose(a[name], b[name], rtol=1e-4, atol=0), name
+        # the optimiser makes a full step of a gradient that is nothing but rounding
+        states = [np.concatenate([x[name].ravel() for name in x.files if name.startswith("state")]) for x in (a, b)]
+        difference = np.abs(states[0] - states[1])
+        assert np.quantile(difference, 0.9) < 1e-4
+        assert difference.max() < 4e-2
 
 
 def test_four_devices_share_a_batch(alone, tmp_path):
-    finish(start(tmp_path / "four.npz", XLA_FLAGS="--xla_force_host_platform_device_count=4"))
+    finish(start(tmp_path / "four.npz", "resident", XLA_FLAGS="--xla_force_host_platform_device_count=4"))
     assert_equal(alone, tmp_path / "four.npz")
 
 
@@ -56,7 +60,7 @@ def test_two_processes_share_a_batch(alone, tmp_path):
         address = f"127.0.0.1:{found.getsockname()[1]}"
     common = {"JAX_COORDINATOR_ADDRESS": address, "JAX_NUM_PROCESSES": "2"}
     outs = [tmp_path / f"{i}.npz" for i in range(2)]
-    finish(*[start(out, **common, JAX_PROCESS_ID=str(i)) for i, out in enumerate(outs)])
+    finish(*[start(out, "resident", **common, JAX_PROCESS_ID=str(i)) for i, out in enumerate(outs)])
     for out in outs:
         assert_equal(alone, out)
 

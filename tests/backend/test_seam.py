@@ -53,7 +53,19 @@ def test_many_steps_carry_the_state_and_stack_the_logs():
     assert float(state["total"]) == 166
     assert logs["total"].tolist() == (100 + np.cumsum(batches["x"].sum(1))).tolist()
     assert logs["penalised"].tolist() == [1, 0, 0] * 2
-    assert all(isinstance(values, np.ndarray) and values.dtype == np.float64 for values in logs.values())
+    assert all(np.asarray(values).shape == (6,) for values in logs.values())
+
+
+def test_shapes_that_are_kept_reach_the_step_as_bits():
+    def step(state, batch, penalised):
+        assert set(batch) == {"bits", "labels"}
+        return state + ops.sum(ops.cast(batch["bits"], "float32") * batch["labels"][:, None]), {"at": state}
+
+    shapes = np.arange(12, dtype=np.uint8).reshape(4, 3)
+    rows, labels = np.array([[3, 0], [1, 1]], np.int32), np.array([[1, 10], [100, 1000]], np.float32)
+    streamed, _ = compile_steps(step, 1)(np.float32(0), {"bits": shapes[rows], "labels": labels})
+    kept, _ = compile_steps(step, 1, shapes)(np.float32(0), {"rows": rows, "labels": labels})
+    assert float(kept) == float(streamed) == (shapes[rows].sum(2) * labels).sum()
 
 
 def test_every_step_may_be_penalised():

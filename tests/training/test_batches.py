@@ -135,5 +135,12 @@ def test_only_the_chosen_rows_are_drawn():
         assert LABELS[next(i for i in rows if bytes(PACKED[i]) == bytes(row))] == label
 
 
+def test_rows_of_shapes_on_the_device_name_what_would_have_been_sent():
+    rows = np.array([2, 3, 11])
+    sent, named = (batches.draw(packed, rows, LABELS[rows], 5, 8, 3, Recipe(batch=8)) for packed in (PACKED, None))
+    assert np.array_equal(PACKED[rows][named.pop("rows")], sent.pop("bits"))
+    assert all(np.array_equal(named[name], sent[name]) for name in sent)
+
+
 def test_a_grown_stage_keeps_the_average_it_was_given():
     assert batches.decay(32, Recipe(batch=32, ema_images=2000, fade_in=1)) == pytest.approx(0.5 ** (32 / 2000))

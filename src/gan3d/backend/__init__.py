@@ -1,18 +1,28 @@
 """The narrow seam between the training step and a Keras backend.
 
-A backend module offers three functions and nothing else:
+A backend module offers this and nothing else:
 
 `value_and_grad(function)`
     `function(x, *rest) -> (scalar, aux)` becomes `(x, *rest) -> ((scalar, aux), d scalar / d x)`; `x` is a tensor or a
     list of tensors. It nests: a gradient penalty is a gradient inside a gradient.
 
-`compile_steps(step, every)`
+`compile_steps(step, every, shapes=None)`
     `step(state, batch, penalised) -> (state, logs)` becomes `run(state, batches) -> (state, logs)`, which takes as many
-    steps as the leading axis of `batches` is long and penalises the first of every `every`. `logs` are NumPy arrays
-    with the same leading axis.
+    steps as the leading axis of `batches` is long and penalises the first of every `every`. `logs` are arrays with the
+    same leading axis, and looking at them waits for the steps. `shapes`, bits (N, bytes), are kept on the device:
+    batches then have numbers of them, `rows`, in place of the `bits`, which the step gets all the same.
 
-`rank()`
-    Number of this process among those that train together; 0 alone writes.
+`fits(size)`
+    Whether so many bytes of shapes should be kept on the device.
+
+`AHEAD`
+    Runs that may be under way while the host goes on: 1 where they are asynchronous.
+
+`rank()`, `devices()`
+    Number of this process among those that train together, of which 0 alone writes; the devices of all of them.
+
+`from_first(values)`
+    A nested structure of arrays as process 0 has it, in every process.
 """
 
 from importlib import import_module
@@ -29,6 +39,10 @@ if keras.backend.backend() not in BACKENDS:
 _module = import_module(f"gan3d.backend.{keras.backend.backend()}")
 value_and_grad = _module.value_and_grad
 compile_steps = _module.compile_steps
+fits = _module.fits
 rank = _module.rank
+devices = _module.devices
+from_first = _module.from_first
+AHEAD: int = _module.AHEAD
 
-__all__ = ["BACKENDS", "compile_steps", "rank", "value_and_grad"]
+__all__ = ["AHEAD", "BACKENDS", "compile_steps", "devices", "fits", "from_first", "rank", "value_and_grad"]

@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
+from jax.experimental import multihost_utils
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
 from gan3d.errors import UserError
@@ -24,9 +26,30 @@ if os.environ.get("JAX_COORDINATOR_ADDRESS"):
     )
 
 
+AHEAD = 1
+SHARE = 0.25  # of a device's memory that may hold shapes
+UNKNOWN = 4 * 2**30  # bytes, of a device that does not tell
+
+
 def rank() -> int:
     """See `gan3d.backend`."""
     return jax.process_index()
+
+
+def devices() -> int:
+    """See `gan3d.backend`."""
+    return jax.device_count()
+
+
+def from_first(values: Any) -> Any:
+    """See `gan3d.backend`."""
+    return values if jax.process_count() == 1 else multihost_utils.broadcast_one_to_all(values)
+
+
+def fits(size: int) -> bool:
+    """See `gan3d.backend`; every device has all shapes."""
+    memory = (jax.local_devices()[0].memory_stats() or {}).get("bytes_limit", UNKNOWN)
+    return size <= SHARE * memory
 
 
 def value_and_grad(function: Callable) -> Callable:
@@ -34,39 +57,69 @@ def value_and_grad(function: Callable) -> Callable:
     return jax.value_and_grad(function, has_aux=True)
 
 
-def compile_steps(step: Callable, every: int) -> Callable:
+def compile_steps(step: Callable, every: int, shapes: np.ndarray | None = None) -> Callable:
     """See `gan3d.backend`; a scan over cycles of one penalised step and `every - 1` plain ones.
 
     Raises:
         UserError: when the devices cannot share a batch evenly.
     """
-
-    def cycle(state: Any, batches: Any) -> tuple:
-        first, rest = (jax.tree.map(lambda x, part=part: x[part], batches) for part in (0, slice(1, None)))
-        state, first_logs = step(state, first, True)
-        state, rest_logs = jax.lax.scan(lambda state, batch: step(state, batch, False), state, rest)
-        return state, jax.tree.map(lambda a, b: jax.numpy.concatenate([a[None], b]), first_logs, rest_logs)
-
     mesh = jax.make_mesh((jax.device_count(),), ("batch",), axis_types=(AxisType.Auto,))
     same, shared = NamedSharding(mesh, PartitionSpec()), NamedSharding(mesh, PartitionSpec(None, None, "batch"))
-    compiled = jax.jit(
-        lambda state, cycles: jax.lax.scan(cycle, state, cycles), donate_argnums=0, out_shardings=(same, same)
-    )
+    kept = None if shapes is None else place(shapes, same)
+    compiled = jax.jit(all_cycles(step), donate_argnums=0, out_shardings=(same, same))
+    longest = 0  # cycles: shorter runs are filled up, since another length would be compiled anew
 
-    def place(values: Any, sharding: NamedSharding) -> Any:
-        """The same host array in every process becomes one array over all devices."""
-        if isinstance(values, jax.Array) and values.sharding == sharding:
-            return values
-        values = np.asarray(values)
-        return jax.make_array_from_callback(values.shape, sharding, lambda part: values[part])
-
-    def run(state: Any, batches: dict[str, np.ndarray]) -> tuple[Any, dict[str, np.ndarray]]:
-        size = len(batches["labels"][0])
+    def run(state: Any, batches: dict[str, np.ndarray]) -> tuple[Any, dict[str, jax.Array]]:
+        nonlocal longest
+        steps, size = batches["labels"].shape
         if size % mesh.size:
             raise UserError(f"batch {size} cannot be shared by {mesh.size} devices: make it a multiple of {mesh.size}.")
-        cycles = {name: values.reshape(-1, every, *values.shape[1:]) for name, values in batches.items()}
+        longest = max(longest, steps // every)
+        filling = np.minimum(np.arange(longest * every), steps - 1)
+        cycles = {k: v[filling].reshape(longest, every, *v.shape[1:]) for k, v in batches.items()}
         placed = {name: place(values, shared if values.ndim > 2 else same) for name, values in cycles.items()}
-        state, logs = compiled(jax.tree.map(lambda x: place(x, same), state), placed)
-        return state, {name: np.asarray(values, np.float64).reshape(-1) for name, values in logs.items()}
+        state = jax.tree.map(lambda x: place(x, same), state)
+        state, logs = compiled(state, placed, place(np.int32(steps // every), same), kept)
+        return state, {name: values[:steps] for name, values in logs.items()}
 
     return run
+
+
+def all_cycles(step: Callable) -> Callable:
+    """`(state, cycles, count, shapes) -> (state, logs)`: the first `count` cycles as one program, to be compiled.
+
+    cycles: batches whose arrays have the leading axes (cycles, steps a cycle); logs: arrays of one axis.
+    """
+
+    def take(state: Any, batch: dict, shapes: jax.Array | None, penalised: bool) -> tuple:
+        if shapes is not None:
+            batch = {name: values for name, values in batch.items() if name != "rows"} | {"bits": shapes[batch["rows"]]}
+        return step(state, batch, penalised)
+
+    def cycle(state: Any, batches: Any, shapes: jax.Array | None) -> tuple:
+        first, rest = (jax.tree.map(lambda x, part=part: x[part], batches) for part in (0, slice(1, None)))
+        state, first_logs = take(state, first, shapes, True)
+        state, rest_logs = jax.lax.scan(lambda state, batch: take(state, batch, shapes, False), state, rest)
+        return state, jax.tree.map(lambda a, b: jnp.concatenate([a[None], b]), first_logs, rest_logs)
+
+    def program(state: Any, cycles: dict, count: jax.Array, shapes: jax.Array | None = None) -> tuple:
+        def one(i: jax.Array, carry: tuple) -> tuple:
+            state, logs = carry
+            state, new = cycle(state, jax.tree.map(lambda x: x[i], cycles), shapes)
+            return state, jax.tree.map(lambda all_, part: all_.at[i].set(part), logs, new)
+
+        like = jax.eval_shape(lambda: cycle(state, jax.tree.map(lambda x: x[0], cycles), shapes)[1])
+        length = len(next(iter(cycles.values())))
+        empty = jax.tree.map(lambda x: jnp.zeros((length, *x.shape), x.dtype), like)
+        state, logs = jax.lax.fori_loop(0, count, one, (state, empty))
+        return state, jax.tree.map(lambda values: values.reshape(-1), logs)
+
+    return program
+
+
+def place(values: Any, sharding: NamedSharding) -> Any:
+    """The same host array in every process becomes one array over all devices."""
+    if isinstance(values, jax.Array) and values.sharding == sharding:
+        return values
+    values = np.asarray(values)
+    return jax.make_array_from_callback(values.shape, sharding, lambda part: values[part])

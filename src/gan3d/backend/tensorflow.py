@@ -6,10 +6,27 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+AHEAD = 0
+
 
 def rank() -> int:
     """See `gan3d.backend`; one process trains."""
     return 0
+
+
+def devices() -> int:
+    """See `gan3d.backend`."""
+    return 1
+
+
+def from_first(values: Any) -> Any:
+    """See `gan3d.backend`."""
+    return values
+
+
+def fits(size: int) -> bool:
+    """See `gan3d.backend`; a CPU step reads the memory map in no time."""
+    return False
 
 
 def value_and_grad(function: Callable) -> Callable:
@@ -25,8 +42,9 @@ def value_and_grad(function: Callable) -> Callable:
     return differentiate
 
 
-def compile_steps(step: Callable, every: int) -> Callable:
+def compile_steps(step: Callable, every: int, shapes: np.ndarray | None = None) -> Callable:
     """See `gan3d.backend`; the loop stays in Python, since a CPU step outlasts its dispatch by far."""
+    kept = None if shapes is None else tf.constant(shapes)
     compiled = tf.function(step, autograph=False)
 
     def run(state: Any, batches: dict[str, np.ndarray]) -> tuple[Any, dict[str, np.ndarray]]:
@@ -34,6 +52,8 @@ def compile_steps(step: Callable, every: int) -> Callable:
         rows = []
         for i in range(len(next(iter(batches.values())))):
             batch = {name: tf.convert_to_tensor(values[i]) for name, values in batches.items()}
+            if kept is not None:
+                batch["bits"] = tf.gather(kept, batch.pop("rows"))
             state, logs = compiled(state, batch, i % every == 0)
             rows.append(logs)
         return state, {name: np.array([float(row[name]) for row in rows]) for name in rows[0]}

@@ -38,12 +38,19 @@ def rate(images: int, recipe: Recipe) -> float:
 
 
 def draw(
-    packed: np.ndarray, rows: np.ndarray, labels: np.ndarray, latent: int, images: int, steps: int, recipe: Recipe
+    packed: np.ndarray | None,
+    rows: np.ndarray,
+    labels: np.ndarray,
+    latent: int,
+    images: int,
+    steps: int,
+    recipe: Recipe,
 ) -> dict[str, np.ndarray]:
     """Batches of `steps` steps that start at `images` images seen, for `gan3d.training.step.make_step`.
 
     Args:
-        packed: shapes as bits, uint8 (M, R³ / 8), perhaps memory-mapped.
+        packed: shapes as bits, uint8 (M, R³ / 8), perhaps memory-mapped; None when the device has those that are
+            trained on, in the order of `rows`: the batches then have positions in it, `rows`, in place of `bits`.
         rows: which of them are trained on, (N,).
         labels: the classes of these, (N,) int32.
         latent: length of a latent vector.
@@ -53,19 +60,25 @@ def draw(
     """
     size = recipe.batch
     chosen = shuffled(len(rows), images, steps * size, recipe.seed)
-    order = np.argsort(rows[chosen])  # reads a memory map in order
-    bits = np.empty((len(chosen), packed.shape[1]), np.uint8)
-    bits[order] = packed[rows[chosen[order]]]
     counts = [images + i * size for i in range(steps)]
     drawn = [_draw_step(size, latent, [recipe.seed, 2, count], recipe.augmented) for count in counts]
     return {
-        "bits": bits.reshape(steps, size, -1),
+        **_shapes(packed, rows, chosen, (steps, size)),
         "labels": labels[chosen].reshape(steps, size),
         "alpha": np.array([alpha(count, recipe) for count in counts], np.float32),
         "decay": np.array([decay(count + size, recipe) for count in counts], np.float32),
         "rate": np.array([rate(count, recipe) for count in counts], np.float32),
         **{name: np.stack([step[name] for step in drawn]) for name in drawn[0]},
     }
+
+
+def _shapes(packed: np.ndarray | None, rows: np.ndarray, chosen: np.ndarray, axes: tuple) -> dict[str, np.ndarray]:
+    if packed is None:
+        return {"rows": chosen.astype(np.int32).reshape(axes)}
+    order = np.argsort(rows[chosen])  # reads a memory map in order
+    bits = np.empty((len(chosen), packed.shape[1]), np.uint8)
+    bits[order] = packed[rows[chosen[order]]]
+    return {"bits": bits.reshape(*axes, -1)}
 
 
 def _draw_step(size: int, latent: int, seed: list[int], augmented: bool) -> dict[str, np.ndarray]:

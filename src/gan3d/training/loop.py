@@ -1,13 +1,15 @@
 """Train one resolution: the loop around the step, counted in images, continued where it was killed."""
 
 import time
+from collections import deque
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 
-from gan3d.backend import compile_steps, rank
+from gan3d.backend import AHEAD, compile_steps, fits, from_first, rank
 from gan3d.dataset import VoxelDataset
 from gan3d.errors import UserError
 from gan3d.networks import growth
@@ -64,6 +66,7 @@ class Rhythm:
     picture: int = 4000
     checkpoint: int = 4000
     pictured: int = 8  # shapes a class
+    keep: int = 2  # checkpoints, beside the best
 
 
 def train(
@@ -73,6 +76,7 @@ def train(
     folder: Path,
     rhythm: Rhythm = Rhythm(),
     observer: Observer | None = None,
+    judge: Callable[[Snapshot], float] | None = None,
 ) -> tuple[Snapshot, list[Row]]:
     """Train a stage to its end, from the newest checkpoint in `folder` when there is one.
 
@@ -83,6 +87,8 @@ def train(
         folder: for checkpoints; the caller names it after everything but the number of images.
         rhythm: how often to log, picture and save.
         observer: what watches.
+        judge: scores a model on shapes that are not trained on, the lower the better: the checkpoint of the best
+            score is kept beside the last ones (see `best`).
 
     Returns:
         The trained snapshot and the logged rows. The last checkpoint stays, so that more images continue from it.
@@ -95,48 +101,117 @@ def train(
     architecture = first.architecture
     rows = data.select("train")
     packed, labels = data.packed(architecture.resolution), data.labels[rows]
-    run = compile_steps(make_step(generator, discriminator, recipe), recipe.penalty_every)
+    resident = fits(packed[:1].nbytes * len(rows))
+    step = make_step(generator, discriminator, recipe)
+    run = compile_steps(step, recipe.penalty_every, np.asarray(packed[rows]) if resident else None)
     # a turn is what runs between two looks at the logs: whole cycles of the lazy penalty
     turn = recipe.penalty_every * max(1, round(rhythm.log / recipe.batch / recipe.penalty_every))
     state = first_state(generator, discriminator, recipe.adapted)
     state["average"] = list(first.average.values())
-    images, history, record = 0, [], {}
-    found = checkpoint.load(folder, state, recipe.images)
-    if found:
-        images, state, saved, damaged = found
-        history, record = saved["rows"], saved["observer"]
-        for message in damaged:
-            observer.warned(images, message)
-    record = observer.started(images, list(history), record)
-    gallery = Gallery(first, rhythm.pictured)
-    checkup = Checkup(data, (generator, discriminator), gallery.sampler)
+    images, state, saved = resume(folder, state, recipe, observer)
+    steady = saved[
+        "steady"
+    ]  # images of the last checkpoint before the learning rates fall, from which more can be seen
+    history, record = saved["rows"], observer.started(images, list(saved["rows"]), saved["observer"])
+    gallery, turns, writes = Gallery(first, rhythm.pictured), Turns(recipe), rank() == 0
+    checkup = Checkup(data, (generator, discriminator), gallery.sampler) if writes else None
     while images < recipe.images:
         before, seen = time.perf_counter(), images
         steps = min(turn, whole(recipe.images - images, recipe))
-        state, logs = run(state, batches.draw(packed, rows, labels, architecture.latent, images, steps, recipe))
+        drawn = batches.draw(None if resident else packed, rows, labels, architecture.latent, images, steps, recipe)
+        state, logs = run(state, drawn)
         images += steps * recipe.batch
-        row = summarise(logs, recipe.penalty_every) | {
-            "images": images,
-            "alpha": batches.alpha(images, recipe),
-            "images_per_second": (images - seen) / (time.perf_counter() - before),
-        }
-        finite, pictures = np.isfinite(list(row.values())).all(), passed(images, seen, rhythm.picture)
-        if finite and (pictures or images >= recipe.images):
-            shapes = gallery.draw(state["average"], row["alpha"])
-            row |= checkup.examine(state, row["alpha"], shapes, gallery.labels)
-        history.append(row)
-        observer.logged(row)
-        if not finite:
-            message = f"losses are not finite after {images} images: lower lr_g and lr_d, or raise gamma."
-            observer.warned(images, message)
-            raise health.DivergedError(message)
-        if pictures or images >= recipe.images:
-            observer.pictured(images, shapes, gallery.labels)
-            for message in health.warnings(row, history[:-1]):
+        turns.began(before, images, steps, logs)
+        pictures, saves = (
+            writes and (passed(images, seen, every) or images >= recipe.images)
+            for every in (rhythm.picture, rhythm.checkpoint)
+        )
+        for row in turns.ended(wait=pictures or saves):
+            latest, finite = row["images"] == images, np.isfinite(list(row.values())).all()
+            if finite and latest and pictures and checkup is not None:
+                shapes = gallery.draw(state["average"], row["alpha"])
+                row |= checkup.examine(state, row["alpha"], shapes, gallery.labels)
+            if finite and latest and saves and judge is not None and row["alpha"] == 1:
+                row["validation/score"] = judge(snapshot_of(state, first))
+            history.append(row)
+            observer.logged(row)
+            if not finite:
+                message = f"losses are not finite after {row['images']} images: lower lr_g and lr_d, or raise gamma."
                 observer.warned(images, message)
-        if rank() == 0 and (passed(images, seen, rhythm.checkpoint) or images >= recipe.images):
-            checkpoint.save(folder, images, state, {"rows": history, "observer": record})
+                raise health.DivergedError(message)
+            if latest and pictures:
+                observer.pictured(images, shapes, gallery.labels)
+                for message in health.warnings(row, history[:-1]):
+                    observer.warned(images, message)
+        if saves:
+            cooled = cooled_for(images, recipe)
+            steady = images if cooled is None else steady
+            written = {"rows": history, "observer": record, "cooled_for": cooled, "steady": steady}
+            checkpoint.save(folder, images, state, written, rhythm.keep, {best(history), steady})
     return snapshot_of(state, first), history
+
+
+def resume(folder: Path, state: State, recipe: Recipe, observer: Observer) -> tuple[int, State, dict[str, Any]]:
+    """Images seen, state and record of the newest checkpoint that the first process has, or of the beginning.
+
+    Where a finished training is made longer, that is the last one before its learning rates fell; what followed was of
+    another training, and so is the observer's record.
+    """
+    otherwise = False
+
+    def usable(images: int, record: dict[str, Any]) -> bool:
+        nonlocal otherwise
+        if images < recipe.images and record["cooled_for"] == cooled_for(images, recipe):
+            return True
+        otherwise |= record["cooled_for"] not in (None, recipe.images)
+        return False
+
+    found = checkpoint.load(folder, state, usable) if rank() == 0 else None
+    images = 0
+    saved: dict[str, Any] = {"rows": [], "observer": {}, "steady": None}
+    if found:
+        images, state, saved, damaged = found
+        saved |= {"observer": {}} if otherwise else {}
+        for message in damaged:
+            observer.warned(images, message)
+    images, state = from_first((np.int64(images), state))
+    return int(images), state, saved
+
+
+def cooled_for(images: int, recipe: Recipe) -> int | None:
+    """Images of the whole training where the state after so many depends on them, since the learning rates fall."""
+    return recipe.images if recipe.cool and images > recipe.images - recipe.cool else None
+
+
+def best(history: list[Row]) -> int | None:
+    """Images after which the validation score was lowest; None where there is none."""
+    judged = [row for row in history if "validation/score" in row]
+    return int(min(judged, key=lambda row: row["validation/score"])["images"]) if judged else None
+
+
+class Turns:
+    """Turns that the device may still be at while the host goes on, and the rows of those that are done."""
+
+    def __init__(self, recipe: Recipe):
+        self.recipe = recipe
+        self.waiting: deque[tuple[float, int, int, dict]] = deque()
+        self.since = 0.0
+
+    def began(self, before: float, images: int, steps: int, logs: dict) -> None:
+        """A turn of so many steps, after which `images` will have been seen, was given to the device at `before`."""
+        self.waiting.append((before, images, steps, logs))
+
+    def ended(self, wait: bool) -> Iterator[Row]:
+        """Rows of turns in order: of all with `wait`, else of those that the device should be done with."""
+        while len(self.waiting) > (0 if wait else AHEAD):
+            before, images, steps, logs = self.waiting.popleft()
+            row = summarise(logs, self.recipe.penalty_every)
+            since, self.since = max(before, self.since), time.perf_counter()
+            yield row | {
+                "images": images,
+                "alpha": batches.alpha(images, self.recipe),
+                "images_per_second": steps * self.recipe.batch / (self.since - since),
+            }
 
 
 def whole(images: int, recipe: Recipe) -> int:
@@ -151,7 +226,8 @@ def passed(images: int, before: int, every: int) -> bool:
 
 def summarise(logs: dict[str, np.ndarray], penalty_every: int) -> Row:
     """Means over a turn; the penalty only over the steps that had one."""
-    return {name: float(v[::penalty_every].mean() if name == "penalty" else v.mean()) for name, v in logs.items()}
+    values = {name: np.asarray(logged, np.float64) for name, logged in logs.items()}
+    return {name: float(v[::penalty_every].mean() if name == "penalty" else v.mean()) for name, v in values.items()}
 
 
 class Gallery:
