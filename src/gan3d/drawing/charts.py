@@ -60,17 +60,16 @@ def histogram(
     high: float | None = None,
     percent: bool = False,
 ) -> str:
-    """Two distributions over each other, as shares of either set.
+    """Two distributions of numbers that are not negative over each other, as shares of either set.
 
     Args:
         high: end of the axis; the 98th percentile of both when it is not given. Greater values fall into the last bin.
         percent: write the axis as percentages.
     """
-    left, width, height, top = 14, 380, 120, 26
+    left, width, height, top = 14, 264, 110, 26
     values = np.concatenate([generated, real])
-    low = min(0.0, float(values.min()))
     high = float(np.quantile(values, 0.98)) * 1.05 if high is None else high
-    edges = np.linspace(low, high if high > low else low + 1, bins + 1)
+    edges = np.linspace(0.0, high if high > 0 else 1.0, bins + 1)
     shares = [
         np.histogram(np.minimum(shapes, edges[-1]), edges)[0] / max(len(shapes), 1) for shapes in (real, generated)
     ]
@@ -95,7 +94,7 @@ def histogram(
             at = x(min(float(np.median(shapes)), edges[-1]))
             parts.append(f'<line x1="{at:.1f}" x2="{at:.1f}" y1="{top}" y2="{bottom}" stroke="{color}"{_DASHED}/>')
     parts.append(_key(left, bottom + 36, (("generated", GENERATED), ("real, held out", REAL))))
-    return _svg(left + width + 20, bottom + 44, parts)
+    return _svg(left + width + 26, bottom + 44, parts)
 
 
 _DASHED = ' stroke-dasharray="3 3"'
@@ -106,16 +105,16 @@ def _dot(x, value: float, error: float, y: float, color: str) -> str:  # type: i
     return f'{bar} stroke="{color}"/><circle cx="{x(value):.1f}" cy="{y}" r="4" fill="{color}"/>'
 
 
-def _ticks(low: float, high: float, x, top: float, bottom: float, percent: bool = False) -> list[str]:  # type: ignore[no-untyped-def]
+def _ticks(low: float, high: float, x, top: float, bottom: float, percent: bool = False, count: int = 4) -> list[str]:  # type: ignore[no-untyped-def]
     """Light vertical lines at round numbers, with the numbers below."""
-    rough = (high - low) / 5
+    rough = (high - low) / count
     power = 10.0 ** np.floor(np.log10(rough))
     step = next(power * k for k in (1, 2, 2.5, 5, 10) if power * k >= rough)
     digits = max(0, int(np.ceil(-np.log10(step))) + (1 if round(step / power, 1) == 2.5 else 0))
     parts = []
     for value in np.arange(np.ceil(low / step - 1e-9), np.floor(high / step + 1e-9) + 1) * step:
         at = f"{x(value):.1f}"
-        text = f"{value:.{max(0, digits - 2)}%}" if percent else f"{value + 0.0:.{digits}f}"
+        text = f"{abs(value):.{max(0, digits - 2)}%}" if percent else f"{value + 0.0:.{digits}f}"
         parts.append(f'<line x1="{at}" x2="{at}" y1="{top}" y2="{bottom}" stroke="{GRID}"/>')
         parts.append(f'<text x="{at}" y="{bottom + 16}" text-anchor="middle" fill="{FAINT}">{text}</text>')
     return parts

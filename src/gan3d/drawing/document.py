@@ -26,8 +26,13 @@ tr.faint td { color: #8a909a }
 .tiles { display: flex; flex-wrap: wrap; gap: 1em; margin: 1.2em 0 }
 .tile { background: #f3f5f7; border-radius: 8px; padding: .7em 1.2em; min-width: 7em }
 .tile b { display: block; font-size: 1.6em; font-weight: 600 }
+.tile b i { font-size: .55em; font-style: normal; font-weight: 400; color: #5b616b }
 .tile small { display: block; color: #8a909a }
-.side { display: flex; flex-wrap: wrap; gap: 1.5em }
+.side { display: flex; flex-wrap: wrap; gap: 1.2em }
+.side figure { margin: 0 }
+figcaption { color: #5b616b; font-size: .92em }
+details { margin: .6em 0 }
+summary { cursor: pointer }
 .wide { overflow-x: auto }
 .note { color: #5b616b }
 .bar { background: #4a90c4; height: .8em; display: inline-block; border-radius: 2px; vertical-align: baseline }

@@ -96,13 +96,13 @@ def _verdict(found: Findings) -> str:
     own = _whole(found.scores[found.final])
     floor = own["floor"]
     tiles = [
-        ("1-NNA-CD", _plain(own, "one_nna_cd", 3), f"real {_plain(floor, 'one_nna_cd', 3)}; ideal 0.5"),
-        ("above the floor", _plain(own, EXCESS, 3), "the excess"),
-        ("COV-CD", _plain(own, "cov_cd", 3), f"real {_plain(floor, 'cov_cd', 3)}"),
-        ("MMD-CD × 10³", _plain(own, "mmd_cd_x1e3", 2), f"real {_plain(floor, 'mmd_cd_x1e3', 2)}"),
+        ("1-NNA-CD", _large(own, "one_nna_cd", 3), f"real {_plain(floor, 'one_nna_cd', 3)}; ideal 0.5"),
+        ("above the floor", _large(own, EXCESS, 3), "of 1-NNA-CD"),
+        ("COV-CD", _large(own, "cov_cd", 3), f"real {_plain(floor, 'cov_cd', 3)}"),
+        ("MMD-CD × 10³", _large(own, "mmd_cd_x1e3", 2), f"real {_plain(floor, 'mmd_cd_x1e3', 2)}"),
         (
             "largest piece",
-            _plain(own, "largest_piece_generated", 3),
+            _large(own, "largest_piece_generated", 3),
             f"real {_number(own, 'largest_piece_reference', 3)}",
         ),
         ("copies", _percent(own, "copied_generated"), f"held-out {_percent(own, 'copied_reference')}"),
@@ -195,13 +195,13 @@ def _copying(found: Findings, data: VoxelDataset) -> str:
         distances = own.measures["novelty"][0][: len(own.generated)]
         suspicious = np.argsort(distances, kind="stable")[:SHOWN]
         parts.append(f"<h3>{document.text(own.name)}</h3><div class=side>")
-        for title, chosen in (("random", np.arange(min(SHOWN, len(distances)))), ("the closest of all", suspicious)):
+        for title, chosen in (("random", np.arange(min(SHOWN, len(distances)))), ("the closest", suspicious)):
             nearest = data.voxels(_side(found.final), own.neighbours[chosen])
             captions = [""] * SHOWN + [f"{1e3 * distances[i]:.1f}" for i in chosen]
             shapes = _row(own.generated[chosen]) + _row(nearest)
             color = _color(data, own.name)
-            picture = sheet(shapes, SHOWN, [title, "closest"], captions, size=74, up=data.up, colors=color)
-            parts.append(document.image(picture, f"{title} samples above their closest training shapes"))
+            picture = document.image(sheet(shapes, SHOWN, None, captions, size=77, up=data.up, colors=color), title)
+            parts.append(f"<figure><figcaption>{title}</figcaption>{picture}</figure>")
         parts.append("</div>")
     if not parts:
         return ""
@@ -285,6 +285,12 @@ def _plain(row: Mapping[str, Any], score: str, digits: int) -> str:
     return _number(row, score, digits) + (
         f" ± {half:.{digits}f}" if half is not None and row.get(score) is not None else ""
     )
+
+
+def _large(row: Mapping[str, Any], score: str, digits: int) -> Markup:
+    """A score for a tile: the interval in small."""
+    value, _, half = _plain(row, score, digits).partition(" ± ")
+    return Markup(f"{value} <i>± {half}</i>" if half else value)
 
 
 def _percent(row: Mapping[str, Any], score: str) -> str:
