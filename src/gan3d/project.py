@@ -46,8 +46,13 @@ class Project:
 
     @property
     def scores(self) -> Path:
-        """Scores by resolution and class, a DVC metric."""
+        """The final stage's scores in a few numbers, a DVC metric."""
         return self.work / "evaluation" / "scores.json"
+
+    @property
+    def table(self) -> Path:
+        """All scores by resolution and class."""
+        return self.work / "evaluation" / "table.json"
 
     def output(self, model_name: str) -> Path:
         """The old layout for people: `output/<model name>/{loss,model,vis}`."""

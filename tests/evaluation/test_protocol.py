@@ -81,7 +81,39 @@ def test_equals_scores_computed_by_hand(dataset):
     reference = dataset.voxels(8, protocol.reference_rows(dataset, "chair", 100))
     train = dataset.voxels(8, dataset.select("train", "chair"))
     by_hand = scores.average([scores.scores(sample(0, 20, seed), reference, train) for seed in (0, 1)])
-    assert row == {"kind": "generated", "class": "chair", "draws": 2, "seed": 0} | by_hand
+    assert row | {"kind": "generated", "class": "chair", "draws": 2, "seed": 0} | by_hand == row
+    assert {name for name in row if name not in by_hand} == {
+        *("kind", "class", "draws", "seed", "one_nna_cd_excess", "one_nna_cd_excess_se"),
+        *(f"{name}_se" for name in scores.NUMBERS),
+    }
+
+
+def test_the_excess_over_the_floor(dataset):
+    generated, floor = protocol.evaluate(real(dataset), dataset, 8)[:2]
+    assert generated["one_nna_cd_excess"] == pytest.approx(generated["one_nna_cd"] - floor["one_nna_cd"])
+    assert 0.02 < generated["one_nna_cd_excess_se"] < 0.3
+    assert generated["one_nna_cd_se"] > 0
+    assert floor["jsd_se"] > 0
+
+
+def test_an_assessment_has_the_shapes_and_their_neighbours(dataset):
+    def copies(index: int, count: int, seed: int) -> np.ndarray:
+        rows = dataset.select("train", dataset.classes[index])[::-1][:count]
+        shapes = dataset.voxels(8, rows)
+        shapes[0] = False
+        return shapes
+
+    chair, table = protocol.assess(copies, dataset, 8, draws=2)
+    assert (chair.name, table.name) == ("chair", "table")
+    assert len(chair.generated) == 19  # one is empty
+    assert len(chair.reference) == 20
+    assert np.array_equal(dataset.voxels(8, chair.neighbours), chair.generated)
+    assert set(dataset.splits[chair.neighbours]) == {"train"}
+    own, held_out = chair.measures["novelty"]
+    assert (own == 0).all()
+    assert (len(own), len(held_out)) == (38, 20)
+    assert chair.measures["occupancy"][0][:19] == pytest.approx(chair.generated.mean((1, 2, 3)))
+    assert (chair.measures["largest_piece"][1] == 1).all()
 
 
 def test_the_same_test_shapes_whatever_the_manifests_order(tmp_path):
@@ -138,6 +170,8 @@ def test_mean_over_classes(dataset):
     chair, table = rows[0], rows[2]
     assert mean[0]["one_nna_cd"] == pytest.approx((chair["one_nna_cd"] + table["one_nna_cd"]) / 2)
     assert mean[0]["jsd_std"] == pytest.approx(np.hypot(chair["jsd_std"], table["jsd_std"]) / 2)
+    assert mean[0]["one_nna_cd_se"] == pytest.approx(np.hypot(chair["one_nna_cd_se"], table["one_nna_cd_se"]) / 2)
+    assert mean[0]["one_nna_cd_excess"] == pytest.approx(mean[0]["one_nna_cd"] - mean[1]["one_nna_cd"])
     assert mean[0]["generated"] == 34
     assert "note" not in mean[0]
     assert protocol.mean_over_classes(rows + mean) == mean

@@ -126,6 +126,13 @@ def test_floor_draws_without_replacement_and_is_reproducible():
     assert scores.floor(train, reference, 1, 0)["one_nna_cd_std"] is None
 
 
+def test_draws_of_the_floor_share_no_shape_while_there_are_enough():
+    draws = scores.floor_draws(50, 20, 3, seed=0)
+    assert [len(set(draw.tolist())) for draw in draws] == [20, 20, 20]
+    assert not set(draws[0]) & set(draws[1])
+    assert set(draws[2]) <= set(range(50))
+
+
 def test_average():
     a, b = (scores.scores(boxes(15, seed), boxes(15, 20)) for seed in (8, 9))
     mean = scores.average([a, b])

@@ -53,6 +53,16 @@ class Prepared:
         """Distances among these shapes themselves, (N, N) float64, computed once."""
         return distances(self, self)
 
+    @cached_property
+    def pieces(self) -> np.ndarray:
+        """Share of each shape's voxels in its largest piece, (N,)."""
+        return grids.largest_piece(self.voxels)
+
+    @cached_property
+    def shares(self) -> np.ndarray:
+        """Share of the grid that each shape occupies, (N,)."""
+        return self.voxels.mean((1, 2, 3))
+
     def first(self, count: int) -> "Prepared":
         """The first `count` shapes, without computing anything again."""
         return Prepared(self.voxels[:count], self.surface[:, :count], self.squared[:, :count])
@@ -141,7 +151,20 @@ def blocks(voxels: np.ndarray) -> Iterator[Prepared]:
 
 def closest(a: Prepared, voxels: np.ndarray) -> np.ndarray:
     """Distance from each shape of `a` to the closest of booleans (N, R, R, R), (len(a),); infinite where N is 0."""
-    best = np.full(len(a), np.inf)
+    return nearest(a, voxels)[0]
+
+
+def nearest(a: Prepared, voxels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Distance from each shape of `a` to the closest of booleans (N, R, R, R), and its position; both (len(a),).
+
+    Of equal distances the first counts. Where N is 0, distances are infinite and positions -1.
+    """
+    best, where = np.full(len(a), np.inf), np.full(len(a), -1)
+    start = 0
     for block in blocks(voxels):
-        best = np.minimum(best, distances(a, block).min(1))
-    return best
+        found = distances(a, block)
+        closer = found.min(1) < best
+        best = np.where(closer, found.min(1), best)
+        where = np.where(closer, start + found.argmin(1), where)
+        start += len(block)
+    return best, where

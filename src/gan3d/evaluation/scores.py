@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 
-from gan3d import grids
 from gan3d.evaluation import chamfer
 from gan3d.evaluation.chamfer import Prepared
 
@@ -22,7 +21,10 @@ NUMBERS = PAIR_SCORES + NOVELTY_SCORES + OCCUPANCIES
 
 
 def scores(
-    generated: np.ndarray | Prepared, reference: np.ndarray | Prepared, train: np.ndarray | None = None
+    generated: np.ndarray | Prepared,
+    reference: np.ndarray | Prepared,
+    train: np.ndarray | None = None,
+    between: np.ndarray | None = None,
 ) -> dict[str, Any]:
     """All scores of `generated` against `reference`, and with `train` the novelty of both.
 
@@ -30,6 +32,7 @@ def scores(
         generated, reference: booleans (N, R, R, R), or what `chamfer.prepare` made of them (once for many scores).
             Empty shapes take part, 6 away from any other: leave them out beforehand, as `protocol.evaluate` does.
         train: booleans (T, R, R, R), the shapes that the generator learned from.
+        between: distances of the two sets, where they are known already.
 
     Returns:
         resolution, the numbers of shapes and the scores by name. A score is None where either set has fewer than
@@ -38,7 +41,7 @@ def scores(
     g, r = _prepared(generated), _prepared(reference)
     result: dict[str, Any] = {"resolution": g.resolution, "generated": len(g), "reference": len(r)}
     note = too_few(len(g), len(r))
-    result |= dict.fromkeys(PAIR_SCORES) if note else pair_scores(g, r)
+    result |= dict.fromkeys(PAIR_SCORES) if note else pair_scores(g, r, between)
     result |= {"occupancy_generated": occupancy(g), "occupancy_reference": occupancy(r)}
     result["empty_generated"] = int((g.sizes == 0).sum())
     if train is not None:
@@ -61,16 +64,20 @@ def too_few(generated: int, reference: int) -> str | None:
     return f"no scores: {generated} generated and {reference} real shapes remain, and it takes {MINIMUM} of each"
 
 
-def pair_scores(generated: Prepared, reference: Prepared) -> dict[str, float]:
-    """The scores that need no training shapes, of two sets of at least one shape each."""
-    between = chamfer.distances(generated, reference)
+def pair_scores(generated: Prepared, reference: Prepared, between: np.ndarray | None = None) -> dict[str, float]:
+    """The scores that need no training shapes, of two sets of at least one shape each.
+
+    Args:
+        between: their distances, where they are known already.
+    """
+    between = chamfer.distances(generated, reference) if between is None else between
     return {
         "mmd_cd_x1e3": 1e3 * float(between.min(0).mean()),  # of each real shape, the closest generated one
         "cov_cd": len(np.unique(between.argmin(1))) / len(reference),  # real shapes that are some shape's closest
         "one_nna_cd": nearest_neighbour_accuracy(generated.within, between, reference.within),
         "jsd": jensen_shannon(generated.voxels, reference.voxels),
-        "largest_piece_generated": float(grids.largest_piece(generated.voxels).mean()),
-        "largest_piece_reference": float(grids.largest_piece(reference.voxels).mean()),
+        "largest_piece_generated": float(generated.pieces.mean()),
+        "largest_piece_reference": float(reference.pieces.mean()),
     }
 
 
@@ -116,16 +123,31 @@ def occupancy(shapes: Prepared) -> float | None:
     return float(shapes.voxels.mean()) if len(shapes) else None
 
 
+def floor_draws(train: int, size: int, draws: int, seed: int) -> list[np.ndarray]:
+    """Positions of `size` of `train` training shapes for each draw of the floor, without repetition.
+
+    The draws have no shape in common as long as there are enough; then all training shapes are shuffled anew.
+    """
+    random = np.random.default_rng(seed)
+    chosen: list[np.ndarray] = []
+    deck = random.permutation(train)
+    for _ in range(draws):
+        if len(deck) < size:
+            deck = random.permutation(train)
+        chosen.append(deck[:size])
+        deck = deck[size:]
+    return chosen
+
+
 def floor(train: np.ndarray, reference: np.ndarray | Prepared, draws: int, seed: int) -> dict[str, Any]:
     """Scores of real training shapes (T, R, R, R) against the same reference: what a perfect generator would reach.
 
-    Each draw takes as many training shapes as the reference has, without replacement; if there are fewer, both sets
-    are cut to that number. Returned as by `average`.
+    Each draw takes as many training shapes as the reference has, see `floor_draws`; if there are fewer, both sets are
+    cut to that number. Returned as by `average`.
     """
     r = _prepared(reference)
     r = r.first(len(train)) if len(train) < len(r) else r
-    random = np.random.default_rng(seed)
-    return average([scores(train[random.permutation(len(train))[: len(r)]], r) for _ in range(draws)])
+    return average([scores(train[chosen], r) for chosen in floor_draws(len(train), len(r), draws, seed)])
 
 
 def average(results: Sequence[dict[str, Any]]) -> dict[str, Any]:

@@ -12,12 +12,17 @@ from gan3d.dataset import VoxelDataset
 from gan3d.drawing.sheets import comparison, save_png, sheet
 from gan3d.drawing.voxels import class_color
 from gan3d.evaluation import protocol
+from gan3d.evaluation.intervals import WIDE
+from gan3d.evaluation.protocol import EXCESS, Assessment
 from gan3d.params import Params, resolution
 from gan3d.progress import bar
 from gan3d.project import Project
 from gan3d.sampling import Sampler, latents, slerp
+from gan3d.stages import evaluation_page
+from gan3d.stages.evaluation_page import Findings
 from gan3d.tracking.facts import cause
 from gan3d.tracking.store import connect
+from gan3d.training.checkup import plain
 
 Scores = dict[str, dict[str, dict[str, Any]]]
 
@@ -33,21 +38,29 @@ COLUMNS = {
     "novelty_generated_x1e3": "novelty×10³",
     "copied_generated": "copies",
 }
+REAL = {name: name.replace("generated", "reference") for name in COLUMNS if "generated" in name}
+LEGEND = (
+    "real: training shapes against the same test shapes, the floor; from the largest piece on, the test shapes."
+    " ±: half of a 95 % interval."
+)
 
 
 def run(params: Params, project: Project) -> Scores:
-    """Score all stages; write `evaluation/scores.json`, pictures and MLflow metrics; returns the scores.
+    """Score all stages; write all scores, their summary, pictures and the page, also into MLflow; returns the scores.
 
     The scores are by stage, then by class or "mean", then by name; those of real training shapes against the same
     test shapes (the floor) stand below the key "floor".
     """
     data = VoxelDataset(project.voxels)
     scores: Scores = {}
+    assessed: list[Assessment] = []
+    walks: dict[str, np.ndarray] = {}
+    sheets: dict[str, np.ndarray] = {}
     pictures = project.scores.parent / "pictures"
     for stage in params.train.stages:
         model = Sampler(snapshot.load(project.model(stage)))
         with bar(f"evaluate {stage}", "part") as progress:
-            rows = protocol.evaluate(
+            found = protocol.assess(
                 model.shapes,
                 data,
                 resolution(stage),
@@ -56,13 +69,36 @@ def run(params: Params, project: Project) -> Scores:
                 seed=SEED,
                 progress=progress,
             )
+        rows = [row for assessment in found for row in assessment.rows]
         scores[stage] = nested([*rows, *protocol.mean_over_classes(rows)])
-        save_png(pictures / f"{stage}.png", beside_real(model, data, resolution(stage)))
-        save_png(pictures / f"{stage}-interpolation.png", interpolations(model))
-    project.scores.parent.mkdir(parents=True, exist_ok=True)
-    project.scores.write_text(json.dumps(scores, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    track(params, project, scores, pictures)
+        sheets[stage] = beside_real(model, data, resolution(stage))
+        save_png(pictures / f"{stage}.png", sheets[stage])
+        save_png(pictures / f"{stage}-interpolation.png", picture_of(interpolations(model), model))
+        if stage == params.final:
+            assessed, walks = found, interpolations(model)
+    write_json(project.table, scores)
+    write_json(project.scores, summary(scores[params.final]))
+    findings = Findings(params.name, scores, params.final, assessed, walks, sheets)
+    page = evaluation_page.write(project.scores.parent / "report.html", findings, data)
+    track(params, project, scores, [pictures, page, project.scores, project.table])
     return scores
+
+
+def write_json(path: Path, tree: Any) -> None:
+    """The same tree gives the same bytes."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(tree, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def summary(classes: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """The few numbers that DVC shows and compares: means over classes, each followed by what real shapes reach."""
+    own = classes[protocol.MEAN]
+    found: dict[str, Any] = {}
+    for name in ("one_nna_cd", "cov_cd", "mmd_cd_x1e3", "jsd"):
+        found |= {name: own.get(name), f"{name}_real": own["floor"].get(name)}
+    for name in ("largest_piece", "copied"):
+        found |= {name: own.get(f"{name}_generated"), f"{name}_real": own.get(f"{name}_reference")}
+    return {name: None if value is None else float(f"{value:.4g}") for name, value in found.items()}
 
 
 def nested(rows: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
@@ -93,24 +129,26 @@ def rounded(value: Any) -> Any:
 
 
 def table(scores: Scores) -> str:
-    """All scores with their floors as text, a row a class and resolution."""
+    """All scores with their floors as text, a row a class and resolution, and half the width of 95 % intervals."""
     lines = ["".join([f"{'':22}", *(f"{title:>15}" for title in COLUMNS.values())])]
     notes = []
     for stage, classes in scores.items():
         for name, own in classes.items():
-            for kind, row in (("generated", own), ("real", own["floor"])):
-                cells = [number(row.get(column), row.get(f"{column}_std")) for column in COLUMNS]
+            real = own["floor"] | {score: own.get(other) for score, other in REAL.items()}
+            real |= {f"{score}_se": own.get(f"{other}_se") for score, other in REAL.items()}
+            for kind, row in (("generated", own), ("real", real)):
+                cells = [number(row.get(column), row.get(f"{column}_se")) for column in COLUMNS]
                 lines.append("".join([f"{stage} {name} {kind}"[:22].ljust(22), *(f"{cell:>15}" for cell in cells)]))
             if "note" in own and own["note"] not in notes:
                 notes.append(own["note"])
-    return "\n".join([*lines, *notes])
+    return "\n".join([*lines, LEGEND, *notes])
 
 
-def number(value: float | None, spread: float | None) -> str:
-    """A score and its standard deviation over draws."""
+def number(value: float | None, error: float | None) -> str:
+    """A score and half the width of its 95 % interval."""
     if value is None:
         return "-"
-    return f"{value:.3f}" + (f" ±{spread:.3f}" if spread is not None else "")
+    return f"{value:.3f}" + (f" ±{WIDE * error:.3f}" if error is not None else "")
 
 
 def beside_real(model: Sampler, data: VoxelDataset, at: int) -> np.ndarray:
@@ -125,38 +163,43 @@ def beside_real(model: Sampler, data: VoxelDataset, at: int) -> np.ndarray:
     return comparison(rows, up=data.up, colors=colors)
 
 
-def interpolations(model: Sampler) -> np.ndarray:
-    """A walk between two latents, one row a class."""
-    architecture = model.snapshot.architecture
-    start, end = latents(1, 2, architecture.latent)
+def interpolations(model: Sampler) -> dict[str, np.ndarray]:
+    """A walk between two latents, booleans (SHOWN, R, R, R) a class."""
+    start, end = latents(1, 2, model.snapshot.architecture.latent)
     path = slerp(start, end, SHOWN)
-    shapes = [
-        shape
-        for label in range(len(model.classes))
-        for shape in model.binary(model.occupancy(path, np.full(SHOWN, label)))
-    ]
-    colors = [class_color(label) for label in range(len(model.classes)) for _ in range(SHOWN)]
-    return sheet(shapes, SHOWN, titles=model.classes, up=model.snapshot.up, colors=colors)
+    return {
+        name: model.binary(model.occupancy(path, np.full(SHOWN, label))) for label, name in enumerate(model.classes)
+    }
+
+
+def picture_of(walks: dict[str, np.ndarray], model: Sampler) -> np.ndarray:
+    """The walks, one row a class."""
+    shapes = [shape for walk in walks.values() for shape in walk]
+    colors = [class_color(label) for label in range(len(walks)) for _ in range(SHOWN)]
+    return sheet(shapes, SHOWN, titles=list(walks), up=model.snapshot.up, colors=colors)
 
 
 def metrics(classes: dict[str, dict[str, Any]]) -> dict[str, float]:
-    """One stage's scores as flat MLflow metrics, `test/chair/one_nna_cd`, and the floor of 1-NNA-CD beside it."""
+    """One stage's scores as flat MLflow metrics, `test/chair/one_nna_cd`, with the floor of 1-NNA-CD and its excess."""
     found: dict[str, float] = {}
     for name, own in classes.items():
-        row = {score: own.get(score) for score in COLUMNS} | {"one_nna_cd_floor": own["floor"]["one_nna_cd"]}
-        found |= {f"test/{name}/{score}": value for score, value in row.items() if value is not None}
+        row = {score: own.get(score) for score in (*COLUMNS, EXCESS)} | {"one_nna_cd_floor": own["floor"]["one_nna_cd"]}
+        found |= {f"test/{plain(name)}/{score}": value for score, value in row.items() if value is not None}
     return found
 
 
-def track(params: Params, project: Project, scores: Scores, pictures: Path) -> None:
-    """Metrics to the run of each stage, where it is still known, and a run of their own for all pictures and scores."""
+def track(params: Params, project: Project, scores: Scores, files: list[Path]) -> None:
+    """Metrics to the run of each stage, where it is still known, and a run of their own with all files."""
     client = connect(project.mlruns)
     tags = cause(project.work) | {"stage": "evaluate", "name": params.name}
     with mlflow.start_run(run_name=f"{params.name} evaluate", tags=tags):
         mlflow.log_params({"count": params.evaluate.count, "draws": params.evaluate.draws})
         mlflow.log_metrics(metrics(scores[params.final]))
-        mlflow.log_artifacts(str(pictures), "pictures")
-        mlflow.log_artifact(str(project.scores))
+        for path in files:
+            if path.is_dir():
+                mlflow.log_artifacts(str(path), path.name)
+            else:
+                mlflow.log_artifact(str(path))
     for stage, classes in scores.items():
         run = trained_run(project, stage)
         try:

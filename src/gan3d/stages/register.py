@@ -37,8 +37,8 @@ def run(params: Params, project: Project) -> str:
 
 def facts(params: Params, project: Project) -> Facts:
     """What the registry and the model card tell of the candidate."""
-    if not project.scores.is_file():
-        raise UserError(f"{project.scores} is missing: run `gan3d evaluate` first.")
+    if not project.table.is_file():
+        raise UserError(f"{project.table} is missing: run `gan3d evaluate` first.")
     trained = {stage: _run_record(project, stage) for stage in params.train.chain(params.final)}
     training = [
         {"stage": stage, "images": record.get("images")}
@@ -49,7 +49,7 @@ def facts(params: Params, project: Project) -> Facts:
     return Facts(
         data=data_facts(VoxelDataset(project.voxels), resolution(params.final), params.data.source),
         training=training,
-        scores=rows_of(json.loads(project.scores.read_text(encoding="utf-8"))),
+        scores=rows_of(json.loads(project.table.read_text(encoding="utf-8"))),
         tags=cause(project.work) | {"name": params.name, "stage": params.final},
         training_run=trained[params.final].get("run_id"),
         backend=params.train.backend,

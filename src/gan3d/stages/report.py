@@ -1,43 +1,22 @@
 """The page that says what a prepared data set holds, what was left out, and why: one file, without any address."""
 
-import base64
 import csv
-import html
-import io
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
 from gan3d import grids
 from gan3d.data.statistics import Statistics, measure, mirror_axis, strangest
 from gan3d.dataset import SPLITS, VoxelDataset
+from gan3d.drawing import document
 from gan3d.drawing.sheets import sheet
 from gan3d.drawing.voxels import class_color
 
 SHOWN = 8  # shapes a row of pictures
 CLASSES = 12  # rows of random shapes
 LISTED = 200  # rejected files in the table; rejects.csv has them all
-
-STYLE = """
-body { font: 15px/1.5 system-ui, sans-serif; color: #30343b; max-width: 1320px; margin: 2em auto; padding: 0 1.5em }
-h1 { font-size: 1.6em; margin: 0 }
-h2 { font-size: 1.15em; margin: 2em 0 .5em }
-p { margin: .3em 0 .8em; max-width: 60em }
-img { max-width: 100% }
-table { border-collapse: collapse; margin: .5em 0 }
-th, td { padding: .25em .9em; border-bottom: 1px solid #e3e5e8; vertical-align: top; overflow-wrap: anywhere }
-th { text-align: left; font-weight: 600; color: #5b616b }
-td.n, th.n { text-align: right; font-variant-numeric: tabular-nums }
-tr.sum td { font-weight: 600 }
-.tiles { display: flex; flex-wrap: wrap; gap: 1em; margin: 1.2em 0 }
-.tile { background: #f3f5f7; border-radius: 8px; padding: .7em 1.2em; min-width: 7em }
-.tile b { display: block; font-size: 1.6em; font-weight: 600 }
-.note { color: #5b616b }
-.bar { background: #4a90c4; height: .8em; display: inline-block; border-radius: 2px; vertical-align: baseline }
-"""
 
 
 def path_for(folder: Path) -> Path:
@@ -59,14 +38,7 @@ def write(folder: Path, path: Path | None = None) -> Path:
         _left_out(data),
     ]
     title = f"Data report: {', '.join(data.classes[:6])}{' …' if len(data.classes) > 6 else ''}"
-    page = (
-        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{html.escape(title)}</title>'
-        f'<meta name="viewport" content="width=device-width"><style>{STYLE}</style><h1>{html.escape(title)}</h1>'
-        f"{''.join(parts)}</html>\n"
-    )
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(page.encode("utf-8", "surrogateescape"))
-    return path
+    return document.write(path, title, parts)
 
 
 def _head(data: VoxelDataset) -> str:
@@ -79,12 +51,13 @@ def _head(data: VoxelDataset) -> str:
         "files rejected": summary["rejected"],
         "empty": summary["dropped_empty"],
     }
-    cells = "".join(f'<div class="tile"><b>{_text(value)}</b>{name}</div>' for name, value in tiles.items())
     words = (
-        f"{_text(data.up)} points up; the source is {_text(summary.get('handedness', 'right'))}-handed. A voxel of a"
-        f" mesh is {_text(summary['fill'])}. Towards lower resolutions, {_text(summary['reduction'])}."
+        f"{document.text(data.up)} points up; the source is {document.text(summary.get('handedness', 'right'))}-handed."
+        f" A voxel of a mesh is {document.text(summary['fill'])}. Towards lower resolutions,"
+        f" {document.text(summary['reduction'])}."
     )
-    return f'<p class="note">{words}</p><div class="tiles">{cells}</div>'
+    shown = document.tiles([(name, value, "") for name, value in tiles.items()])
+    return f'<p class="note">{words}</p>{shown}'
 
 
 def _counts(data: VoxelDataset, found: Statistics) -> str:
@@ -98,7 +71,11 @@ def _counts(data: VoxelDataset, found: Statistics) -> str:
     across = data.summary.get("cross_split_duplicates", 0)
     if across:
         note = f"<p>Validation and test shapes that are also training shapes, as the source states them: {across}.</p>"
-    return "<h2>Shapes by class and split</h2>" + _table(["class", *SPLITS, "all", "in one piece"], rows, True) + note
+    return (
+        "<h2>Shapes by class and split</h2>"
+        + document.table(["class", *SPLITS, "all", "in one piece"], rows, True)
+        + note
+    )
 
 
 def _pictures(data: VoxelDataset, found: Statistics) -> str:
@@ -113,7 +90,7 @@ def _pictures(data: VoxelDataset, found: Statistics) -> str:
         row = list(data.voxels(at, chosen))
         shapes += row + [np.zeros((at,) * 3, bool)] * (SHOWN - len(row))
         colors += [class_color(label)] * SHOWN
-    titles = [_short(data.classes[label]) for label in shown]
+    titles = [document.shorten(data.classes[label]) for label in shown]
     random = sheet(shapes, SHOWN, titles=titles, size=140, up=data.up, colors=colors)
     strange = strangest(found, 2 * SHOWN)
     rows = np.array([row for row, _ in strange])
@@ -130,12 +107,12 @@ def _pictures(data: VoxelDataset, found: Statistics) -> str:
     sources = [
         [number, data.rows[row]["class"], data.rows[row]["source"]] for number, (row, _) in enumerate(strange, 1)
     ]
-    names = _table(["", "class", "file"], sources)
+    names = document.table(["", "class", "file"], sources)
     return (
-        f"<h2>Random shapes, at {at}³</h2><p class='note'>Drawn without choice.{more}</p>{_image(random)}"
+        f"<h2>Random shapes, at {at}³</h2><p class='note'>Drawn without choice.{more}</p>{document.image(random)}"
         "<h2>Strangest shapes</h2><p class='note'>Those that differ most from the middle of their class, with the"
         " property and how many times the usual deviation it is off. Look whether they are what you meant: a full cube,"
-        f" a fallen chair, a lost leg.</p>{_image(picture)}{names}"
+        f" a fallen chair, a lost leg.</p>{document.image(picture)}{names}"
     )
 
 
@@ -146,7 +123,7 @@ def _occupancy(data: VoxelDataset) -> str:
         [
             f"{int(at[1:])}³",
             f"{share:.1%}",
-            _Raw(f'<span class="bar" style="width:{300 * share / largest:.0f}px"></span>'),
+            document.Markup(f'<span class="bar" style="width:{300 * share / largest:.0f}px"></span>'),
         ]
         for at, share in shares.items()
     ]
@@ -154,7 +131,9 @@ def _occupancy(data: VoxelDataset) -> str:
         "Mean share of occupied voxels of the training shapes. A coarse grid is fuller, for one occupied voxel makes"
         " the whole cell above it occupied: nothing thin is lost, and surfaces grow by less than a voxel."
     )
-    return f"<h2>Occupancy at every resolution</h2><p class='note'>{note}</p>" + _table(["grid", "occupied", ""], rows)
+    return f"<h2>Occupancy at every resolution</h2><p class='note'>{note}</p>" + document.table(
+        ["grid", "occupied", ""], rows
+    )
 
 
 def _symmetry(data: VoxelDataset, found: Statistics) -> str:
@@ -168,7 +147,7 @@ def _symmetry(data: VoxelDataset, found: Statistics) -> str:
     else:
         advice = f"Shapes and their mirror images along {axis} are alike: set <code>gan.mirror: {axis}</code>."
     note = "Mean overlap (intersection over union) of a shape and its mirror image; 1.00 is perfect symmetry."
-    table = _table(["class", *(f"along {axis}" for axis in grids.AXES)], rows, True)
+    table = document.table(["class", *(f"along {axis}" for axis in grids.AXES)], rows, True)
     return f"<h2>Mirror symmetry</h2><p class='note'>{note}</p>{table}<p>{advice}</p>"
 
 
@@ -184,7 +163,7 @@ def _left_out(data: VoxelDataset) -> str:
             f"{data.summary['duplicates']} shapes equal another one of their class, voxel by voxel, and were dropped."
         )
         more = f" The first {SHOWN * 2} of {len(duplicates)} files:" if len(duplicates) > SHOWN * 2 else ""
-        parts.append(f"<p>{note}{more}</p>" + _table(["file", "duplicates"], duplicates[: SHOWN * 2]))
+        parts.append(f"<p>{note}{more}</p>" + document.table(["file", "duplicates"], duplicates[: SHOWN * 2]))
     if data.summary["skipped"]:
         parts.append(
             f"<p>{data.summary['skipped']} files are no shapes (texts, pictures, materials, hidden files).</p>"
@@ -193,48 +172,11 @@ def _left_out(data: VoxelDataset) -> str:
         parts.append("<p>Every other file could be read.</p>")
         return "".join(parts)
     rows = [[count, reason, advice] for (reason, advice), count in reasons.most_common(20)]
-    parts.append(_table(["files", "why they were rejected", "what to do"], rows))
+    parts.append(document.table(["files", "why they were rejected", "what to do"], rows))
     listed = [[row["file"], row["reason"], row["advice"]] for row in rejects[:LISTED]]
     more = f" (the first {LISTED} of {len(rejects)}; all are in rejects.csv)" if len(rejects) > LISTED else ""
-    parts.append(f"<h2>Rejected files{more}</h2>" + _table(["file", "reason", "advice"], listed))
+    parts.append(f"<h2>Rejected files{more}</h2>" + document.table(["file", "reason", "advice"], listed))
     return "".join(parts)
-
-
-class _Raw(str):
-    """Markup of our own, which is not escaped."""
-
-
-def _text(value: object) -> str:
-    return value if isinstance(value, _Raw) else html.escape(f"{value:,}" if isinstance(value, int) else str(value))
-
-
-def _table(head: Sequence[str], rows: Iterable[Sequence[object]], last_is_sum: bool = False) -> str:
-    lines = []
-    numeric: set[int] = set()
-    listed = [list(row) for row in rows]
-    for column in range(len(head)):
-        values = [str(row[column]).rstrip("%").replace(".", "").replace(",", "") for row in listed]
-        if values and all(value.isdigit() for value in values):
-            numeric.add(column)
-    for i, row in enumerate(listed):
-        cells = "".join(f"<td{_mark(c in numeric)}>{_text(value)}</td>" for c, value in enumerate(row))
-        lines.append(f"<tr{' class=sum' if last_is_sum and i == len(listed) - 1 else ''}>{cells}</tr>")
-    top = "".join(f"<th{_mark(c in numeric)}>{_text(name)}</th>" for c, name in enumerate(head))
-    return f"<table><tr>{top}</tr>{''.join(lines)}</table>"
-
-
-def _mark(numeric: bool) -> str:
-    return " class=n" if numeric else ""
-
-
-def _short(text: str, length: int = 18) -> str:
-    return text if len(text) <= length else f"{text[: length // 2 - 1]}…{text[-length // 2 :]}"
-
-
-def _image(pixels: np.ndarray) -> str:
-    stream = io.BytesIO()
-    Image.fromarray(pixels).quantize(255, dither=Image.Dither.NONE).save(stream, "PNG", optimize=True)
-    return f'<img alt="" src="data:image/png;base64,{base64.b64encode(stream.getvalue()).decode()}">'
 
 
 def _read(path: Path) -> list[dict[str, str]]:

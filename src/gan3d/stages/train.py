@@ -126,9 +126,8 @@ def write_outputs(
 ) -> dict[str, Path]:
     """Curves, plots, the page and the snapshot in `output/<name>`; returns what MLflow shall keep, by folder."""
     output = project.output(params.name)
-    common = [name for name in rows[-1] if all(name in row for row in rows)]
-    checkups = [row for row in rows if len(row) > len(common)]
-    write_rows(project.curves(stage), common, rows)
+    checkups = [row for row in rows if any("/" in name for name in row)]
+    write_rows(project.curves(stage), [name for name in rows[-1] if "/" not in name], rows)
     write_rows(project.health(stage), [name for name in rows[-1] if "/" in name], checkups)
     plots = output / "loss" / stage
     training_curves(rows, plots, f"{params.name} at {resolution(stage)}³")

@@ -16,7 +16,7 @@ COVERED = 0.4  # of what real shapes cover
 WON = 0.98  # accuracy of D on both kinds from which on it teaches G nothing
 EXPLODED = 30.0  # times the usual length of a gradient
 RECENT = 5  # rows that are looked at together
-CHECKUPS = 3  # checkups that are looked at together: one alone has an r_v with a standard error near 0.2
+CHECKUPS = 3  # in a row that must show an ailment: one alone is noise (r_v has a standard error near 0.2)
 
 Row = Mapping[str, float]
 
@@ -58,15 +58,19 @@ def warnings(row: Row, history: Sequence[Row] = ()) -> list[str]:
         history: the rows before it.
 
     Returns:
-        A collapse alone where there is one; else whatever else is found. Shapes and scores are judged once the new
-        layers have faded in.
+        A collapse alone where there is one; else whatever else is found. Scores and shapes are judged once the new
+        layers have faded in, and when CHECKUPS of them in a row agree.
     """
     collapsed = collapse(row)
     if collapsed:
         return [collapsed]
     if row.get("alpha", 1.0) < 1:
         return []
-    found = [_gradients(row, history), _won([*history, row]), _memorised([*history, row]), *_shapes(row), _modes(row)]
+    rows = [*history, row]
+    checkups = [one for one in rows if "samples/occupancy" in one and one.get("alpha", 1.0) == 1][-CHECKUPS:]
+    found = [_gradients(row, history), _won(rows)]
+    if len(checkups) == CHECKUPS:
+        found += [_memorised(checkups), _pieces(checkups), _occupancy(checkups), _modes(checkups)]
     return [message for message in found if message]
 
 
@@ -110,44 +114,52 @@ def _won(rows: Sequence[Row]) -> str | None:
     )
 
 
-def _memorised(rows: Sequence[Row]) -> str | None:
-    recent = [row["overfitting/r_v"] for row in rows if "overfitting/r_v" in row][-CHECKUPS:]
-    if len(recent) < CHECKUPS or np.mean(recent) < MEMORISED:
+def _memorised(checkups: Sequence[Row]) -> str | None:
+    values = _values(checkups, "overfitting/r_v")
+    if not len(values) or values.mean() < MEMORISED:
         return None
     return (
         "The discriminator scores held-out shapes more like generated than like training shapes (r_v is"
-        f" {np.mean(recent):.2f}; 0 is ideal): it learns the training shapes by heart; set mirror, raise gamma,"
-        " shorten stabilise, or prepare more shapes."
+        f" {values.mean():.2f}; 0 is ideal): it learns the training shapes by heart; set mirror or ada_target, raise"
+        " gamma, shorten stabilise, or prepare more shapes."
     )
 
 
-def _shapes(row: Row) -> list[str]:
-    found = []
-    own, data = row["samples/largest_piece"], row["samples/largest_piece_of_data"]
-    if own < data - BROKEN:
-        found.append(
-            f"Samples fall into pieces (the largest holds {own:.0%} of a shape, in the data {data:.0%}): the generator"
-            " has not learned enough yet or swings; raise stabilise, the batch or ema_images, or lower lr_g."
-        )
-    own, data = row["samples/occupancy"], row["samples/occupancy_of_data"]
-    if data > 0 and not 1 / FACTOR < own / data < FACTOR:
-        word = "little" if own < data else "much"
-        found.append(
-            f"Samples occupy too {word} ({own:.1%} of the grid, the data {data:.1%}): the generator swings or favours"
-            " some shapes; lower lr_g, raise ema_images or gamma."
-        )
-    return found
-
-
-def _modes(row: Row) -> str | None:
-    if "coverage/real_shapes" not in row:
-        return None
-    special = ("coverage/all_classes", "coverage/real_shapes")
-    classes = {name: share for name, share in row.items() if name.startswith("coverage/") and name not in special}
-    name, share = min(classes.items(), key=lambda item: item[1])
-    if share >= COVERED * row["coverage/real_shapes"]:
+def _pieces(checkups: Sequence[Row]) -> str | None:
+    own, data = _values(checkups, "samples/largest_piece"), checkups[-1]["samples/largest_piece_of_data"]
+    if (own >= data - BROKEN).any():
         return None
     return (
-        f"Samples of {name.removeprefix('coverage/')} resemble only {share:.0%} of the validation shapes (real ones do"
-        f" {row['coverage/real_shapes']:.0%}): the generator leaves kinds of shapes out; raise gamma, batch or width."
+        f"Samples fall into pieces (the largest holds {own[-1]:.0%} of a shape, in the data {data:.0%}): the generator"
+        " has not learned enough yet or swings; raise stabilise, the batch or ema_images, or lower lr_g."
     )
+
+
+def _occupancy(checkups: Sequence[Row]) -> str | None:
+    own, data = _values(checkups, "samples/occupancy"), checkups[-1]["samples/occupancy_of_data"]
+    little, much = (own < data / FACTOR).all(), (own > data * FACTOR).all()
+    if not little and not much:
+        return None
+    return (
+        f"Samples occupy too {'little' if little else 'much'} ({own[-1]:.1%} of the grid, the data {data:.1%}): the"
+        " generator swings or favours some shapes; lower lr_g, raise ema_images or gamma."
+    )
+
+
+def _modes(checkups: Sequence[Row]) -> str | None:
+    special = ("coverage/all_classes", "coverage/real_shapes")
+    names = [name for name in checkups[-1] if name.startswith("coverage/") and name not in special]
+    if not names:
+        return None
+    covered = {name: _values(checkups, name).mean() for name in names}
+    name, real = min(covered, key=lambda one: covered[one]), checkups[-1]["coverage/real_shapes"]
+    if covered[name] >= COVERED * real:
+        return None
+    return (
+        f"Samples of {name.removeprefix('coverage/')} resemble only {covered[name]:.0%} of the validation shapes (real"
+        f" ones do {real:.0%}): the generator leaves kinds of shapes out; raise gamma, batch or width."
+    )
+
+
+def _values(checkups: Sequence[Row], name: str) -> np.ndarray:
+    return np.array([row[name] for row in checkups if name in row])
