@@ -11,6 +11,7 @@ import click
 from gan3d import __version__
 from gan3d.commands.data import data
 from gan3d.commands.pipeline import evaluate, prepare, register, sync, train
+from gan3d.commands.serve import serve
 from gan3d.commands.shapes import interpolate, sample, show
 from gan3d.commands.tune import tune
 from gan3d.errors import UserError
@@ -26,7 +27,7 @@ def cli(debug: bool) -> None:
     """
 
 
-for command in (prepare, train, evaluate, register, sample, interpolate, show, data, sync, tune):
+for command in (prepare, train, evaluate, register, sample, interpolate, show, data, sync, tune, serve):
     cli.add_command(command)
 
 

@@ -112,6 +112,8 @@ def _size(request: Request) -> int:
     if request.vectors is not None:
         if request.seed is not None or request.to is not None:
             raise UserError("latents are given together with a seed: give either the one or the other.")
+        if not len(request.vectors):
+            raise UserError("latents hold no vector: give at least one, or a seed instead.")
         return _as_many(request, len(request.vectors), "latents")
     if request.to is not None:
         return _as_many(request, STEPS if request.steps is None else int(request.steps), "steps")

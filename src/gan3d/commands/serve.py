@@ -1,0 +1,37 @@
+"""The model for others: `gan3d serve` over HTTP, `gan3d export` as files that need no Python."""
+
+import os
+from pathlib import Path
+
+import click
+
+from gan3d.commands.setup import choose_backend, model_option
+
+
+@click.command()
+@model_option
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address; 0.0.0.0 lets other machines in.")
+@click.option("--port", type=click.IntRange(0, 65535), default=8000, show_default=True, help="0 for any that is free.")
+@click.option(
+    "--queue", "places", type=click.IntRange(1), default=64, show_default=True, help="Requests that may wait."
+)
+@click.option(
+    "--max-body", type=click.IntRange(1), default=1024, show_default=True, help="KiB that a request's body may have."
+)
+@click.option(
+    "--poll",
+    type=click.FloatRange(0, min_open=True),
+    default=5.0,
+    show_default=True,
+    help="Seconds between two looks whether the alias has moved.",
+)
+def serve(model: str, host: str, port: int, places: int, max_body: int, poll: float) -> None:
+    """Serve shapes over HTTP, and follow the model's alias when it moves."""
+    from gan3d import project
+
+    mlruns = Path() if Path(model).is_dir() else project.find().mlruns
+    choose_backend(os.environ.get("KERAS_BACKEND", "tensorflow"))
+    from gan3d.serving.model import Holder
+    from gan3d.serving.run import serve as run
+
+    run(Holder(model, mlruns), host, port, places, max_body * 1024, poll, click.echo)
