@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from gan3d.commands.setup import choose_backend, model_option
+from gan3d.commands.setup import choose_backend, model_option, open_sampler, path_option
 
 
 @click.command()
@@ -35,3 +35,24 @@ def serve(model: str, host: str, port: int, places: int, max_body: int, poll: fl
     from gan3d.serving.run import serve as run
 
     run(Holder(model, mlruns), host, port, places, max_body * 1024, poll, click.echo)
+
+
+@click.command()
+@model_option
+@click.option(
+    "--out",
+    "outs",
+    type=path_option,
+    multiple=True,
+    required=True,
+    help="A file NAME.onnx, or else a folder for a SavedModel; may be repeated.",
+)
+def export(model: str, outs: tuple[Path, ...]) -> None:
+    """Write the generator as ONNX, compared with Keras, or as TensorFlow SavedModel."""
+    sampler = open_sampler(model)
+    from gan3d.registry import export as exporting
+
+    for out in outs:
+        difference = exporting.write(sampler, out)
+        found = "" if difference is None else f"; ONNX Runtime differs from Keras by at most {difference:.1g}"
+        click.echo(f"{out}{found}")

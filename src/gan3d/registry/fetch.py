@@ -1,6 +1,5 @@
 """Where a model lies on this machine: a snapshot's folder for a path or an MLflow URI."""
 
-import os
 import re
 import shutil
 import tempfile
@@ -17,7 +16,8 @@ from mlflow.store.artifact.utils.models import get_model_name_and_version
 
 from gan3d import snapshot
 from gan3d.errors import UserError
-from gan3d.tracking.store import MODEL, connect
+from gan3d.registry.aliases import open_registry
+from gan3d.tracking.store import MODEL
 
 SCHEMES = {"models:/": ModelsArtifactRepository, "runs:/": RunsArtifactRepository}
 
@@ -43,17 +43,6 @@ def resolve(model: str, mlruns: Path) -> Path:
     except MlflowException as error:
         raise UserError(f"{model} is not known: {_advice(client, model)}.") from error
     return _snapshot_in(folder, model)
-
-
-def open_registry(mlruns: Path, wanted: str) -> MlflowClient:
-    """The store that holds the registry, which is not made when it is missing.
-
-    Raises:
-        UserError: when there is none; the sentence says that `wanted` is not known.
-    """
-    if not os.environ.get("MLFLOW_TRACKING_URI") and not (mlruns / "mlflow.db").is_file():
-        raise UserError(f"{wanted} is not known: {mlruns} holds no registry yet, so register a model first.")
-    return connect(mlruns)
 
 
 def version_name(model: str, mlruns: Path) -> str:
