@@ -55,7 +55,7 @@ def version_name(model: str, mlruns: Path) -> str:
         return model
     client = open_registry(mlruns, model)
     try:
-        return "/".join(get_model_name_and_version(client, model))
+        return "/".join(map(str, get_model_name_and_version(client, model)))
     except MlflowException as error:
         raise UserError(f"{model} is not known: {_advice(client, model)}.") from error
 

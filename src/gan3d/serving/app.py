@@ -34,6 +34,7 @@ ANSWERS: dict[int | str, dict[str, Any]] = {
         | {"application/zip": FILES[MEDIA["bits"]]},
     },
     400: {"description": "The request makes no sense; the sentence says why.", "model": Problem},
+    408: {"description": "The body did not arrive in time.", "model": Problem},
     413: {"description": "The body is too large; it was not read.", "model": Problem},
     503: {"description": "The queue is full; the header Retry-After says when to come back.", "model": Problem},
 }
@@ -97,6 +98,8 @@ def make(holder: Holder, places: int, most_bytes: int, poll: float) -> FastAPI:
     async def start() -> RedirectResponse:
         return RedirectResponse("/docs")
 
+    for details in app.openapi()["paths"]["/shapes"].values():
+        del details["responses"]["422"]  # FastAPI's own, which `_refusals` replaces
     routes = frozenset(path for path in (getattr(route, "path", None) for route in app.routes) if path)
     app.add_middleware(BodyLimit, most=most_bytes)
     app.add_middleware(Measured, metrics=metrics, routes=routes)  # the last one added is the outermost
