@@ -28,13 +28,15 @@ from gan3d.commands.setup import choose_backend, model_option, open_sampler, pat
 def serve(model: str, host: str, port: int, places: int, max_body: int, poll: float) -> None:
     """Serve shapes over HTTP, and follow the model's alias when it moves."""
     from gan3d import project
+    from gan3d.serving.address import listen
 
     mlruns = Path() if Path(model).is_dir() else project.find().mlruns
+    listening = listen(host, port)
     choose_backend(os.environ.get("KERAS_BACKEND", "tensorflow"))
     from gan3d.serving.model import Holder
     from gan3d.serving.run import serve as run
 
-    run(Holder(model, mlruns), host, port, places, max_body * 1024, poll, click.echo)
+    run(Holder(model, mlruns), listening, places, max_body * 1024, poll, click.echo)
 
 
 @click.command()
