@@ -11,6 +11,8 @@ import click
 from gan3d import __version__
 from gan3d.commands.data import data
 from gan3d.commands.pipeline import evaluate, prepare, register, sync, train
+from gan3d.commands.registry import registry
+from gan3d.commands.serve import export, serve
 from gan3d.commands.shapes import interpolate, sample, show
 from gan3d.commands.tune import tune
 from gan3d.errors import UserError
@@ -26,7 +28,21 @@ def cli(debug: bool) -> None:
     """
 
 
-for command in (prepare, train, evaluate, register, sample, interpolate, show, data, sync, tune):
+for command in (
+    prepare,
+    train,
+    evaluate,
+    register,
+    sample,
+    interpolate,
+    show,
+    data,
+    sync,
+    tune,
+    registry,
+    serve,
+    export,
+):
     cli.add_command(command)
 
 

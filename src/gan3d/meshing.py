@@ -67,29 +67,30 @@ def marching_cubes(occupancy: np.ndarray, threshold: float = 0.5) -> trimesh.Tri
     return trimesh.Trimesh((vertices - 0.5) / side, faces, process=False)
 
 
-def save_shape(
-    path: str | Path,
+def encode_shape(
+    extension: str,
     voxels: np.ndarray,
     occupancy: np.ndarray | None = None,
     style: Style = "marching_cubes",
     threshold: float = 0.5,
     up: str = "y",
-) -> Path:
-    """Write a shape as STL, OBJ, PLY or GLB, by the path's extension; a missing folder is made.
+) -> bytes:
+    """The content of an STL, OBJ, PLY or GLB file.
 
     Args:
+        extension: one of EXTENSIONS.
         voxels: booleans (R, R, R).
         occupancy: the generator's own floats (R, R, R), from which marching cubes makes a smoother surface.
         style: "marching_cubes" or "blocks".
         threshold: of the occupancy.
         up: the grid's axis that points up; a GLB is turned so that it becomes y, other formats keep the axes.
 
+    Returns:
+        The bytes; none for an empty shape.
+
     Raises:
-        UserError: for another extension, style or up axis, and for an empty shape.
+        UserError: for another style or up axis.
     """
-    path = Path(path)
-    if path.suffix.lower() not in EXTENSIONS:
-        raise UserError(f"{path} cannot be written as a mesh: choose one of {', '.join(EXTENSIONS)}.")
     if up not in grids.AXES:
         raise UserError(f"up axis {up!r} does not exist: choose one of {', '.join(grids.AXES)}.")
     if style == "blocks":
@@ -99,11 +100,34 @@ def save_shape(
     else:
         raise UserError(f"mesh style {style!r} does not exist: choose marching_cubes or blocks.")
     if not len(mesh.faces):
-        raise UserError(f"{path} was not written since the shape is empty: choose another seed.")
-    if path.suffix.lower() == ".glb":
+        return b""
+    if extension == ".glb":
         turn = np.eye(4)
         turn[:3, :3] = _TO_Y[up]
         mesh.apply_transform(turn)
+    content = mesh.export(file_type=extension[1:])
+    return content.encode() if isinstance(content, str) else content
+
+
+def save_shape(
+    path: str | Path,
+    voxels: np.ndarray,
+    occupancy: np.ndarray | None = None,
+    style: Style = "marching_cubes",
+    threshold: float = 0.5,
+    up: str = "y",
+) -> Path:
+    """Write a shape by the path's extension, as `encode_shape` encodes it; a missing folder is made.
+
+    Raises:
+        UserError: for another extension, style or up axis, and for an empty shape.
+    """
+    path = Path(path)
+    if path.suffix.lower() not in EXTENSIONS:
+        raise UserError(f"{path} cannot be written as a mesh: choose one of {', '.join(EXTENSIONS)}.")
+    content = encode_shape(path.suffix.lower(), voxels, occupancy, style, threshold, up)
+    if not content:
+        raise UserError(f"{path} was not written since the shape is empty: choose another seed.")
     path.parent.mkdir(parents=True, exist_ok=True)
-    mesh.export(path, file_type=path.suffix[1:].lower())
+    path.write_bytes(content)
     return path

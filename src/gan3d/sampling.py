@@ -1,4 +1,11 @@
-"""Shapes from a generator: latents by seed, threshold, interpolation."""
+"""Shapes from a generator: latents by seed, threshold, interpolation, truncation.
+
+Truncation trades variety for typical shapes. Drawing latents from a narrower distribution (Brock et al. 2019, §3.1)
+would do little here, since the generator scales each latent to unit mean square before it uses it. So the trick is that
+of Karras et al. 2019 (appendix B): features w behind the first layer become w̄ + ψ (w - w̄). The first layer is linear in
+the scaled latent, whose mean is zero, so w̄ is what the class alone gives, and all there is to do is to multiply the
+scaled latent by ψ. ψ = 1 changes nothing; at ψ = 0 every shape is the mean one of its class.
+"""
 
 from collections.abc import Iterator
 
@@ -50,9 +57,11 @@ class Sampler:
             )
         return self.classes.index(class_name)
 
-    def occupancy(self, vectors: np.ndarray, labels: np.ndarray, alpha: float = 1.0) -> np.ndarray:
+    def occupancy(
+        self, vectors: np.ndarray, labels: np.ndarray, alpha: float = 1.0, truncation: float = 1.0
+    ) -> np.ndarray:
         """Occupancy of each voxel in [0, 1], float32 (n, R, R, R), for latents (n, size) and labels (n,)."""
-        parts = list(self._batches(np.asarray(vectors, np.float32), np.asarray(labels, np.int32), alpha))
+        parts = list(self._batches(np.asarray(vectors, np.float32), np.asarray(labels, np.int32), alpha, truncation))
         side = (self.snapshot.architecture.resolution,) * 3
         return np.concatenate(parts) if parts else np.zeros((0, *side), np.float32)
 
@@ -65,10 +74,11 @@ class Sampler:
         """Occupied voxels: those above the model's threshold."""
         return occupancy > self.snapshot.threshold
 
-    def _batches(self, vectors: np.ndarray, labels: np.ndarray, alpha: float) -> Iterator[np.ndarray]:
+    def _batches(self, vectors: np.ndarray, labels: np.ndarray, alpha: float, psi: float) -> Iterator[np.ndarray]:
         for start in range(0, len(vectors), self.batch):
             z, y = vectors[start : start + self.batch], labels[start : start + self.batch]
             # odd sizes of batch change the last digits of a shape's occupancy; powers of two do not
             spare = (1 << (len(z) - 1).bit_length()) - len(z)
             padded = np.pad(z, ((0, spare), (0, 0)), mode="edge"), np.pad(y, (0, spare), mode="edge")
-            yield keras.ops.convert_to_numpy(self.generator(*padded, alpha=alpha))[: len(z), ..., 0]
+            drawn = self.generator(*padded, alpha=alpha, truncation=psi)
+            yield keras.ops.convert_to_numpy(drawn)[: len(z), ..., 0]

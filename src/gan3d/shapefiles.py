@@ -10,14 +10,13 @@ from gan3d.data import binvox
 from gan3d.data.readers import Mesh, Unreadable, as_grid, read
 from gan3d.data.voxelize import voxelize
 from gan3d.drawing.page import write_page
-from gan3d.drawing.sheets import animate, save_png, sheet, strip
-from gan3d.drawing.voxels import class_color, render
+from gan3d.drawing.sheets import animate, by_class, save_png, strip
+from gan3d.drawing.voxels import render
 from gan3d.errors import UserError
 
 ARRAYS = (".npy", ".npz")
 PICTURES = (".png", ".html")
 ONE_EACH = (".binvox", *meshing.EXTENSIONS)  # formats that hold one shape a file
-COLUMNS = 8
 
 
 def check(path: Path) -> None:
@@ -66,7 +65,7 @@ def write(
     elif suffix == ".npz":
         np.savez_compressed(path, voxels=voxels)
     elif suffix == ".png":
-        save_png(path, picture(voxels, labels, up))
+        save_png(path, by_class(voxels, labels, up))
     elif suffix == ".html":
         write_page(path, voxels, labels, path.stem, up=up)
     else:
@@ -80,14 +79,6 @@ def write(
                 meshing.save_shape(one, voxels[i], floats, style, threshold, up)
         return paths
     return [path]
-
-
-def picture(voxels: np.ndarray, labels: Sequence[str], up: str = "y") -> np.ndarray:
-    """A sheet of shapes with their class below each, uint8 (H, W, 3)."""
-    names = list(dict.fromkeys(labels))
-    colors = [class_color(names.index(label)) for label in labels]
-    captions = list(labels) if any(labels) else None
-    return sheet(list(voxels), min(COLUMNS, len(voxels)), captions=captions, up=up, colors=colors)
 
 
 def walk(path: Path, voxels: np.ndarray, up: str, color: tuple[int, int, int]) -> list[Path]:

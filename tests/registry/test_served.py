@@ -1,5 +1,7 @@
 """The served model: its answers, its refusals, and that it needs nothing but itself."""
 
+import base64
+import io
 import json
 import os
 import socket
@@ -13,14 +15,16 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import trimesh
 from candidates import connect, facts, tiny
 from mlflow.exceptions import MlflowException
 from mlflow.pyfunc import PythonModelContext
+from PIL import Image
 
-from gan3d import snapshot
+from gan3d import meshing, snapshot
 from gan3d.registry.log import log_candidate
 from gan3d.registry.served import ServedGenerator
-from gan3d.sampling import Sampler
+from gan3d.sampling import Sampler, latents
 
 REQUESTS = [
     {"class": "table", "count": 3, "seed": 11},
@@ -29,8 +33,8 @@ REQUESTS = [
 ]
 
 
-def load(folder, limit: int = 8) -> tuple[ServedGenerator, PythonModelContext]:
-    context = PythonModelContext({"snapshot": str(folder)}, {"backend": "tensorflow", "limit": limit})
+def load(folder) -> tuple[ServedGenerator, PythonModelContext]:
+    context = PythonModelContext({"snapshot": str(folder)}, {"backend": "tensorflow"})
     served = ServedGenerator()
     served.load_context(context)
     return served, context
@@ -68,6 +72,75 @@ def test_the_threshold_moves(ask):
     assert sizes[-1] == 0
 
 
+def test_a_walk_between_two_seeds(ask, folder):
+    walk = ask([{"class": "chair", "seed": 3, "to": 9, "steps": 4}])
+    sampler = Sampler(snapshot.load(folder))
+    ends = [sampler.shapes(0, 1, seed)[0] for seed in (3, 9)]
+    assert len(walk) == 4
+    np.testing.assert_array_equal(walk[[0, -1]], ends)
+    assert len(ask([{"class": "chair", "to": 9}])) == 9
+
+
+def test_explicit_latents_give_what_their_seed_gives(ask):
+    rows = [{"class": "table", "latents": vector.tolist()} for vector in latents(11, 3, 8)]
+    np.testing.assert_array_equal(ask(rows), ask(REQUESTS[:1]))
+
+
+def test_truncation_leads_to_one_shape_a_class(ask):
+    sizes = [len({s.tobytes() for s in ask(REQUESTS[:2], truncation=t)}) for t in (0.0, 1.0)]
+    assert sizes == [2, 5]
+    np.testing.assert_array_equal(ask(REQUESTS, truncation=1.0), ask(REQUESTS))
+
+
+def test_bits_are_the_packed_grid(ask):
+    table = ask(REQUESTS, output="bits")
+    assert list(table["class"]) == ["table"] * 3 + ["chair"] * 3
+    bits = np.stack([np.frombuffer(base64.b64decode(data), np.uint8) for data in table["data"]])
+    np.testing.assert_array_equal(np.unpackbits(bits, axis=1).reshape(6, 8, 8, 8), ask(REQUESTS))
+
+
+@pytest.mark.parametrize("output", ["stl", "obj", "ply", "glb"])
+def test_meshes_are_those_that_the_files_of_a_sample_hold(ask, folder, output, tmp_path):
+    table = ask(REQUESTS[:2], output=output, style="blocks")
+    assert len(table) == 5
+    shape = Sampler(snapshot.load(folder)).shapes(1, 3, 11)[2]
+    saved = meshing.save_shape(tmp_path / f"shape.{output}", shape, style="blocks")
+    data = base64.b64decode(table["data"][2])
+    assert data == saved.read_bytes()
+    mesh = trimesh.load(io.BytesIO(data), file_type=output, force="mesh")
+    assert mesh.volume == pytest.approx(shape.mean())
+
+
+def test_a_picture_holds_all_shapes(ask):
+    table = ask(REQUESTS, output="png")
+    assert table.iloc[0, :2].tolist() == ["table, chair", "image/png"]
+    with Image.open(io.BytesIO(base64.b64decode(table["data"][0]))) as picture:
+        assert picture.width == 6 * 160
+
+
+@pytest.mark.parametrize(
+    ("params", "words"),
+    [
+        ({"output": "fbx"}, "output 'fbx' does not exist: choose one of grid, bits, stl, obj, ply, glb, png."),
+        ({"output": "glb", "style": "round"}, "style 'round' does not exist: choose one of marching_cubes, blocks."),
+        ({"output": "stl", "threshold": 1.0}, "shape 1 of 6 is empty, so that no mesh can be made of it"),
+        ({"truncation": 1.5}, "truncation 1.5 makes no sense: it lies between 0 and 1."),
+    ],
+)
+def test_wrong_parameters_are_refused(ask, params, words):
+    with pytest.raises(MlflowException) as error:
+        ask(REQUESTS, **params)
+    assert words in error.value.message
+    assert error.value.get_http_status_code() == 400
+
+
+def test_fewer_meshes_than_grids_a_request(ask):
+    many = [REQUESTS[0] | {"count": 65}]
+    assert len(ask(many)) == 65
+    with pytest.raises(MlflowException, match="65 shapes are too many for one request: ask for at most 64"):
+        ask(many, output="stl")
+
+
 def test_one_class_need_not_be_named(tmp_path):
     model = tiny(classes=("chair",))
     snapshot.save(tmp_path, model)
@@ -84,15 +157,24 @@ def test_one_class_need_not_be_named(tmp_path):
         ({"class": None}, "class None is not known to this model: choose one of chair, table."),
         ({"count": 0}, "count 0 makes no sense: ask for at least 1 shape."),
         ({"count": -3}, "count -3 makes no sense: ask for at least 1 shape."),
-        ({"count": 6}, "9 shapes are too many for one request: ask for at most 8."),
+        ({"count": 1022}, "1025 shapes are too many for one request: ask for at most 1024."),
         ({"count": 2**62}, "too many for one request"),
-        ({"seed": -1}, "seed -1 makes no sense: it is 0 or more."),
+        ({"seed": -1}, "seed -1 makes no sense: a seed lies between 0 and 2⁶³ - 1."),
+        ({"steps": 4}, "steps are given without an end: name the seed of the last shape in `to`."),
+        ({"to": -2}, "to -2 makes no sense"),
+        ({"count": 3, "to": 1, "steps": 4}, "count 3 contradicts the 4 steps: leave count out."),
+        ({"to": 1, "steps": 1, "count": None}, "steps 1 make no sense: a path has at least 2 shapes."),
+        ({"latents": [0.5] * 6}, "latents are given together with a seed"),
+        ({"seed": None, "latents": [0.5] * 6}, "count 2 contradicts the 1 latents"),
+        ({"seed": None, "count": None, "latents": [0.5] * 5}, "of 5 numbers does not fit this model: give 8 numbers"),
+        ({"seed": None, "count": None, "latents": [float("nan")] * 8}, "not finite"),
     ],
 )
 def test_a_wrong_row_is_refused_in_one_sentence(ask, change, words):
     with pytest.raises(MlflowException) as error:
         ask([REQUESTS[0], REQUESTS[1] | change])
     assert words in error.value.message
+    assert error.value.message.count("\n") == 0
     assert error.value.get_http_status_code() == 400
 
 
@@ -183,7 +265,7 @@ def test_it_loads_where_gan3d_is_not_installed(champion, tmp_path, expected):
     assert Path(report["home"]).is_relative_to(mlruns / "artifacts")
     np.testing.assert_array_equal(np.load(tmp_path / "voxels.npy", allow_pickle=False), expected)
     parts = "dataset errors grids networks networks.architecture networks.generator networks.growth networks.layers"
-    parts += " sampling snapshot"
+    parts += " request request.formats request.shapes sampling snapshot"
     assert report["own"] == ["gan3d", *(f"gan3d.{part}" for part in parts.split())]
     assert report["foreign"] == []
     assert report["backend"] == "tensorflow"
@@ -238,11 +320,24 @@ def test_it_answers_over_http_and_lives_on_after_a_wrong_request(server, expecte
     status, answer = post(server, body)
     assert status == 200
     np.testing.assert_array_equal(np.array(answer["predictions"]), expected[:5])
+    asked = {"dataframe_records": REQUESTS[:2], "params": {"output": "glb", "style": "blocks"}}
+    status, answer = post(server, json.dumps(asked).encode())
+    assert status == 200
+    assert [row["media_type"] for row in answer["predictions"]] == ["model/gltf-binary"] * 5
+    content = io.BytesIO(base64.b64decode(answer["predictions"][3]["data"]))
+    mesh = trimesh.load(content, file_type="glb", force="mesh")
+    assert mesh.volume == pytest.approx(expected[3].mean())
+    vector = {"dataframe_records": [{"class": "table", "latents": latents(11, 1, 8)[0].tolist()}]}
+    status, answer = post(server, json.dumps(vector).encode())
+    assert status == 200
+    np.testing.assert_array_equal(np.array(answer["predictions"]), expected[:1])
     for wrong, words in (
         (b"no JSON", "JSON"),
         (body.replace(b'"table"', b'"sofa"'), "choose one of chair, table"),
         (body.replace(b"3", b'"many"'), "count"),
         (body.replace(b"3", b"0"), "ask for at least 1 shape"),
+        (body.replace(b"3", b"10000"), "are too many for one request: ask for at most 1024."),
+        (b'{"dataframe_records": [{"class": "chair", "latents": [1, 2.5]}]}', "a latent vector of 2 numbers"),
     ):
         status, answer = post(server, wrong)
         assert status == 400

@@ -8,6 +8,16 @@ import click
 from gan3d.commands.setup import class_option, model_option, open_sampler, path_option
 from gan3d.errors import UserError
 
+truncation_option = click.option(
+    "--truncation",
+    type=click.FloatRange(0, 1),
+    default=1.0,
+    show_default=True,
+    help="Below 1, shapes are less varied and more typical of their class; at 0 all are its mean shape.",
+)
+threshold_option = click.option(
+    "--threshold", type=click.FloatRange(0, 1), help="Occupancy above which a voxel is occupied; the model's own."
+)
 style_option = click.option(
     "--style", type=click.Choice(["marching_cubes", "blocks"]), default="marching_cubes", help="Surface of meshes."
 )
@@ -27,21 +37,30 @@ style_option = click.option(
     help="A file by extension: .npy .npz .binvox .stl .obj .ply .glb .png .html; may be repeated.",
 )
 @style_option
-def sample(model: str, class_name: str | None, count: int, seed: int, outs: tuple[Path, ...], style: Any) -> None:
+@truncation_option
+@threshold_option
+def sample(
+    model: str,
+    class_name: str | None,
+    count: int,
+    seed: int,
+    outs: tuple[Path, ...],
+    style: Any,
+    truncation: float,
+    threshold: float | None,
+) -> None:
     """Write shapes of a class by seed."""
     from gan3d import shapefiles
 
     for out in outs:
         shapefiles.check(out)
     sampler = open_sampler(model)
-    from gan3d.sampling import latents
+    from gan3d.request.shapes import Request, draw
 
-    label = sampler.label(class_name)
-    settings = sampler.snapshot
-    occupancy = sampler.occupancy(latents(seed, count, settings.architecture.latent), [label] * count)
-    voxels, names = sampler.binary(occupancy), [sampler.classes[label]] * count
+    drawn = draw(sampler, [Request(class_name, count, seed)], truncation, threshold)
+    voxels = drawn.voxels
     for out in outs:
-        for path in shapefiles.write(out, voxels, names, settings.up, occupancy, settings.threshold, style):
+        for path in shapefiles.write(out, voxels, drawn.names, drawn.up, drawn.occupancy, drawn.threshold, style):
             click.echo(path)
 
 
@@ -54,7 +73,18 @@ def sample(model: str, class_name: str | None, count: int, seed: int, outs: tupl
 @click.option(
     "--out", type=path_option, default=Path("interpolation.png"), show_default=True, help="Picture of a strip."
 )
-def interpolate(model: str, class_name: str | None, start: int, end: int, steps: int, out: Path) -> None:
+@truncation_option
+@threshold_option
+def interpolate(
+    model: str,
+    class_name: str | None,
+    start: int,
+    end: int,
+    steps: int,
+    out: Path,
+    truncation: float,
+    threshold: float | None,
+) -> None:
     """Walk between two seeds: a strip, and an animation (.gif) beside it."""
     if out.suffix.lower() != ".png":
         raise UserError(
@@ -62,14 +92,12 @@ def interpolate(model: str, class_name: str | None, start: int, end: int, steps:
         )
     sampler = open_sampler(model)
     from gan3d.drawing.voxels import class_color
-    from gan3d.sampling import latents, slerp
+    from gan3d.request.shapes import Request, draw
     from gan3d.shapefiles import walk
 
-    label = sampler.label(class_name)
-    size = sampler.snapshot.architecture.latent
-    path = slerp(latents(start, 1, size)[0], latents(end, 1, size)[0], steps)
-    voxels = sampler.binary(sampler.occupancy(path, [label] * steps))
-    for written in walk(out, voxels, sampler.snapshot.up, class_color(label)):
+    drawn = draw(sampler, [Request(class_name, seed=start, to=end, steps=steps)], truncation, threshold)
+    color = class_color(sampler.label(class_name))
+    for written in walk(out, drawn.voxels, drawn.up, color):
         click.echo(written)
 
 

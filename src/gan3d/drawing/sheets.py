@@ -1,12 +1,13 @@
 """Many shapes in one picture: labelled grids, strips, comparisons; and animations."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from gan3d.drawing.voxels import AZIMUTH, BACKGROUND, INK, PALETTE, render
+from gan3d.drawing.voxels import AZIMUTH, BACKGROUND, INK, PALETTE, class_color, render
 
 Color = tuple[int, int, int]
 
@@ -49,6 +50,14 @@ def sheet(
     for row, title in enumerate((titles or ())[:rows]):
         draw.text((size // 16, row * (size + line) + size / 2), title, INK, font, anchor="lm")
     return np.asarray(picture)
+
+
+def by_class(shapes: np.ndarray, labels: Sequence[str], up: str = "y") -> np.ndarray:
+    """Booleans (n, R, R, R) in rows of eight, with their class below each and a colour a class, uint8 (H, W, 3)."""
+    names = list(dict.fromkeys(labels))
+    colors = [class_color(names.index(label)) for label in labels]
+    captions = list(labels) if any(labels) else None
+    return sheet(shapes, min(8, len(shapes)), captions=captions, up=up, colors=colors)
 
 
 def strip(
@@ -94,8 +103,15 @@ def save_png(path: str | Path, pixels: np.ndarray) -> Path:
     """Write uint8 (H, W, 3), making the folder where it is missing."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(pixels).save(path, "PNG", optimize=True)
+    path.write_bytes(encode_png(pixels))
     return path
+
+
+def encode_png(pixels: np.ndarray) -> bytes:
+    """The content of a PNG of uint8 (H, W, 3)."""
+    content = BytesIO()
+    Image.fromarray(pixels).save(content, "PNG", optimize=True)
+    return content.getvalue()
 
 
 def animate(path: str | Path, frames: Sequence[np.ndarray], seconds: float = 0.1, bounce: bool = False) -> Path:

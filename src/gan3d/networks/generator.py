@@ -14,8 +14,10 @@ from gan3d.networks.layers import SERIAL, EqualizedConv3D, EqualizedDense, Tenso
 class Generator(keras.Model):
     """Progressive generator (Karras et al. 2018, table 2) in three dimensions, with a sigmoid for occupancy.
 
-    call(latents (B, latent), labels (B,) integers, alpha scalar) -> occupancy (B, R, R, R, 1) in [0, 1], float32.
-    At alpha 0 it is the generator it grew from, drawn at twice the resolution.
+    call(latents (B, latent), labels (B,) integers, alpha scalar, truncation scalar)
+        -> occupancy (B, R, R, R, 1) in [0, 1], float32.
+    At alpha 0 it is the generator it grew from, drawn at twice the resolution. Below truncation 1 shapes move towards
+    the mean shape of their class, which they all are at 0 (`gan3d.sampling`); it is 1 in training.
     """
 
     def __init__(self, architecture: Architecture | dict[str, Any], **kwargs: Any) -> None:
@@ -43,9 +45,9 @@ class Generator(keras.Model):
             self.heads.append(layer)
         self.built = True
 
-    def call(self, latents: Tensor, labels: Tensor, alpha: Tensor = 1.0) -> Tensor:
+    def call(self, latents: Tensor, labels: Tensor, alpha: Tensor = 1.0, truncation: Tensor = 1.0) -> Tensor:
         a = self.architecture
-        x = pixel_norm(ops.cast(latents, self.compute_dtype))
+        x = pixel_norm(ops.cast(latents, self.compute_dtype)) * ops.cast(truncation, self.compute_dtype)
         if len(a.classes) > 1:
             # as loud as the whole latent, whose entries have unit mean square
             condition = ops.one_hot(labels, len(a.classes), dtype=self.compute_dtype) * a.latent**0.5

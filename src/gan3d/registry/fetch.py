@@ -1,6 +1,5 @@
 """Where a model lies on this machine: a snapshot's folder for a path or an MLflow URI."""
 
-import os
 import re
 import shutil
 import tempfile
@@ -13,10 +12,12 @@ from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 from mlflow.store.artifact.models_artifact_repo import ModelsArtifactRepository
 from mlflow.store.artifact.runs_artifact_repo import RunsArtifactRepository
+from mlflow.store.artifact.utils.models import get_model_name_and_version
 
 from gan3d import snapshot
 from gan3d.errors import UserError
-from gan3d.tracking.store import MODEL, connect
+from gan3d.registry.aliases import open_registry
+from gan3d.tracking.store import MODEL
 
 SCHEMES = {"models:/": ModelsArtifactRepository, "runs:/": RunsArtifactRepository}
 
@@ -36,14 +37,27 @@ def resolve(model: str, mlruns: Path) -> Path:
     if scheme is None:
         snapshot.read_config(Path(model))
         return Path(model)
-    if not os.environ.get("MLFLOW_TRACKING_URI") and not (mlruns / "mlflow.db").is_file():
-        raise UserError(f"{model} is not known: {mlruns} holds no registry yet, so register a model first.")
-    client = connect(mlruns)
+    client = open_registry(mlruns, model)
     try:
         folder = _local(model, SCHEMES[scheme].get_underlying_uri(model), mlruns / "downloads")
     except MlflowException as error:
         raise UserError(f"{model} is not known: {_advice(client, model)}.") from error
     return _snapshot_in(folder, model)
+
+
+def version_name(model: str, mlruns: Path) -> str:
+    """The version that a URI stands for now, as gan3d/3; anything that is no registered model is its own name.
+
+    Raises:
+        UserError: as `resolve`.
+    """
+    if not model.startswith("models:/"):
+        return model
+    client = open_registry(mlruns, model)
+    try:
+        return "/".join(map(str, get_model_name_and_version(client, model)))
+    except MlflowException as error:
+        raise UserError(f"{model} is not known: {_advice(client, model)}.") from error
 
 
 def _local(model: str, source: str, downloads: Path) -> Path:

@@ -17,7 +17,8 @@ import numpy as np
 import pandas as pd
 from mlflow import MlflowClient
 from mlflow.models import ModelSignature
-from mlflow.types import ColSpec, ParamSchema, ParamSpec, Schema, TensorSpec
+from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema, TensorSpec
+from mlflow.types.schema import Array
 
 import gan3d
 from gan3d import snapshot
@@ -27,11 +28,12 @@ from gan3d.drawing.voxels import class_color
 from gan3d.errors import UserError
 from gan3d.evaluation import protocol
 from gan3d.registry.card import card, shorten
+from gan3d.request.formats import STYLES
 from gan3d.sampling import Sampler
 from gan3d.snapshot import Snapshot
 from gan3d.tracking.store import MODEL
 
-LIMIT = 1024  # shapes a request
+NEEDED = ("mlflow", "numpy", "pandas", "scipy", "keras", "trimesh", "scikit-image", "pillow")  # and a backend
 DESCRIPTION = 5000  # characters that MLflow's database has for a version's description
 SERVED = ("config.json", "generator.npz")  # of a snapshot; the training weights stay behind
 SCORES = ("one_nna_cd", "cov_cd", "mmd_cd_x1e3")  # whose means become tags and metrics
@@ -138,29 +140,32 @@ def protocol_of(rows: Sequence[Mapping[str, Any]], resolution: int) -> str:
 
 
 def signature(model: Snapshot) -> ModelSignature:
-    """Rows of class, count and seed; a threshold; voxels as uint8 (n, R, R, R)."""
+    """What `gan3d.registry.served` takes, and the grids it gives; its other outputs are tables."""
     classes, size = model.architecture.classes, model.architecture.resolution
+    numbers = [ColSpec("long", name, required=False) for name in ("count", "seed", "to", "steps")]
+    vector = ColSpec(Array(DataType.double), "latents", required=False)
     return ModelSignature(
-        inputs=Schema(
+        inputs=Schema([ColSpec("string", "class", required=len(classes) > 1), *numbers, vector]),
+        outputs=Schema([TensorSpec(np.dtype(np.uint8), (-1, size, size, size))]),
+        params=ParamSchema(
             [
-                ColSpec("string", "class", required=len(classes) > 1),
-                ColSpec("long", "count"),
-                ColSpec("long", "seed"),
+                ParamSpec("truncation", "double", 1.0),
+                ParamSpec("threshold", "double", float(model.threshold)),
+                ParamSpec("output", "string", "grid"),
+                ParamSpec("style", "string", STYLES[0]),
             ]
         ),
-        outputs=Schema([TensorSpec(np.dtype(np.uint8), (-1, size, size, size))]),
-        params=ParamSchema([ParamSpec("threshold", "double", float(model.threshold))]),
     )
 
 
 def requirements(backend: str) -> list[str]:
-    """What sampling needs, pinned to the versions that are installed here.
+    """What drawing, meshes and pictures need, pinned to the versions that are installed here.
 
     Raises:
         UserError: when the backend is not installed.
     """
     try:
-        return [f"{name}=={version(name)}" for name in ("mlflow", "numpy", "scipy", "keras", backend)]
+        return [f"{name}=={version(name)}" for name in (*NEEDED, backend)]
     except PackageNotFoundError:
         raise UserError(
             f"{backend}, which trained this model, is missing here: install it before registering."
@@ -183,7 +188,7 @@ def _log(folder: Path, model: Snapshot, packages: list[str], backend: str, metad
             pip_requirements=packages,
             signature=signature(model),
             input_example=(example, {"threshold": float(model.threshold)}),
-            model_config={"backend": backend, "limit": LIMIT},
+            model_config={"backend": backend},
             metadata=metadata | {"classes": list(model.architecture.classes)},
         )
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion
 
+from gan3d.registry.aliases import CHAMPION, note, remember
 from gan3d.tracking.store import MODEL
 
-CHAMPION = "champion"
 IDEAL = 0.5  # of 1-NNA-CD; a value below comes from chance or copying and is no better, so it counts as 0.5
 ROUNDING = 1e-9  # 0.7 - 0.65 beats a margin of 0.05
 
@@ -58,10 +58,11 @@ def promote(client: MlflowClient, candidate: int, margin: float, rescoring: Resc
         return Decision(False, f"version {candidate} is the champion already", score, score)
     old = None if holder is None else client.get_model_version(MODEL, str(holder))
     decision = decide(new, old, margin, rescoring)
-    _record(client, candidate, "promoted" if decision.promoted else "not promoted", decision.reason)
+    note(client, candidate, "promoted" if decision.promoted else "not promoted", decision.reason)
     if decision.promoted:
         if holder is not None:
-            _record(client, holder, "replaced", f"by version {candidate}: {decision.reason}")
+            note(client, holder, "replaced", f"by version {candidate}: {decision.reason}")
+            remember(client, holder)
         # the alias comes last: a step that was killed decides anew
         client.set_registered_model_alias(MODEL, CHAMPION, str(candidate))
     return decision
@@ -107,8 +108,3 @@ def _plain(value: str | None) -> str:
     """A tag for people: a list without its brackets."""
     found = json.loads(value) if value else "unknown"
     return ", ".join(found) if isinstance(found, list) else str(found)
-
-
-def _record(client: MlflowClient, number: int, what: str, reason: str) -> None:
-    client.set_model_version_tag(MODEL, str(number), "promotion", what)
-    client.set_model_version_tag(MODEL, str(number), "promotion_reason", reason)

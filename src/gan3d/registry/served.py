@@ -1,78 +1,84 @@
 """The served model: MLflow runs this file to load a registered generator ("models from code").
 
 It travels with the model, beside the sources of gan3d and the weights, so that neither the repository nor an installed
-gan3d is needed. At load it needs numpy, scipy, Keras and its backend, imported no earlier, since the backend is chosen
-first.
+gan3d is needed. Its modules are imported at load and no earlier, since Keras' backend is chosen first; what meshes and
+pictures need is imported when the first is asked for.
 
-Request: rows of `class` (not needed where there is only one), `count` and `seed`; parameter `threshold`.
-Answer: uint8 (sum of counts, R, R, R), 1 where a voxel is occupied, row after row. The same row gives the same shapes
-as `gan3d.sampling.Sampler.shapes`, whatever else is in the request.
+A request is rows of `class` (not needed where there is only one), `count`, `seed`, `latents`, `to` and `steps`
+(`gan3d.request.shapes.Request`), and parameters `truncation`, `threshold`, `output` and `style` for all of them. The
+answer to output "grid" is uint8 (n, R, R, R), 1 where a voxel is occupied, row after row; to any other a table of
+`class`, `media_type` and `data` (base64), a row a shape, or one row for the picture of all.
 """
 
+import base64
 import os
 from typing import Any
 
 import mlflow
 import numpy as np
 import pandas as pd
-from mlflow.exceptions import MlflowException
+from mlflow.exceptions import INVALID_PARAMETER_VALUE, MlflowException
 from mlflow.pyfunc import PythonModel, PythonModelContext
 
 
+class Refused(MlflowException):
+    """HTTP 400 with one sentence: MLflow's server would put the whole request in front of it."""
+
+    def __init__(self, sentence: str) -> None:
+        self.sentence = sentence
+        super().__init__(sentence, error_code=INVALID_PARAMETER_VALUE)
+
+    @property
+    def message(self) -> str:
+        return self.sentence
+
+    @message.setter
+    def message(self, value: str) -> None:
+        pass
+
+
 class ServedGenerator(PythonModel):
-    """Draws shapes by class and seed from the snapshot that was logged with it."""
+    """Draws what a request asks for from the snapshot that was logged with it."""
 
     def load_context(self, context: PythonModelContext) -> None:
         os.environ.setdefault("KERAS_BACKEND", context.model_config["backend"])
         from gan3d import errors, sampling, snapshot
+        from gan3d.request import formats, shapes
 
-        self.sampling, self.UserError = sampling, errors.UserError
+        self.formats, self.shapes, self.UserError = formats, shapes, errors.UserError
         self.sampler = sampling.Sampler(snapshot.load(context.artifacts["snapshot"]))
-        self.limit = int(context.model_config["limit"])
 
     def predict(
         self, context: PythonModelContext, model_input: pd.DataFrame, params: dict[str, Any] | None = None
-    ) -> np.ndarray:
-        """Shapes of all rows, uint8 (n, R, R, R).
+    ) -> np.ndarray | pd.DataFrame:
+        """Shapes of all rows.
 
         Raises:
             MlflowException: INVALID_PARAMETER_VALUE (HTTP 400) with one sentence for anything wrong in the request.
         """
-        architecture = self.sampler.snapshot.architecture
-        threshold = float((params or {}).get("threshold", self.sampler.snapshot.threshold))
-        if not 0 <= threshold <= 1:
-            raise MlflowException.invalid_parameter_value(
-                f"threshold {threshold:g} makes no sense: it lies between 0 and 1."
-            )
-        parts = [np.zeros((0, *(architecture.resolution,) * 3), np.uint8)]
-        for label, count, seed in self._rows(model_input):
-            vectors = self.sampling.latents(seed, count, architecture.latent)
-            voxels = self.sampler.occupancy(vectors, np.full(count, label)) > threshold
-            parts.append(voxels.astype(np.uint8))
-        return np.concatenate(parts)
+        given = params or {}
+        output, style = given.get("output") or "grid", given.get("style") or "marching_cubes"
+        try:
+            limit = self.formats.limit(output, self.sampler.snapshot.architecture.resolution)
+            rows = [self._request(row) for row in model_input.to_dict("records")]
+            drawn = self.shapes.draw(self.sampler, rows, given.get("truncation"), given.get("threshold"), limit)
+            if output == "grid":
+                return drawn.voxels.astype(np.uint8)
+            return self._table(self.formats.encode(drawn, output, style))
+        except self.UserError as error:
+            raise Refused(str(error)) from error
 
-    def _rows(self, table: pd.DataFrame) -> list[tuple[int, int, int]]:
-        """Label, count and seed of each row; all rows are checked before the first is drawn."""
-        classes = table["class"] if "class" in table else [None] * len(table)
-        rows = []
-        for name, count, seed in zip(classes, table["count"], table["seed"], strict=True):
-            if count < 1:
-                raise MlflowException.invalid_parameter_value(
-                    f"count {count} makes no sense: ask for at least 1 shape."
-                )
-            if seed < 0:
-                raise MlflowException.invalid_parameter_value(f"seed {seed} makes no sense: it is 0 or more.")
-            try:
-                label = self.sampler.label(name if isinstance(name, str) else None)
-            except self.UserError as error:
-                raise MlflowException.invalid_parameter_value(str(error)) from error
-            rows.append((label, int(count), int(seed)))
-        total = sum(count for _, count, _ in rows)
-        if total > self.limit:
-            raise MlflowException.invalid_parameter_value(
-                f"{total} shapes are too many for one request: ask for at most {self.limit}."
-            )
-        return rows
+    def _request(self, row: dict[Any, Any]) -> Any:
+        """A row of the table, in which anything but a class or a latent may be missing as None or NaN."""
+        names = ("count", "seed", "to", "steps")
+        numbers = {name: int(row[name]) for name in names if row.get(name) is not None and row[name] == row[name]}
+        label, vector = row.get("class"), row.get("latents")
+        vectors = [vector] if isinstance(vector, list | tuple | np.ndarray) else None
+        return self.shapes.Request(label if isinstance(label, str) else None, vectors=vectors, **numbers)
+
+    def _table(self, parts: list[Any]) -> pd.DataFrame:
+        rows = [(part.label, part.media_type, base64.b64encode(part.content).decode()) for part in parts]
+        return pd.DataFrame(rows, columns=["class", "media_type", "data"])
 
 
 mlflow.models.set_model(ServedGenerator())

@@ -1,0 +1,294 @@
+"""How fast the servers answer, and whether one of them lasts.
+
+    python benchmarks/serving.py [--out benchmarks/results/serving.json] [--requests 10000] [--only soak]
+
+Untrained generators of 16³ and 32³, as wide as those of params.yaml, are registered in a store of their own and served
+by `mlflow models serve` and by `gan3d serve`, each as a process of its own, over loopback; the clients share its cores.
+
+- first: seconds from the start of the process to the first answer with a shape in it;
+- shapes_per_second: one client, 64 shapes a request, as nested lists and, where the server can, as packed bits;
+- p99: milliseconds a request of one shape takes under four clients, the 99th percentile (and the 50th);
+- soak: `gan3d serve` alone; four clients, every kind of request, one in ten malformed. Memory is the process's resident
+  set, against that after each kind of request was answered once.
+"""
+
+import argparse
+import http.client
+import json
+import os
+import random
+import re
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+
+WIDTHS = {16: (64, 32, 16), 32: (64, 32, 16, 8)}
+JSON = {"Content-Type": "application/json"}
+MALFORMED = [
+    b"",
+    b"{",
+    b'["chair"]',
+    b'{"class": "sofa"}',
+    b'{"class": "chair", "count": "many"}',
+    b'{"class": "chair", "count": 100000}',
+    b'{"class": "chair", "seed": -1}',
+    b'{"class": "chair", "latents": [[1, 2, 3]]}',
+    b'{"class": "chair", "truncation": NaN}',
+    b'{"class": "chair", "output": "fbx"}',
+    b'{"class": "chair", "colour": "red"}',
+    b'{"class": "chair", "latents": [' + b" " * 2**20 + b"]}",
+]
+
+
+class Client:
+    """One connection that stays open."""
+
+    def __init__(self, port: int) -> None:
+        self.port = port
+        self.connection = http.client.HTTPConnection("127.0.0.1", port, timeout=120)
+
+    def post(self, path: str, body: bytes) -> tuple[int, bytes]:
+        """Status and body; a connection that was closed is opened again."""
+        try:
+            self.connection.request("POST", path, body, JSON)
+            answer = self.connection.getresponse()
+            return answer.status, answer.read()
+        except (ConnectionError, http.client.HTTPException):
+            self.connection.close()
+            raise
+
+
+def register(root: Path) -> None:
+    """A project with a version a resolution, and the alias r16 or r32 for each."""
+    from gan3d import snapshot
+    from gan3d.networks.architecture import Architecture
+    from gan3d.registry.log import Facts, log_candidate
+    from gan3d.sampling import Sampler, latents
+    from gan3d.tracking.store import connect
+    from gan3d.training import loop
+
+    for name in ("params.yaml", "dvc.yaml"):
+        (root / name).touch()
+    client = connect(root / "mlruns")
+    for resolution, widths in WIDTHS.items():
+        architecture = Architecture(64, ("chair", "table"), widths, (0.3, 0.2, 0.15, 0.1)[: len(widths)])
+        model = loop.grow(None, architecture, seed=0)[2]
+        drawn = Sampler(model).occupancy(latents(0, 64, 64), np.zeros(64))
+        model = replace(model, threshold=float(np.quantile(drawn, 0.9)))  # a tenth is occupied, as in furniture
+        snapshot.save(root / f"r{resolution}", model)
+        data = {"source": "none", "counts": {}, "test_split": "none"}
+        number = log_candidate(client, root / f"r{resolution}", Facts(data, [], []))
+        client.set_registered_model_alias("gan3d", f"r{resolution}", str(number))
+
+
+@contextmanager
+def server(command: list[str], root: Path, port: int, path: str, body: bytes) -> Iterator[tuple[psutil.Process, float]]:
+    """A server's process, and the seconds until it answered."""
+    environment = {**os.environ, "MLFLOW_TRACKING_URI": f"sqlite:///{root / 'mlruns' / 'mlflow.db'}"}
+    environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment['PATH']}"
+    start = time.perf_counter()
+    with (
+        (root / "server.log").open("w") as log,
+        subprocess.Popen(command, cwd=root, env=environment, stdout=log, stderr=log) as process,
+    ):
+        try:
+            while True:
+                try:
+                    status, _ = Client(port).post(path, body)
+                    assert status == 200, (root / "server.log").read_text()
+                    break
+                except OSError:
+                    assert process.poll() is None, (root / "server.log").read_text()
+                    time.sleep(0.02)
+            yield psutil.Process(process.pid), time.perf_counter() - start
+        finally:
+            process.terminate()
+
+
+def gan3d_server(root: Path, resolution: int, port: int) -> Any:
+    command = [sys.executable, "-m", "gan3d", "serve", "--model", f"models:/gan3d@r{resolution}", "--port", str(port)]
+    return server(command, root, port, "/shapes", gan3d_body(1, 0))
+
+
+def mlflow_server(root: Path, resolution: int, port: int) -> Any:
+    command = [sys.executable, "-m", "mlflow", "models", "serve", "-m", f"models:/gan3d@r{resolution}"]
+    command += ["--env-manager", "local", "--host", "127.0.0.1", "--port", str(port)]
+    return server(command, root, port, "/invocations", mlflow_body(1, 0))
+
+
+def gan3d_body(count: int, seed: int, **more: Any) -> bytes:
+    return json.dumps({"class": "chair", "count": count, "seed": seed} | more).encode()
+
+
+def mlflow_body(count: int, seed: int, **params: Any) -> bytes:
+    return json.dumps(
+        {"dataframe_records": [{"class": "chair", "count": count, "seed": seed}], "params": params}
+    ).encode()
+
+
+def throughput(port: int, path: str, body: Callable[[int], bytes], seconds: float = 8) -> float:
+    """Shapes a second at 64 a request."""
+    client, done = Client(port), 0
+    client.post(path, body(0))
+    start = time.perf_counter()
+    while time.perf_counter() - start < seconds:
+        assert client.post(path, body(done + 1))[0] == 200
+        done += 1
+    return 64 * done / (time.perf_counter() - start)
+
+
+def latency(port: int, path: str, body: Callable[[int], bytes], each: int = 250) -> dict[str, float]:
+    """Milliseconds that a request of one shape takes under four clients."""
+    times: list[float] = []
+
+    def ask(number: int) -> None:
+        client = Client(port)
+        for i in range(each):
+            start = time.perf_counter()
+            assert client.post(path, body(number * each + i))[0] == 200
+            times.append((time.perf_counter() - start) * 1000)
+
+    together([lambda n=n: ask(n) for n in range(4)])
+    cuts = statistics.quantiles(times, n=100)
+    return {"p50_ms": round(cuts[49], 1), "p99_ms": round(cuts[98], 1), "requests": len(times)}
+
+
+def soak(process: psutil.Process, port: int, requests: int) -> dict[str, Any]:
+    """Every kind of request, one in ten malformed, by four clients."""
+
+    def memory() -> float:
+        return process.memory_info().rss / 2**20
+
+    def body(i: int) -> bytes:
+        if i % 10 == 0:
+            return MALFORMED[i // 10 % len(MALFORMED)]
+        if i % 50 == 1:
+            return gan3d_body(
+                random.Random(i).randint(1, 4), i, output=("stl", "obj", "ply", "glb", "png")[i // 50 % 5]
+            )
+        return gan3d_body(random.Random(i).randint(1, 8), i, output=("grid", "bits")[i % 2])
+
+    statuses: Counter[int] = Counter()
+    mixed: Counter[str] = Counter()
+    curve: list[int] = []
+    lock = threading.Lock()
+    numbers = iter(range(requests))
+
+    def ask() -> None:
+        client = Client(port)
+        while True:
+            with lock:
+                i = next(numbers, None)
+                if i is not None and i % max(1, requests // 20) == 0:
+                    curve.append(round(memory()))
+            if i is None:
+                return
+            status, _ = client.post("/shapes", body(i))
+            with lock:
+                statuses[status] += 1
+                mixed["malformed" if i % 10 == 0 else "good"] += 1
+                if (status != 200) != (i % 10 == 0):
+                    mixed["wrong status"] += 1
+
+    for output in ("grid", "bits", "stl", "obj", "ply", "glb", "png"):
+        Client(port).post("/shapes", gan3d_body(4, 0, output=output))
+    before, start = memory(), time.perf_counter()
+    together([ask] * 4)
+    return {
+        "requests": sum(statuses.values()),
+        **mixed,
+        "statuses": {str(status): count for status, count in sorted(statuses.items())},
+        "errors_5xx": sum(count for status, count in statuses.items() if status >= 500),
+        "seconds": round(time.perf_counter() - start, 1),
+        "memory_before_mib": round(before),
+        "memory_growth_mib": round(memory() - before, 1),
+        "memory_curve_mib": curve,
+    }
+
+
+def together(jobs: list[Callable[[], None]]) -> None:
+    """Run in threads; the first error of any is raised."""
+    errors: list[BaseException] = []
+
+    def guarded(job: Callable[[], None]) -> None:
+        try:
+            job()
+        except BaseException as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=guarded, args=(job,)) for job in jobs]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    if errors:
+        raise errors[0]
+
+
+def free_port() -> int:
+    import socket
+
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def measure(root: Path, requests: int, only: str | None) -> dict[str, Any]:
+    result: dict[str, Any] = {"gan3d serve": {}, "mlflow models serve": {}}
+    for resolution in WIDTHS:
+        if only == "soak" and resolution != 16:
+            continue
+        key = f"r{resolution}"
+        port = free_port()
+        with gan3d_server(root, resolution, port) as (process, first):
+            own = result["gan3d serve"][key] = {"first_s": round(first, 1)}
+            if only != "soak":
+                own["shapes_per_second_grid"] = round(throughput(port, "/shapes", lambda i: gan3d_body(64, i)))
+                bits = throughput(port, "/shapes", lambda i: gan3d_body(64, i, output="bits"))
+                own["shapes_per_second_bits"] = round(bits)
+                own["one_shape"] = latency(port, "/shapes", lambda i: gan3d_body(1, i))
+            if resolution == 16:
+                own["soak"] = soak(process, port, requests)
+        if only == "soak":
+            continue
+        port = free_port()
+        with mlflow_server(root, resolution, port) as (_, first):
+            theirs = result["mlflow models serve"][key] = {"first_s": round(first, 1)}
+            theirs["shapes_per_second_grid"] = round(throughput(port, "/invocations", lambda i: mlflow_body(64, i)))
+            bits = throughput(port, "/invocations", lambda i: mlflow_body(64, i, output="bits"))
+            theirs["shapes_per_second_bits"] = round(bits)
+            theirs["one_shape"] = latency(port, "/invocations", lambda i: mlflow_body(1, i))
+    return result
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, default=Path("benchmarks/results/serving.json"))
+    parser.add_argument("--requests", type=int, default=10_000, help="of the soak")
+    parser.add_argument("--only", choices=["soak"])
+    given = parser.parse_args()
+    with tempfile.TemporaryDirectory() as scratch:
+        register(Path(scratch))
+        model = next(line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name"))
+        conditions = {"cores": os.cpu_count(), "cpu": re.sub(r".*: ", "", model), "load_before": os.getloadavg()[0]}
+        result = {"conditions": conditions, **measure(Path(scratch), given.requests, given.only)}
+        result["conditions"]["load_after"] = os.getloadavg()[0]
+    given.out.parent.mkdir(parents=True, exist_ok=True)
+    given.out.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    print(json.dumps(result, indent=2))
+
+
+if __name__ == "__main__":
+    main()

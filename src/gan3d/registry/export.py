@@ -1,0 +1,133 @@
+"""The generator for programs without Python: ONNX and TensorFlow SavedModel.
+
+Both take `latents` (n, latent) float32 and `labels` (n,) int32, the places of classes in the model's list, and give
+`occupancy` (n, R, R, R) float32 in [0, 1]. Classes, threshold and up axis stand in the ONNX file's metadata, and in
+gan3d.json beside the SavedModel. Latents are standard normal numbers; `gan3d.sampling.latents` draws them.
+"""
+
+import json
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from gan3d.errors import UserError
+from gan3d.sampling import Sampler, latents
+
+ONNX = ".onnx"
+TOLERANCE = 1e-4  # by which ONNX Runtime's occupancy may differ from Keras'
+CHECKED = 5  # shapes a class; no power of two, so that a batch of fixed size would be seen
+
+
+def write(sampler: Sampler, path: Path) -> float | None:
+    """Write an ONNX file where the path ends in .onnx, otherwise a SavedModel folder.
+
+    Returns:
+        The largest difference to Keras that was found in an ONNX file; None for a SavedModel.
+
+    Raises:
+        UserError: without TensorFlow as Keras' backend, without the packages of the extra `onnx`, where the path cannot
+            be written, and where ONNX Runtime draws something else than Keras; then no file is left.
+    """
+    if keras.backend.backend() != "tensorflow":
+        raise UserError(f"{path} can be written with Keras on TensorFlow alone: unset KERAS_BACKEND.")
+    _check(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=path.parent) as scratch:
+        made, difference = Path(scratch) / path.name, None
+        if path.suffix == ONNX:
+            difference = onnx_file(sampler, made)
+        else:
+            saved_model(sampler, made)
+        if path.is_dir():
+            shutil.rmtree(path)
+        made.replace(path)
+    return difference
+
+
+def _check(path: Path) -> None:
+    """Refuse, before any work, to replace what is no export."""
+    if path.suffix == ONNX:
+        in_the_way = path.is_dir()
+    elif path.is_dir():
+        in_the_way = any(path.iterdir()) and not (path / "saved_model.pb").is_file()
+    else:
+        in_the_way = path.exists()
+    if in_the_way:
+        raise UserError(f"{path} is something else already: name a path that does not exist.")
+
+
+def saved_model(sampler: Sampler, folder: Path) -> None:
+    """Write a SavedModel with the signature `serving_default`."""
+    functional(sampler).export(folder, format="tf_saved_model", verbose=False)
+    (folder / "gan3d.json").write_text(json.dumps(facts(sampler), indent=2) + "\n", encoding="utf-8")
+
+
+def onnx_file(sampler: Sampler, path: Path) -> float:
+    """Write an ONNX file and compare it with Keras; see `write`."""
+    try:
+        import onnx
+        import onnxruntime
+        import tf2onnx  # noqa: F401
+    except ImportError as error:
+        raise UserError(f"{path.name} needs the package {error.name}: pip install 'gan3d[onnx]'.") from None
+    functional(sampler).export(path, format="onnx", verbose=False)
+    model = onnx.load(path)
+    _rename_output(model.graph, "occupancy")
+    for name, value in facts(sampler).items():
+        model.metadata_props.add(key=name, value=value if isinstance(value, str) else json.dumps(value))
+    onnx.checker.check_model(model)
+    onnx.save(model, path)
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    difference = deviation(sampler, lambda z, y: session.run(["occupancy"], {"latents": z, "labels": y})[0])
+    if not difference <= TOLERANCE:
+        raise UserError(
+            f"{path.name} was not written, since ONNX Runtime's occupancy differs from Keras' by {difference:.2g},"
+            f" more than {TOLERANCE:g}: export a SavedModel instead."
+        )
+    return difference
+
+
+def functional(sampler: Sampler) -> Any:
+    """The generator as a Keras model of named inputs, without the axis of channels."""
+    architecture = sampler.snapshot.architecture
+    z = keras.Input((architecture.latent,), name="latents", dtype="float32")
+    y = keras.Input((), name="labels", dtype="int32")
+    shape = keras.layers.Reshape((architecture.resolution,) * 3, name="occupancy")
+    drawn = {"occupancy": shape(sampler.generator(z, y))}
+    model = keras.Model({"latents": z, "labels": y}, drawn, name="gan3d")
+    model({"latents": latents(0, 1, architecture.latent), "labels": np.zeros(1, np.int32)})  # Keras exports no other
+    return model
+
+
+def facts(sampler: Sampler) -> dict[str, Any]:
+    """What a program must know to use the exported generator."""
+    own = sampler.snapshot
+    return {
+        "classes": list(own.architecture.classes),
+        "resolution": own.architecture.resolution,
+        "latent": own.architecture.latent,
+        "threshold": own.threshold,
+        "up": own.up,
+    }
+
+
+def deviation(sampler: Sampler, draw: Any) -> float:
+    """The largest difference between `draw(latents, labels)` and the generator, over shapes of every class."""
+    labels = np.repeat(np.arange(len(sampler.classes), dtype=np.int32), CHECKED)
+    vectors = latents(0, len(labels), sampler.snapshot.architecture.latent)
+    return float(np.abs(draw(vectors, labels) - sampler.occupancy(vectors, labels)).max())
+
+
+def _rename_output(graph: Any, name: str) -> None:
+    """Give the only output a name; the converter calls it by a number."""
+    old = graph.output[0].name
+    for node in graph.node:
+        node.output[:] = [name if given == old else given for given in node.output]
+        node.input[:] = [name if given == old else given for given in node.input]
+    graph.output[0].name = name

@@ -1,0 +1,212 @@
+"""What the server answers: every output, every refusal, and the same shapes as elsewhere."""
+
+import io
+import json
+import re
+import zipfile
+
+import numpy as np
+import pytest
+import trimesh
+from click.testing import CliRunner
+from PIL import Image
+
+from gan3d import meshing, snapshot
+from gan3d.cli import cli
+from gan3d.sampling import Sampler, latents
+
+MEDIA = {"stl": "model/stl", "obj": "model/obj", "ply": "model/ply", "glb": "model/gltf-binary"}
+
+
+@pytest.fixture(scope="module")
+def sampler(folder):
+    return Sampler(snapshot.load(folder))
+
+
+def test_a_grid_is_nested_lists(server, sampler):
+    reply = server.shapes(class_="table", count=3, seed=11)
+    assert (reply.status, reply.headers["content-type"]) == (200, "application/json")
+    assert reply.headers["x-shape"] == "3,8,8,8"
+    grid = json.loads(reply.body)
+    assert grid["classes"] == ["table"] * 3
+    np.testing.assert_array_equal(np.array(grid["voxels"], bool), sampler.shapes(1, 3, 11))
+
+
+def test_bits_are_packed(server, sampler):
+    reply = server.shapes(class_="chair", count=5, seed=2, output="bits")
+    assert reply.headers["content-type"] == "application/octet-stream"
+    shape = [int(n) for n in reply.headers["x-shape"].split(",")]
+    voxels = np.unpackbits(np.frombuffer(reply.body, np.uint8)).reshape(shape)
+    np.testing.assert_array_equal(voxels, sampler.shapes(0, 5, 2))
+
+
+@pytest.mark.parametrize("output", MEDIA)
+def test_a_mesh_is_the_file_itself(server, sampler, output, tmp_path):
+    reply = server.shapes(class_="chair", seed=4, output=output, style="blocks")
+    assert (reply.status, reply.headers["content-type"].split(";")[0]) == (200, MEDIA[output])
+    assert reply.headers["content-disposition"] == f'inline; filename="chair.{output}"'
+    shape = sampler.shapes(0, 1, 4)[0]
+    assert reply.body == meshing.save_shape(tmp_path / f"x.{output}", shape, style="blocks").read_bytes()
+    mesh = trimesh.load(io.BytesIO(reply.body), file_type=output, force="mesh")
+    assert mesh.volume == pytest.approx(shape.mean())
+
+
+def test_several_meshes_are_an_archive(server):
+    reply = server.shapes(class_="chair", count=3, seed=4, output="glb")
+    assert reply.headers["content-type"] == "application/zip"
+    with zipfile.ZipFile(io.BytesIO(reply.body)) as archive:
+        assert archive.namelist() == ["chair_000.glb", "chair_001.glb", "chair_002.glb"]
+        assert archive.read("chair_000.glb") == server.shapes(class_="chair", seed=4, output="glb").body
+
+
+def test_a_picture(server):
+    reply = server.shapes(class_="table", count=9, output="png")
+    assert reply.headers["content-type"] == "image/png"
+    with Image.open(io.BytesIO(reply.body)) as picture:
+        assert picture.size[0] == 8 * 160
+        assert len(picture.getcolors(10**6)) > 20
+
+
+def test_explicit_latents_and_a_walk(server, sampler):
+    vectors = latents(5, 2, 8)
+    given = server.shapes(class_="chair", latents=vectors.tolist())
+    assert given.body == server.shapes(class_="chair", seed=5, count=2).body
+    walk = json.loads(server.shapes(class_="chair", seed=5, to=6, steps=4).body)["voxels"]
+    assert len(walk) == 4
+    np.testing.assert_array_equal(np.array(walk[-1], bool), sampler.shapes(0, 1, 6)[0])
+
+
+def test_command_line_and_server_draw_the_same(server, folder, tmp_path):
+    how = {"class": "chair", "count": 2, "seed": 9, "truncation": 0.6, "threshold": 0.4}
+    options = [part for name, value in how.items() for part in (f"--{name}", str(value))]
+    outs = ["--out", str(tmp_path / "s.npy"), "--out", str(tmp_path / "s.glb"), "--out", str(tmp_path / "s.png")]
+    done = CliRunner().invoke(cli, ["sample", "--model", str(folder), *options, *outs])
+    assert done.exit_code == 0, done.output
+    grid = json.loads(server.ask("POST", "/shapes", json.dumps(how).encode()).body)
+    np.testing.assert_array_equal(np.array(grid["voxels"], bool), np.load(tmp_path / "s.npy"))
+    meshes = server.ask("POST", "/shapes", json.dumps(how | {"output": "glb"}).encode())
+    with zipfile.ZipFile(io.BytesIO(meshes.body)) as archive:
+        assert archive.read("chair_001.glb") == (tmp_path / "s_001.glb").read_bytes()
+    picture = server.ask("POST", "/shapes", json.dumps(how | {"output": "png"}).encode())
+    assert picture.body == (tmp_path / "s.png").read_bytes()
+
+
+def test_truncation_narrows_towards_one_shape(server):
+    def spread(truncation):
+        drawn = json.loads(server.shapes(class_="chair", count=16, truncation=truncation).body)["voxels"]
+        return np.array(drawn, float).var(0).mean()
+
+    assert spread(0) == 0
+    assert 0 < spread(0.3) < spread(1)
+
+
+REFUSED = [
+    ({"class": "sofa"}, "class 'sofa' is not known to this model: choose one of chair, table."),
+    ({}, "choose one of chair, table"),
+    ({"class": 5}, "class is of the wrong kind: input should be a valid string."),
+    ({"class": "chair", "count": "3"}, "count is of the wrong kind: input should be a valid integer."),
+    ({"class": "chair", "count": 2.5}, "count is of the wrong kind"),
+    ({"class": "chair", "count": True}, "count is of the wrong kind"),
+    ({"class": "chair", "count": 0}, "count 0 makes no sense: ask for at least 1 shape."),
+    ({"class": "chair", "count": 1025}, "1025 shapes are too many for one request: ask for at most 1024."),
+    ({"class": "chair", "count": 65, "output": "png"}, "ask for at most 64"),
+    ({"class": "chair", "count": 10**300}, "too many for one request"),
+    ({"class": "chair", "seed": -1}, "seed -1 makes no sense"),
+    ({"class": "chair", "seed": 2**63}, "seed 9223372036854775808 makes no sense"),
+    ({"class": "chair", "seed": 10**300}, "seed of many digits makes no sense"),
+    ({"class": "chair", "latents": [[1.0, 2.0]]}, "a latent vector of 2 numbers does not fit this model: give 8"),
+    ({"class": "chair", "latents": []}, "latents hold no vector"),
+    ({"class": "chair", "latents": [["a"] * 8]}, "latents[0][0] is of the wrong kind"),
+    ({"class": "chair", "latents": [[1e300] * 8]}, "not finite or huge"),
+    ({"class": "chair", "latents": [[0.0] * 8], "seed": 1}, "either the one or the other"),
+    ({"class": "chair", "steps": 5}, "name the seed of the last shape"),
+    ({"class": "chair", "to": 5, "steps": 1}, "at least 2 shapes"),
+    ({"class": "chair", "to": 5, "steps": 10**6}, "1000000 shapes are too many"),
+    ({"class": "chair", "truncation": 1.5}, "truncation 1.5 makes no sense: it lies between 0 and 1."),
+    ({"class": "chair", "threshold": float("nan")}, "threshold nan makes no sense"),
+    ({"class": "chair", "output": "fbx"}, "output is of the wrong kind"),
+    ({"class": "chair", "output": "stl", "threshold": 1}, "the shape is empty, so that no mesh can be made of it"),
+    ({"class": "chair", "treshold": 1}, "'treshold' is not known: choose among class, count, seed"),
+    ([{"class": "chair"}], "the body is no JSON object"),
+    ("chair", "the body is no JSON object"),
+]
+
+
+@pytest.mark.parametrize(("body", "words"), REFUSED)
+def test_what_makes_no_sense_is_refused_in_one_sentence(server, body, words):
+    reply = server.ask("POST", "/shapes", json.dumps(body).encode())
+    assert reply.status == 400
+    assert words in reply.detail
+    assert reply.detail.endswith(".")
+    assert "\n" not in reply.detail
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        (b"", "no JSON object"),
+        (b"{", "not valid JSON"),
+        (b"\xff\xfe{}", "not valid JSON"),
+        (b'{"class": "chair", "seed": ' + b"9" * 5000 + b"}", "not valid JSON"),
+        (b"[" * 50_000, "not valid JSON"),
+    ],
+)
+def test_what_is_no_json_is_refused(server, body, words):
+    reply = server.ask("POST", "/shapes", body)
+    assert reply.status == 400
+    assert words in reply.detail
+
+
+def test_the_wrong_path_and_method(server):
+    assert server.ask("GET", "/nothing").status == 404
+    assert server.ask("PUT", "/shapes", b"{}").status == 405
+
+
+def test_health_readiness_and_facts(server, folder):
+    assert json.loads(server.ask("GET", "/healthz").body) == {"status": "alive"}
+    assert json.loads(server.ask("GET", "/readyz").body) == {"status": "ready", "model": str(folder)}
+    facts = json.loads(server.ask("GET", "/model").body)
+    assert facts["classes"] == ["chair", "table"]
+    assert (facts["resolution"], facts["latent"], facts["threshold"], facts["up"]) == (8, 8, 0.5, "y")
+
+
+def metric(server, name: str) -> float:
+    text = server.ask("GET", "/metrics").body.decode()
+    found = re.search(rf"^{re.escape(name)} (\S+)$", text, re.MULTILINE)
+    return float(found[1]) if found else 0.0
+
+
+def test_metrics_count(server):
+    names = ('gan3d_requests_total{route="/shapes",status="200"}', 'gan3d_requests_total{route="/shapes",status="400"}')
+    names += ('gan3d_shapes_total{output="bits"}', 'gan3d_request_seconds_count{route="/shapes"}')
+    before = [metric(server, name) for name in names]
+    server.shapes(class_="chair", count=7, output="bits")
+    server.shapes(class_="sofa")
+    assert [metric(server, name) - old for name, old in zip(names, before, strict=True)] == [1, 1, 7, 2]
+    assert metric(server, "gan3d_queue_places") == 64
+    assert metric(server, "gan3d_queue_taken") == 0
+
+
+def test_paths_of_strangers_make_no_new_metrics(server):
+    for i in range(3):
+        server.ask("GET", f"/stranger{i}")
+    text = server.ask("GET", "/metrics").body.decode()
+    assert "stranger" not in text
+    assert metric(server, 'gan3d_requests_total{route="other",status="404"}') >= 3
+
+
+def test_the_page_needs_nothing_from_elsewhere(server):
+    reply = server.ask("GET", "/docs")
+    assert reply.headers["content-type"].startswith("text/html")
+    assert not re.findall(rb'(?:src|href)="(?:https?:)?//', reply.body)
+    assert server.ask("GET", "/").headers["location"] == "/docs"
+    api = json.loads(server.ask("GET", "/openapi.json").body)
+    asked = api["paths"]["/shapes"]["post"]
+    assert set(asked["responses"]) == {"200", "400", "408", "413", "503"}
+    assert set(asked["responses"]["200"]["content"]) >= {*MEDIA.values(), "image/png", "application/zip"}
+    fields = api["components"]["schemas"]["ShapesRequest"]["properties"]
+    names = {"class", "count", "seed", "latents", "to", "steps", "truncation", "threshold", "output", "style"}
+    assert set(fields) == names
+    assert all(field["description"] for field in fields.values())
+    example = api["components"]["schemas"]["ShapesRequest"]["examples"][0]
+    assert server.ask("POST", "/shapes", json.dumps(example).encode()).status == 200

@@ -1,0 +1,76 @@
+"""The queue: in order, bounded, and free again after every kind of end."""
+
+import asyncio
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from conftest import serving
+from gan3d.serving.queue import FullError, Queue
+
+
+def test_one_after_the_other_and_in_order():
+    queue, order = Queue(10), []
+
+    def job(number):
+        order.append(number)
+        time.sleep(0.01)
+        order.append(number)
+        return number
+
+    async def all_of_them():
+        return await asyncio.gather(*(queue.run(lambda n=n: job(n)) for n in range(5)))
+
+    assert asyncio.run(all_of_them()) == list(range(5))
+    assert order == [n for n in range(5) for _ in range(2)]
+    assert queue.taken == 0
+
+
+def test_full_says_when_to_come_back_and_empties_again():
+    queue, go = Queue(2), threading.Event()
+
+    async def scene():
+        waiting = [asyncio.create_task(queue.run(go.wait)) for _ in range(2)]
+        await asyncio.sleep(0.05)
+        assert queue.full
+        with pytest.raises(FullError) as error:
+            await queue.run(lambda: 1)
+        assert error.value.retry_after >= 1
+        go.set()
+        await asyncio.gather(*waiting)
+        return await queue.run(lambda: 1)
+
+    assert asyncio.run(scene()) == 1
+
+
+def test_an_error_and_a_client_that_leaves_give_their_places_back():
+    queue, go = Queue(1), threading.Event()
+
+    async def scene():
+        with pytest.raises(ZeroDivisionError):
+            await queue.run(lambda: 1 / 0)
+        left = asyncio.create_task(queue.run(go.wait))
+        await asyncio.sleep(0.05)
+        left.cancel()
+        await asyncio.sleep(0.05)
+        assert queue.full  # the thread is still busy
+        go.set()
+        while queue.full:
+            await asyncio.sleep(0.01)
+        return await queue.run(lambda: "free")
+
+    assert asyncio.run(asyncio.wait_for(scene(), 10)) == "free"
+
+
+def test_a_full_server_answers_503_with_retry_after_and_recovers(holder):
+    with serving(holder, places=2) as server, ThreadPoolExecutor(12) as clients:
+        asked = [clients.submit(server.shapes, class_="chair", count=64, output="png") for _ in range(12)]
+        replies = [future.result() for future in asked]
+        refused = [reply for reply in replies if reply.status == 503]
+        assert {reply.status for reply in replies} == {200, 503}
+        assert all(int(reply.headers["retry-after"]) >= 1 for reply in refused)
+        assert all("try again in" in reply.detail for reply in refused)
+        assert server.ask("GET", "/readyz").status == 200
+        assert server.shapes(class_="chair").status == 200

@@ -1,0 +1,89 @@
+"""The alias moves while clients ask without pause: none is dropped, and each gets what its version draws."""
+
+import os
+import threading
+import time
+
+import numpy as np
+import pytest
+from candidates import connect, facts, tiny
+
+from conftest import serving
+from gan3d import snapshot
+from gan3d.registry import aliases
+from gan3d.registry.log import log_candidate
+from gan3d.sampling import Sampler
+from gan3d.serving.model import Holder
+
+
+@pytest.fixture(scope="module")
+def registry(tmp_path_factory):
+    """A store with two versions, of which the first is champion."""
+    root = tmp_path_factory.mktemp("reload")
+    client = connect(root / "mlruns")
+    for seed in (0, 1):
+        snapshot.save(root / f"m{seed}", tiny(seed))
+        log_candidate(client, root / f"m{seed}", facts())
+    client.set_registered_model_alias("gan3d", "champion", "1")
+    yield root, client
+    os.environ.pop("MLFLOW_TRACKING_URI", None)
+
+
+def until(true, seconds: float = 60) -> None:
+    deadline = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+@pytest.mark.slow
+def test_no_request_is_dropped_when_the_alias_moves(registry):
+    root, client = registry
+    expected = {}
+    for number in (1, 2):
+        sampler = Sampler(snapshot.load(root / f"m{number - 1}"))
+        expected[f"gan3d/{number}"] = np.packbits(sampler.shapes(0, 4, 3)).tobytes()
+    replies, stop = [], threading.Event()
+    with serving(Holder("models:/gan3d@champion", root / "mlruns")) as server:
+
+        def client_loop():
+            while not stop.is_set():
+                replies.append(server.shapes(class_="chair", count=4, seed=3, output="bits"))
+
+        clients = [threading.Thread(target=client_loop) for _ in range(3)]
+        for thread in clients:
+            thread.start()
+        until(lambda: len(replies) > 5)
+        aliases.promote(client, 2, "a test")
+        until(lambda: replies[-1].headers["x-model"] == "gan3d/2")
+        aliases.rollback(client, "another test")
+        until(lambda: replies[-1].headers["x-model"] == "gan3d/1")
+        stop.set()
+        for thread in clients:
+            thread.join()
+        assert server.holder.reloads == 2
+    assert {reply.status for reply in replies} == {200}
+    assert all(reply.body == expected[reply.headers["x-model"]] for reply in replies)
+    assert {reply.headers["x-model"] for reply in replies} == set(expected)
+
+
+def test_a_registry_that_is_away_stops_nobody(registry, caplog):
+    root, client = registry
+    client.set_registered_model_alias("gan3d", "wandering", "1")
+    holder = Holder("models:/gan3d@wandering", root / "mlruns")
+    client.delete_registered_model_alias("gan3d", "wandering")
+    assert not holder.refresh()
+    assert not holder.refresh()
+    assert (holder.failures, holder.current.name) == (2, "gan3d/1")
+    assert len([record for record in caplog.records if "is served on" in record.message]) == 1
+    client.set_registered_model_alias("gan3d", "wandering", "2")
+    assert holder.refresh()
+    assert holder.current.name == "gan3d/2"
+
+
+def test_a_number_and_a_folder_never_move(registry):
+    root, _ = registry
+    for model, name in (("models:/gan3d/2", "gan3d/2"), (str(root / "m0"), str(root / "m0"))):
+        holder = Holder(model, root / "mlruns")
+        assert holder.current.name == name
+        assert not holder.refresh()

@@ -1,0 +1,21 @@
+"""Ten thousand requests, a thousand of them malformed: no error of the server's, no growing memory."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+BENCHMARK = Path(__file__).resolve().parents[2] / "benchmarks" / "serving.py"
+
+
+@pytest.mark.full
+def test_ten_thousand_requests(tmp_path):
+    command = [sys.executable, BENCHMARK, "--only", "soak", "--out", tmp_path / "soak.json"]
+    subprocess.run(command, cwd=tmp_path, check=True, timeout=3600)
+    found = json.loads((tmp_path / "soak.json").read_text())["gan3d serve"]["r16"]["soak"]
+    assert (found["good"], found["malformed"]) == (9000, 1000)
+    assert "wrong status" not in found
+    assert set(found["statuses"]) == {"200", "400", "413"}
+    assert found["memory_growth_mib"] < 50
