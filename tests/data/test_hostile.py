@@ -105,8 +105,9 @@ def test_a_folder_of_traps(tmp_path):
         "chair/pipe.obj",
     }
     assert all(reason.endswith(".") and advice.endswith(".") for reason, advice in rows.values())
-    assert "looks like PLY" in rows["chair/wrong.off"][1]
-    assert "Git LFS" in rows["chair/pointer.ply"][1]
+    assert "looks like PLY" in rows["chair/wrong.off"][0]
+    assert "Git LFS" in rows["chair/pointer.ply"][0]
+    assert "git lfs pull" in rows["chair/pointer.ply"][1]
     assert "symbolic link" in rows["chair/folder"][0]
     accepted = {row["source"] for row in VoxelDataset(tmp_path / "out").rows}
     assert accepted == {"chair/good.obj", "chair/nested.zip/inner.obj"}

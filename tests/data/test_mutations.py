@@ -1,6 +1,8 @@
 """Files of every format, damaged at random: each has an answer within the limits, and the run goes on."""
 
+import gzip
 import io
+import struct
 from pathlib import Path
 
 import h5py
@@ -50,11 +52,18 @@ def samples() -> dict[str, bytes]:
         "a.nii": nibabel.Nifti1Image(grid.astype(np.uint8), np.eye(4)).to_bytes(),
         "a.vox": magicavoxel.encode(grid),
     }
-    made["a.nii.gz"] = __import__("gzip").compress(bytes(made["a.nii"]))
+    header = struct.pack(">3i", len(mesh.vertices), len(mesh.faces), 0)
+    faces = b"".join(struct.pack(">5i", 3, *face, 0) for face in mesh.faces)
+    made["b.off"] = b"OFF BINARY\n" + header + mesh.vertices.astype(">f4").tobytes() + faces
+    made["a.nii.gz"] = gzip.compress(bytes(made["a.nii"]))
     with io.BytesIO() as stream:
         with h5py.File(stream, "w") as file:
             file.create_dataset("voxels", data=np.stack([grid] * 3).astype("u1"), chunks=True, compression="gzip")
         made["a.h5"] = stream.getvalue()
+    with io.BytesIO() as stream:
+        with h5py.File(stream, "w", userblock_size=512) as file:
+            file["instance"] = grid.astype("u1")
+        made["c.mat"] = b"MATLAB 7.3 MAT-file".ljust(124) + b"\0\2IM" + stream.getvalue()[128:]
     return {name: content.encode() if isinstance(content, str) else bytes(content) for name, content in made.items()}
 
 

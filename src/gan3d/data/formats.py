@@ -9,25 +9,28 @@ ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", "
 KNOWN = ", ".join((*MESHES, *GRIDS, *SETS))
 LARGEST = 2**30  # bytes of one file; beyond it a file is not read
 
+LFS, PAGE = "a Git LFS pointer", "a web page"
 _DOUBLE = (".nii.gz", ".tar.gz", ".tar.bz2", ".tar.xz")
-_MAGIC = {
-    b"OFF": "OFF",
-    b"ply": "PLY",
-    b"glTF": "GLB",
-    b"#binvox": "binvox",
-    b"MATLAB 5.0": "MAT",
-    b"\x93NUMPY": "NPY",
-    b"\x89HDF\r\n\x1a\n": "HDF5",
-    b"VOX ": "MagicaVoxel",
-    b"PK\x03\x04": "ZIP",
-    b"\x1f\x8b": "GZIP",
-    b"\x89PNG": "PNG",
-    b"\xff\xd8\xff": "JPEG",
-    b"%PDF": "PDF",
-    b"<!DOCTYPE": "HTML",
-    b"<html": "HTML",
-    b"version https://git-lfs": "a Git LFS pointer",
-    b"v ": "OBJ",
+_MAGIC = {  # first bytes, whatever their case -> what they speak of, and the extensions that it may have
+    b"off": ("OFF", (".off",)),
+    b"ply": ("PLY", (".ply",)),
+    b"solid ": ("STL", (".stl",)),
+    b"v ": ("OBJ", (".obj",)),
+    b"gltf": ("GLB", (".glb", ".gltf")),
+    b"#binvox": ("binvox", (".binvox",)),
+    b"matlab 5.0": ("MAT", (".mat",)),
+    b"matlab 7.3": ("MAT", (".mat",)),
+    b"\x93numpy": ("NPY", (".npy",)),
+    b"\x89hdf\r\n\x1a\n": ("HDF5", (".h5", ".hdf5", ".mat")),
+    b"vox ": ("MagicaVoxel", (".vox",)),
+    b"pk\x03\x04": ("ZIP", (".npz", ".zip")),
+    b"\x1f\x8b": ("GZIP", (".nii", ".nii.gz")),
+    b"\x89png": ("PNG", ()),
+    b"\xff\xd8\xff": ("JPEG", ()),
+    b"%pdf": ("PDF", ()),
+    b"<!doctype html": (PAGE, ()),
+    b"<html": (PAGE, ()),
+    b"version https://git-lfs": (LFS, ()),
 }
 
 
@@ -43,6 +46,8 @@ def stem(name: str) -> str:
     return last[: len(last) - len(suffix(last))] or last
 
 
-def looks_like(content: bytes) -> str | None:
-    """The format that the first bytes speak of, or None."""
-    return next((kind for magic, kind in _MAGIC.items() if content.startswith(magic)), None)
+def looks_like(content: bytes, kind: str) -> str | None:
+    """What the first bytes speak of, where that is something else than the extension `kind` says."""
+    head = content[:64].lstrip().lower()
+    seen = next(((name, kinds) for magic, (name, kinds) in _MAGIC.items() if head.startswith(magic)), None)
+    return seen[0] if seen and kind not in seen[1] else None

@@ -1,9 +1,7 @@
 """One file of any supported format -> a triangle mesh or a voxel grid, or a reason why not."""
 
 import io
-import logging
-import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,13 +9,16 @@ import numpy as np
 
 from gan3d import grids
 from gan3d.data import binvox, magicavoxel
-from gan3d.data.formats import KNOWN, LARGEST, looks_like, suffix
-from gan3d.data.text_meshes import parse_obj, parse_off
-from gan3d.data.volumes import parse_nifti
+from gan3d.data.formats import KNOWN, LARGEST, LFS, PAGE, looks_like, suffix
+from gan3d.data.gltf import Beside, parse_gltf
+from gan3d.data.obj import parse_obj
+from gan3d.data.off import parse_off
+from gan3d.data.ply import parse_ply
+from gan3d.data.stl import parse_stl
+from gan3d.data.unreadable import Unreadable, no_faces
+from gan3d.data.volumes import parse_mat, parse_nifti
 
-MAT_KEYS = ("instance", "voxel", "voxels")
-
-Beside = Callable[[str], bytes]  # the content of a side file by its address relative to the file; raises Unreadable
+_GLTF = (".gltf", ".glb")
 
 
 class Mesh(NamedTuple):
@@ -25,15 +26,6 @@ class Mesh(NamedTuple):
 
     vertices: np.ndarray
     faces: np.ndarray
-
-
-class Unreadable(Exception):  # noqa: N818 - a row of rejects.csv, not a failure of the run
-    """A file that cannot be used: the reason, and what its owner can do, one sentence each."""
-
-    def __init__(self, reason: str, advice: str):
-        super().__init__(reason, advice)
-        self.reason = reason
-        self.advice = advice
 
 
 def read(source: str | Path | bytes, name: str, beside: Beside | None = None) -> Mesh | np.ndarray:
@@ -50,8 +42,7 @@ def read(source: str | Path | bytes, name: str, beside: Beside | None = None) ->
         MemoryError: when it needs more memory than there is.
     """
     kind = suffix(name)
-    reader = _READERS.get(kind)
-    if reader is None:
+    if kind not in (*_MESHES, *_GLTF, *_GRIDS):
         raise Unreadable(
             f"The format {kind or 'without an extension'} is not supported.", f"Convert it to one of {KNOWN}."
         )
@@ -59,16 +50,29 @@ def read(source: str | Path | bytes, name: str, beside: Beside | None = None) ->
     if not content[:4096].strip() and not content.strip():
         raise Unreadable("It is empty.", "Export or download it again.")
     try:
-        return _gltf(content, beside) if kind == ".gltf" else reader(content, kind)
-    except (Unreadable, MemoryError):
+        if kind in _GRIDS:
+            return _GRIDS[kind](content)
+        return check_mesh(*(parse_gltf(content, beside) if kind in _GLTF else _MESHES[kind](content)))
+    except MemoryError:
         raise
     except Exception as error:  # a parser may fail in any way on a hostile file; the run goes on
+        if seen := looks_like(content, kind):
+            raise Unreadable(f"It is no {kind[1:].upper()}: it looks like {seen}.", _what_to_do(seen)) from error
+        if isinstance(error, Unreadable):
+            raise
         detail = " ".join(str(error).split())[:120].rstrip(".") or type(error).__name__
-        seen = looks_like(content)
-        advice = "Check that it is whole, or export it again."
-        if seen and seen.lower() not in kind:
-            advice = f"It looks like {seen}: give it the extension of what it is."
-        raise Unreadable(f"It cannot be read as {kind[1:].upper()}: {detail}.", advice) from error
+        raise Unreadable(
+            f"It cannot be read as {kind[1:].upper()}: {detail}.", "Check that it is whole, or export it again."
+        ) from error
+
+
+def _what_to_do(seen: str) -> str:
+    """Advice on a file that is something else than its name says."""
+    if seen == PAGE:
+        return "Download it again, from the address of the file itself."
+    if seen == LFS:
+        return "Fetch the file itself with `git lfs pull`."
+    return "Give it the extension of what it is."
 
 
 def contents(path: Path) -> bytes:
@@ -105,7 +109,7 @@ def as_grid(array: np.ndarray) -> np.ndarray:
     """A numeric array as a boolean grid (X, Y, Z): above 0.5 is occupied; axes of length 1 around it are dropped.
 
     Raises:
-        Unreadable: when it has no three axes, no numbers, or NaN.
+        Unreadable: when it has no three axes, no numbers, NaN, or signed distances.
     """
     shape = array.shape
     if array.ndim > 3 and sum(length > 1 for length in shape) == 3:
@@ -120,6 +124,11 @@ def as_grid(array: np.ndarray) -> np.ndarray:
         raise Unreadable(f"Its grid has {array.size} voxels.", f"Store it with at most {binvox.LIMIT} voxels (512³).")
     if array.dtype.kind == "f" and np.isnan(array).any():
         raise Unreadable("Its grid contains NaN.", "Replace NaN by 0 or 1.")
+    if array.dtype.kind == "f" and array.min() < 0 and (array != np.round(array)).any():
+        raise Unreadable(
+            f"Its values reach from {array.min():.3g} to {array.max():.3g}, as distances do.",
+            "Store occupancy, from 0 (empty) to 1.",
+        )
     return np.ascontiguousarray(array > 0.5)
 
 
@@ -132,10 +141,11 @@ def check_mesh(vertices: np.ndarray, faces: np.ndarray) -> Mesh:
     vertices = np.asarray(vertices, np.float64).reshape(-1, 3)
     faces = np.asarray(faces, np.int64).reshape(-1, 3)
     if not len(faces):
-        raise Unreadable("It has no faces.", "Export a surface mesh: points or lines alone have no inside.")
+        raise no_faces()
     if faces.min() < 0 or faces.max() >= len(vertices):
+        wrong = faces.min() if faces.min() < 0 else faces.max()
         raise Unreadable(
-            f"A face names vertex {faces.max()} of {len(vertices)}.",
+            f"A face names vertex {wrong}, but there are {len(vertices)}.",
             "Check that the file is whole, or export it again.",
         )
     used = vertices[np.unique(faces)]
@@ -144,96 +154,6 @@ def check_mesh(vertices: np.ndarray, faces: np.ndarray) -> Mesh:
     if not (used.max(0) / 2 - used.min(0) / 2 > 0).any():
         raise Unreadable("All its vertices are one point.", "Check the scale with which it was exported.")
     return Mesh(vertices, faces)
-
-
-def _text_mesh(content: bytes, suffix: str) -> Mesh:
-    return check_mesh(*(parse_off if suffix == ".off" else parse_obj)(content))
-
-
-def _stl(content: bytes, suffix: str) -> Mesh:
-    """Binary STL where the count fits the length, also with a few bytes too many; otherwise ASCII."""
-    count = int.from_bytes(content[80:84], "little")
-    if len(content) >= 84 and 0 <= len(content) - 84 - 50 * count < 50:
-        records = np.frombuffer(
-            content, np.dtype([("normal", "<f4", 3), ("corners", "<f4", (3, 3)), ("tag", "<u2")]), count, 84
-        )
-        return check_mesh(records["corners"], np.arange(3 * count))
-    if b"facet" not in content and not content.lstrip().startswith(b"solid"):
-        raise Unreadable(
-            f"Its header claims {count} triangles, but {max(len(content) - 84, 0) // 50} are there.",
-            "Export or download it again.",
-        )
-    return _scene(content, suffix) if b"facet" in content else check_mesh(np.empty((0, 3)), np.empty((0, 3)))
-
-
-class _Neighbours(Mapping[str, bytes]):
-    """Side files for trimesh, which asks for them by the address in the file; pictures are not wanted."""
-
-    def __init__(self, beside: Beside | None):
-        self.beside = beside
-
-    def __getitem__(self, name: str) -> bytes:
-        if suffix(name) in (".png", ".jpg", ".jpeg", ".webp", ".ktx2"):
-            return b""
-        if self.beside is None:
-            raise Unreadable(f"Its side file {name[:80]} is missing.", "Put it beside the file, or export a GLB.")
-        return self.beside(name)
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(())
-
-    def __len__(self) -> int:
-        return 0
-
-
-def _gltf(content: bytes, beside: Beside | None) -> Mesh:
-    return _scene(content, ".gltf", _Neighbours(beside))
-
-
-def _scene(content: bytes, suffix: str, resolver: _Neighbours | None = None) -> Mesh:
-    """All meshes of a file joined with their transforms, through trimesh."""
-    import trimesh  # here, since grids do without it and it takes long to import
-
-    logging.getLogger("trimesh").setLevel(logging.CRITICAL)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        scene = trimesh.load_scene(
-            io.BytesIO(content), file_type=suffix[1:], resolver=resolver, process=False, skip_materials=True
-        )
-    vertices: list[np.ndarray] = []
-    faces: list[np.ndarray] = []
-    count = 0
-    for node in scene.graph.nodes_geometry:
-        transform, geometry_name = scene.graph[node]
-        geometry = scene.geometry[geometry_name]
-        if isinstance(geometry, trimesh.Trimesh):
-            vertices.append(trimesh.transform_points(geometry.vertices, transform))
-            faces.append(np.asarray(geometry.faces) + count)
-            count += len(geometry.vertices)
-    return check_mesh(np.concatenate(vertices or [np.empty((0, 3))]), np.concatenate(faces or [np.empty((0, 3), int)]))
-
-
-def _binvox(content: bytes, suffix: str) -> np.ndarray:
-    return binvox.decode(content).voxels
-
-
-def _nifti(content: bytes, suffix: str) -> np.ndarray:
-    return as_grid(parse_nifti(content))
-
-
-def _vox(content: bytes, suffix: str) -> np.ndarray:
-    return magicavoxel.decode(content)
-
-
-def _mat(content: bytes, suffix: str) -> np.ndarray:
-    from scipy import io as matlab
-
-    found: dict[str, Any] = matlab.loadmat(io.BytesIO(content), variable_names=MAT_KEYS)  # type: ignore[arg-type]
-    for key in MAT_KEYS:
-        if key in found:
-            return as_grid(np.asarray(found[key]))
-    names = ", ".join(name for name, *_ in matlab.whosmat(io.BytesIO(content))) or "nothing"  # type: ignore[arg-type]
-    raise Unreadable(f"It holds {names[:80]}, no voxel grid.", f"Name the grid one of {', '.join(MAT_KEYS)}.")
 
 
 def npy_header(file: Any) -> tuple[tuple[int, ...], np.dtype, bool]:
@@ -252,7 +172,7 @@ def npy_header(file: Any) -> tuple[tuple[int, ...], np.dtype, bool]:
     return shape, dtype, fortran
 
 
-def _npy(content: bytes, suffix: str) -> np.ndarray:
+def _npy(content: bytes) -> np.ndarray:
     file = io.BytesIO(content)
     shape, dtype, _ = npy_header(file)
     if dtype.hasobject:
@@ -263,17 +183,17 @@ def _npy(content: bytes, suffix: str) -> np.ndarray:
     return as_grid(np.load(io.BytesIO(content), allow_pickle=False))
 
 
-_READERS: dict[str, Callable[[bytes, str], Mesh | np.ndarray]] = {
-    ".off": _text_mesh,
-    ".obj": _text_mesh,
-    ".ply": _scene,
-    ".stl": _stl,
-    ".glb": _scene,
-    ".gltf": _scene,
-    ".binvox": _binvox,
-    ".mat": _mat,
+_MESHES: dict[str, Callable[[bytes], tuple[np.ndarray, np.ndarray]]] = {
+    ".off": parse_off,
+    ".obj": parse_obj,
+    ".ply": parse_ply,
+    ".stl": parse_stl,
+}
+_GRIDS: dict[str, Callable[[bytes], np.ndarray]] = {
+    ".binvox": lambda content: binvox.decode(content).voxels,
+    ".mat": lambda content: as_grid(parse_mat(content)),
     ".npy": _npy,
-    ".nii": _nifti,
-    ".nii.gz": _nifti,
-    ".vox": _vox,
+    ".nii": lambda content: as_grid(parse_nifti(content)),
+    ".nii.gz": lambda content: as_grid(parse_nifti(content)),
+    ".vox": magicavoxel.decode,
 }

@@ -40,8 +40,8 @@ def voxelize(vertices: np.ndarray, faces: np.ndarray, resolution: int, fill: Fil
     - `winding`: voxels around whose centre the mesh winds by more than half a turn (Jacobson et al. 2013), so that
       small holes do not matter, but the orientation of the triangles does.
     """
-    used, index = np.unique(faces, return_inverse=True)
-    triangles = normalise(np.asarray(vertices, np.float64)[used])[index.reshape(-1, 3)]
+    corners = np.asarray(vertices, np.float64)[np.reshape(faces, -1)]  # vertices without a face do not count
+    triangles = normalise(corners).reshape(-1, 3, 3)
     voxels = surface(triangles, resolution)
     if fill == "solid":
         return fill_outside(voxels)
@@ -65,15 +65,14 @@ def surface(triangles: np.ndarray, resolution: int) -> np.ndarray:
     extent = np.maximum((tests.high - tests.low).max(0), 2.0**-levels)
     entry = np.clip(-np.ceil(np.log2(extent)), 0, levels).astype(int)
     rows, corners = np.empty(0, int), np.empty((3, 0), int)
-    for level in range(levels + 1):
+    for level in range(int(entry.min(initial=levels)), levels + 1):
+        tests.scale(2**level)
         new = np.flatnonzero(entry == level)
-        new_corners = np.floor((tests.low[:, new] - TOLERANCE) * 2**level).astype(int)
-        rows, corners = np.concatenate([rows, new]), np.concatenate([2 * corners, new_corners], 1)
+        rows, corners = np.concatenate([rows, new]), np.concatenate([2 * corners, tests.first.take(new, 1)], 1)
         touching = []
         for start in range(0, len(rows), CHUNK):
             block = slice(start, start + CHUNK)
-            cells = (corners[:, block, None] + OFFSETS[:, None]).reshape(3, -1)
-            pairs = tests.touching(np.repeat(rows[block], 8), cells, 2**level)
+            pairs = tests.touching(rows[block], corners[:, block])
             if level < levels:
                 touching.append(pairs)
             else:
@@ -84,7 +83,10 @@ def surface(triangles: np.ndarray, resolution: int) -> np.ndarray:
 
 
 class _Tests:
-    """What the separating axis test needs of each triangle, computed once; the triangle is the last axis."""
+    """What the separating axis test needs of each triangle, computed once; the triangle is the last axis.
+
+    `scale` chooses a grid; from then on lengths are in its cells, so that a cell's lowest corner is its index.
+    """
 
     def __init__(self, triangles: np.ndarray):
         corner = np.ascontiguousarray(triangles.transpose(1, 2, 0))  # (corner, axis, T)
@@ -103,28 +105,37 @@ class _Tests:
             reach = np.maximum(inward_a, 0) + np.maximum(inward_b, 0)
             self.projections.append((a, b, inward_a, inward_b, constant, reach))
 
-    def touching(self, rows: np.ndarray, cells: np.ndarray, side: int) -> tuple[np.ndarray, np.ndarray]:
-        """Keep the pairs of triangles `rows` (P,) and `cells` (3, P) of a grid of side³ cells that touch."""
-        keep = np.ones(len(rows), bool)
-        for axis in range(3):
-            lower = cells[axis] / side
-            keep &= lower <= self.high[axis][rows] + TOLERANCE
-            keep &= lower + 1 / side >= self.low[axis][rows] - TOLERANCE
-            keep &= (cells[axis] >= 0) & (cells[axis] < side)
-        rows, cells = rows[keep], cells[:, keep]
+    def scale(self, side: int) -> None:
+        """Take a grid of side³ cells."""
+        self.first = np.floor((self.low - TOLERANCE) * side).astype(int)
+        # a cell counts that ends where the bounds begin
+        self.lowest = np.maximum(np.ceil((self.low - TOLERANCE) * side).astype(int) - 1, 0)
+        self.highest = np.minimum(np.floor((self.high + TOLERANCE) * side).astype(int), side - 1)
+        self.to_plane = self.normal.sum(0) / 2 - self.offset * side
+        self.thickness = self.reach + TOLERANCE * side
+        self.to_edges = [constant * side + reach + TOLERANCE * side for *_, constant, reach in self.projections]
 
-        corner = cells / side
-        distance = -self.offset[rows]
-        for axis in range(3):
-            distance += self.normal[axis][rows] * (corner[axis] + 0.5 / side)
-        keep = np.abs(distance) <= self.reach[rows] / side + TOLERANCE
-        rows, cells, corner = rows[keep], cells[:, keep], corner[:, keep]
+    def touching(self, rows: np.ndarray, first: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Triangles `rows` (P,) beside blocks of eight cells, the `first` (3, P) -> pairs that touch, (Q,), (3, Q)."""
+        both = first + np.arange(2)[:, None, None]
+        within = (both >= self.lowest.take(rows, 1)) & (both <= self.highest.take(rows, 1))  # (2, axis, P)
+        child, pair = np.nonzero(within[OFFSETS[0], 0] & within[OFFSETS[1], 1] & within[OFFSETS[2], 2])
+        rows, cells = rows.take(pair), first.take(pair, 1) + OFFSETS.take(child, 1)
 
-        for a, b, inward_a, inward_b, constant, reach in self.projections:
+        corner = cells.astype(np.float64)
+        distance = self.to_plane.take(rows)
+        for axis in range(3):
+            distance += self.normal[axis].take(rows) * corner[axis]
+        kept = np.flatnonzero(np.abs(distance) <= self.thickness.take(rows))
+        rows, cells, corner = rows.take(kept), cells.take(kept, 1), corner.take(kept, 1)
+
+        for (a, b, inward_a, inward_b, *_), to_edge in zip(self.projections, self.to_edges, strict=True):
             keep = np.ones(len(rows), bool)
             for edge in range(3):
-                inside = inward_a[edge][rows] * corner[a] + inward_b[edge][rows] * corner[b]
-                inside += constant[edge][rows] + reach[edge][rows] / side
-                keep &= inside >= -TOLERANCE
-            rows, cells, corner = rows[keep], cells[:, keep], corner[:, keep]
+                inside = inward_a[edge].take(rows) * corner[a]
+                inside += inward_b[edge].take(rows) * corner[b]
+                inside += to_edge[edge].take(rows)
+                keep &= inside >= 0
+            kept = np.flatnonzero(keep)
+            rows, cells, corner = rows.take(kept), cells.take(kept, 1), corner.take(kept, 1)
         return rows, cells
