@@ -5,7 +5,7 @@ from small_project import edit
 
 from gan3d.errors import UserError
 from gan3d.tuning import space
-from gan3d.tuning.study import task
+from gan3d.tuning.task import task
 
 
 def tuned(home, **changes):

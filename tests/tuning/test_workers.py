@@ -15,7 +15,8 @@ from small_project import edit
 from test_sweep import account
 
 from gan3d.tuning import report, space, sweep
-from gan3d.tuning.study import find_study, task
+from gan3d.tuning.study import find_study
+from gan3d.tuning.task import task
 
 pytestmark = pytest.mark.slow
 

@@ -16,7 +16,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from gan3d.errors import UserError
 from gan3d.tuning import space
-from gan3d.tuning.study import Task
+from gan3d.tuning.task import Task
 
 PAGE = "study.html"
 
@@ -63,12 +63,19 @@ def write(study: optuna.Study, client: MlflowClient, parent: str, task: Task) ->
         client.set_tag(parent, f"best.{name}", str(value))
     client.set_tag(parent, "best.trial", str(found[0].number))
     for name, value in rows[0]["scores"].items():
-        client.log_metric(parent, f"best/{name}", value, step=len(trials))
+        client.log_metric(parent, f"best/{name}", value, step=sum(trial.state.is_finished() for trial in trials))
     client.log_dict(parent, {"best": rows}, "best.json")
     with tempfile.TemporaryDirectory() as scratch:
         path = Path(scratch) / PAGE
         path.write_text(page(study, task.tune.objectives), encoding="utf-8")
         client.log_artifact(parent, str(path))
+
+
+def progress(study: optuna.Study, client: MlflowClient, parent: str, task: Task) -> None:
+    """The best so far as a curve of the parent run, over the trials that have ended."""
+    ended = [trial for trial in study.get_trials(deepcopy=False) if trial.state.is_finished()]
+    if len(study.directions) == 1 and any(trial.state == TrialState.COMPLETE for trial in ended):
+        client.log_metric(parent, f"best/{task.tune.objectives[0]}", study.best_value, step=len(ended))
 
 
 def page(study: optuna.Study, objectives: tuple[str, ...]) -> str:

@@ -1,17 +1,14 @@
 """A stage's study: where it lies, what it may be continued with, and its parent run in MLflow."""
 
 import json
-import time
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import mlflow
 import optuna
-from filelock import FileLock
 from mlflow import MlflowClient
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NAME
 from optuna.pruners import BasePruner, MedianPruner, NopPruner, SuccessiveHalvingPruner
@@ -19,73 +16,21 @@ from optuna.samplers import BaseSampler, RandomSampler, TPESampler
 from optuna.storages import RDBStorage, RetryHeartbeatStaleTrialCallback
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import SQLAlchemyError
 
 from gan3d.errors import UserError
-from gan3d.params import Params, Tune
-from gan3d.project import Project
+from gan3d.params import Tune
 from gan3d.tracking.facts import cause
 from gan3d.tracking.store import EXPERIMENT
 from gan3d.tuning import space
 from gan3d.tuning.judge import DIRECTIONS
+from gan3d.tuning.task import Task
 
 RETRIES = 3  # of one trial
 SILENT = 3  # heartbeats; then a worker counts as dead
-ATTEMPTS = 8  # to make the tables, while others make them too
 SETUP, PARENT = "setup", "parent_run"  # attributes of a study
 BEGUN = "begun"  # attribute of a trial: its process
 
 warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
-
-
-@dataclass(frozen=True)
-class Task:
-    """Which study: a stage with its parameters in a project, a storage and a name."""
-
-    params: Params
-    stage: str
-    project: Project
-    url: str
-    name: str
-
-    @property
-    def tune(self) -> Tune:
-        return self.params.tune
-
-    @property
-    def shown(self) -> str:
-        """The storage without its password."""
-        return make_url(self.url).render_as_string(hide_password=True)
-
-    def lock(self) -> FileLock:
-        """Taken while a study is made and while a trial is begun, by all workers that share this project's folder."""
-        self.project.mlruns.mkdir(parents=True, exist_ok=True)
-        return FileLock(self.project.mlruns / f".tune-{self.name}.lock")
-
-
-def task(params: Params, stage: str, project: Project, storage: str | None = None, name: str | None = None) -> Task:
-    """The study of a stage.
-
-    Args:
-        storage: instead of tune.storage.
-        name: instead of the model's name and the stage.
-
-    Raises:
-        UserError: for a stage that does not exist or that cannot be searched as params.yaml says.
-    """
-    stages = params.train.stages
-    if stage not in stages:
-        raise UserError(f"stage {stage!r} is not in train.stages: choose one of {', '.join(stages)}, or all.")
-    if "width" in params.tune.space and len(stages[stage].widths) > 1:
-        raise UserError(f"{stage} has several widths, which cannot be searched: take width out of tune.space.")
-    url = storage or params.tune.storage or f"sqlite:///{project.mlruns / 'optuna.db'}"
-    try:
-        made = make_url(url)
-    except SQLAlchemyError:
-        raise UserError(f"storage {url!r} is no database URL: use one such as sqlite:///studies.db.") from None
-    if made.drivername in ("postgresql", "postgres"):  # whose default driver depends on SQLAlchemy's version
-        url = made.set(drivername="postgresql+psycopg").render_as_string(hide_password=False)
-    return Task(params, stage, project, url, name or f"{params.name}-{stage}")
 
 
 def open_study(task: Task, inputs: str, client: MlflowClient) -> optuna.Study:
@@ -98,7 +43,7 @@ def open_study(task: Task, inputs: str, client: MlflowClient) -> optuna.Study:
         UserError: when the storage cannot be opened, or when the study was begun with something else.
     """
     setup = space.describe(task.tune) | {"inputs": inputs}
-    with task.lock():
+    with task.reached(), task.turn():
         store = open_storage(task, client)
         study = optuna.create_study(
             study_name=task.name,
@@ -124,42 +69,29 @@ def find_study(task: Task) -> optuna.Study:
     Raises:
         UserError: when there is none.
     """
-    try:
-        return optuna.load_study(study_name=task.name, storage=task.url)
-    except (KeyError, SQLAlchemyError, ImportError):
-        raise UserError(
-            f"there is no study {task.name} in {task.shown}: run `gan3d tune {task.stage}` first."
-        ) from None
+    missing = UserError(f"there is no study {task.name} in {task.shown}: run `gan3d tune {task.stage}` first.")
+    path = make_url(task.url).database if task.url.startswith("sqlite") else None
+    if path and not Path(path).is_file():
+        raise missing  # rather than make an empty database
+    with task.reached():
+        try:
+            return optuna.load_study(study_name=task.name, storage=task.url)
+        except KeyError:
+            raise missing from None
 
 
 def open_storage(task: Task, client: MlflowClient) -> RDBStorage:
-    """The RDB with a heartbeat; a trial whose worker died is failed there and in MLflow, and tried again.
-
-    Raises:
-        UserError: when it cannot be opened.
-    """
+    """The RDB with a heartbeat; a trial whose worker died is failed there and in MLflow, and tried again."""
     sqlite = task.url.startswith("sqlite")
     if sqlite and (database := make_url(task.url).database):
         Path(database).parent.mkdir(parents=True, exist_ok=True)
-    for attempt in range(ATTEMPTS):
-        try:
-            return RDBStorage(
-                task.url,
-                engine_kwargs={"connect_args": {"timeout": 60}} if sqlite else {"pool_pre_ping": True},
-                heartbeat_interval=task.tune.heartbeat,
-                grace_period=SILENT * task.tune.heartbeat,
-                heartbeat_stale_trial_callback=buried(client),
-            )
-        except ImportError:
-            raise UserError(
-                f"{task.shown} needs a database driver that is missing here: install gan3d[postgres], or the driver."
-            ) from None
-        except SQLAlchemyError as error:  # also from others that make the same tables at the same instant
-            if attempt == ATTEMPTS - 1:
-                why = str(getattr(error, "orig", error)).splitlines()[0]
-                raise UserError(f"{task.shown} cannot be opened ({why}): check tune.storage.") from None
-            time.sleep(0.2 * 2**attempt)
-    raise AssertionError("unreachable")
+    return RDBStorage(
+        task.url,
+        engine_kwargs={"connect_args": {"timeout": 60}} if sqlite else {"pool_pre_ping": True},
+        heartbeat_interval=task.tune.heartbeat,
+        grace_period=SILENT * task.tune.heartbeat,
+        heartbeat_stale_trial_callback=buried(client),
+    )
 
 
 def buried(client: MlflowClient) -> Callable[[optuna.Study, FrozenTrial], None]:
