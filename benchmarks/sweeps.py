@@ -16,6 +16,7 @@ Results are written after every trial, and trials of the same settings that are 
 
 import argparse
 import json
+import math
 import os
 import shutil
 import statistics
@@ -81,7 +82,10 @@ def search(home: project.Project, stage: str, images: int | None) -> Iterator[li
                 "images": total,
                 "seconds": round(seconds, 1),
                 "params": trial.params,
-                "looks": {str(step): round(value, 4) for step, value in trial.intermediate_values.items()},
+                "looks": {
+                    str(step): None if math.isnan(value) else round(value, 4)
+                    for step, value in trial.intermediate_values.items()
+                },
             }
         )
         yield rows
@@ -136,7 +140,8 @@ def main() -> None:
     source = project.find(given.project)
     tune = yaml.safe_load(source.params.read_text(encoding="utf-8"))["tune"]
     own = {name: tune[name] for name in RANDOM}
-    settings = {name: getattr(given, name) for name in ("stage", "trials", "images")} | {"space": tune["space"]}
+    settings = {name: getattr(given, name) for name in ("stage", "trials", "images")}
+    settings |= {name: tune[name] for name in ("report", "count", "draws", "space")}
     result: Row = {"settings": settings, "seeds": {}}
     if given.out.is_file():
         found = json.loads(given.out.read_text(encoding="utf-8"))

@@ -120,9 +120,11 @@ def test_ctrl_c_ends_cleanly_and_the_same_command_continues(home):
 @pytest.fixture
 def postgres(tmp_path):
     """The URL of a PostgreSQL server made from the system's binaries."""
-    initdb, server = shutil.which("initdb"), shutil.which("postgres")
+    installed = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: float(path.parent.name))
+    path = os.pathsep.join([os.environ["PATH"], *map(str, reversed(installed))])  # Debian's are not on the PATH
+    initdb, server = shutil.which("initdb", path=path), shutil.which("postgres", path=path)
     if initdb is None or server is None:
-        pytest.skip("initdb and postgres are not on the PATH")
+        pytest.skip("initdb and postgres are neither on the PATH nor in /usr/lib/postgresql")
     psycopg = pytest.importorskip("psycopg")
     folder = Path("/tmp") / f"gan3d-pg-{os.getpid()}"  # a short path, for the socket, that another user may enter
     folder.mkdir(mode=0o777)

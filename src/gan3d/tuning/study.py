@@ -26,6 +26,7 @@ from gan3d.tuning.judge import DIRECTIONS
 from gan3d.tuning.task import Task
 
 RETRIES = 3  # of one trial
+STARTUP = 5  # trials drawn at random before the sampler trusts what it has seen
 SILENT = 3  # heartbeats; then a worker counts as dead
 SETUP, PARENT = "setup", "parent_run"  # attributes of a study
 BEGUN = "begun"  # attribute of a trial: its process
@@ -192,7 +193,7 @@ def begin_parent(task: Task, study: optuna.Study, client: MlflowClient) -> str:
 
 def sampler(tune: Tune, seed: int) -> BaseSampler:
     """Seeded anew for each trial, so that workers never draw the same numbers."""
-    return RandomSampler(seed=seed) if tune.sampler == "random" else TPESampler(seed=seed)
+    return RandomSampler(seed=seed) if tune.sampler == "random" else TPESampler(seed=seed, n_startup_trials=STARTUP)
 
 
 def pruner(tune: Tune) -> BasePruner:
@@ -200,9 +201,19 @@ def pruner(tune: Tune) -> BasePruner:
     if tune.pruner == "none" or len(tune.objectives) > 1:
         return NopPruner()
     if tune.pruner == "median":
-        return MedianPruner(n_startup_trials=4)
-    # a third of the trials goes on at each rung, the first after one look (Li et al. 2020)
-    return SuccessiveHalvingPruner(min_resource=tune.report, reduction_factor=3)
+        return MedianPruner(n_startup_trials=STARTUP, n_warmup_steps=first_look(tune))
+    # half of the trials go on at each rung (Li et al. 2020)
+    return SuccessiveHalvingPruner(min_resource=first_look(tune), reduction_factor=2)
+
+
+def first_look(tune: Tune) -> int:
+    """Images before which no trial is pruned.
+
+    A third of the budget, when the order of the trials begins to tell: measured at 4³ over 40 trials of 6000 images,
+    the rank correlation of the good ones with their end is 0.2 after 1024 images, 0.7 after 2048, and a stage's
+    fade-in is over. Where the clock ends a trial, its images are not known.
+    """
+    return 2 * tune.report if tune.images is None else max(tune.report, tune.images // 3)
 
 
 def begun(study: optuna.Study) -> tuple[int, int, int]:

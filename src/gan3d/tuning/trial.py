@@ -123,7 +123,7 @@ class Arena:
         self.at = resolution(stage)
         previous = params.train.stages[stage].prev
         self.parent = None if previous == SCRATCH else parent(project, stage, previous)
-        self.judge = Judge(self.data, self.at, params.tune.count)
+        self.judge = Judge(self.data, self.at, params.tune.count, params.tune.draws)
         self.fingerprint = self.data.fingerprint("train", self.at)
 
     def start(self, params: Params) -> Any:
