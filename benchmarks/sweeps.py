@@ -1,12 +1,12 @@
 """The sweep's own sampler and pruner against random search, at the same budget of images, seed by seed.
 
-    python benchmarks/sweeps.py [PROJECT] [--stage r04] [--trials 20] [--images 6000] [--seeds 3]
+    python benchmarks/sweeps.py [PROJECT] [--stage r04] [--width 32] [--trials 20] [--images 6000] [--seeds 3]
 
 PROJECT holds a prepared data set and, beyond r04, the model of the stage before. Both searches are real studies of
 `gan3d tune` with its MLflow runs, made in a copy, by one worker. Random search trains `trials` trials to their end; the
 other one goes on until it has trained as many images. Neither is given the values of params.yaml to begin with, which
-are good already. A seed stands for the sampler's numbers and for the training's, so that at one seed both search the
-same function.
+are good already, and they draw different numbers. A seed is the training's, so that at one seed both search the same
+function.
 
 The measure: what share of all that random search spent the other one needs to have a complete trial that is at least as
 good as random search's best. Images are counted exactly; seconds are the clock's and hold all overhead.
@@ -42,7 +42,9 @@ OUTSIDE = 0.9  # a learning rate outside of what is searched: so nothing is know
 Row = dict[str, Any]
 
 
-def copied(source: project.Project, root: Path, stage: str, changes: dict[str, Any], seed: int) -> project.Project:
+def copied(
+    source: project.Project, root: Path, stage: str, width: int, changes: dict[str, Any], seed: int
+) -> project.Project:
     """A project of its own with the same data, to search in."""
     root.mkdir(parents=True)
     (root / "data").mkdir()
@@ -53,7 +55,7 @@ def copied(source: project.Project, root: Path, stage: str, changes: dict[str, A
     tree = yaml.safe_load(source.params.read_text(encoding="utf-8"))
     tree["seed"] = seed
     tree["tune"] |= changes
-    tree["train"]["stages"][stage]["lr_g"] = OUTSIDE
+    tree["train"]["stages"][stage] |= {"width": width, "lr_g": OUTSIDE}
     (root / "params.yaml").write_text(yaml.safe_dump(tree, sort_keys=False), encoding="utf-8")
     return project.Project(root, root)
 
@@ -63,9 +65,9 @@ def trained(trial: FrozenTrial) -> int:
     return 0 if "same_as" in trial.user_attrs else max(trial.intermediate_values, default=0)
 
 
-def search(home: project.Project, stage: str, images: int | None) -> Iterator[list[Row]]:
+def search(home: project.Project, stage: str, name: str, images: int | None) -> Iterator[list[Row]]:
     """Run a study until its trials are done, or until so many images were trained; all rows after every trial."""
-    worker = Worker(task(parameters.load(home.params), stage, home), say=lambda _: None)
+    worker = Worker(task(parameters.load(home.params), stage, home, name=name), say=lambda _: None)
     rows: list[Row] = []
     total, seconds = 0, 0.0
     while images is None or total < images:
@@ -134,38 +136,37 @@ def main() -> None:
     parser.add_argument("--trials", type=int, default=20)
     parser.add_argument("--images", type=int, default=6000, help="of a trial")
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--only", choices=["random", "own"])
+    parser.add_argument("--width", type=int, default=32, help="of the stage; small networks are quick")
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results/sweeps.json"))
     given = parser.parse_args()
     source = project.find(given.project)
     tune = yaml.safe_load(source.params.read_text(encoding="utf-8"))["tune"]
     own = {name: tune[name] for name in RANDOM}
-    settings = {name: getattr(given, name) for name in ("stage", "trials", "images")}
+    settings = {name: getattr(given, name) for name in ("stage", "width", "trials", "images")}
     settings |= {name: tune[name] for name in ("report", "count", "draws", "space")}
     result: Row = {"settings": settings, "seeds": {}}
     if given.out.is_file():
         found = json.loads(given.out.read_text(encoding="utf-8"))
         result = found if found["settings"] == settings else result
     result["own"] = own
-    arms = [arm for arm in ("random", "own") if given.only in (None, arm)]
-    for arm in arms:
-        for seed in range(given.seeds):
-            seeds = result["seeds"].setdefault(str(seed), {})
-            if len(seeds.get("random", ())) == given.trials and arm == "random":
+    base = {"images": given.images, "seconds": None, "storage": None, "objective": "one_nna_cd"}
+    for seed in range(given.seeds):
+        seeds = result["seeds"].setdefault(str(seed), {})
+        for arm in ("random", "own"):
+            if arm == "random" and len(seeds.get(arm, ())) == given.trials:
                 continue
-            changes = {"images": given.images, "seconds": None, "storage": None, "objective": "one_nna_cd"}
-            changes |= RANDOM | {"trials": given.trials} if arm == "random" else own | {"trials": 10**6}
+            changes = base | (RANDOM | {"trials": given.trials} if arm == "random" else own | {"trials": 10**6})
             budget = None if arm == "random" else seeds["random"][-1]["images"]
             with tempfile.TemporaryDirectory() as scratch:
-                home = copied(source, Path(scratch) / "project", given.stage, changes, seed)
-                for rows in search(home, given.stage, budget):
+                home = copied(source, Path(scratch) / "project", given.stage, given.width, changes, seed)
+                for rows in search(home, given.stage, arm, budget):
                     seeds[arm] = rows
                     if arm == "own":
                         seeds["compared"] = compared(seeds["random"], rows)
                     result["summary"] = summary(result["seeds"])
                     given.out.parent.mkdir(parents=True, exist_ok=True)
                     given.out.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
-            print(arm, seed, json.dumps(seeds.get("compared", seeds[arm][-1]), indent=1), flush=True)
+            print(seed, arm, json.dumps(seeds.get("compared", seeds[arm][-1]), indent=1), flush=True)
     print(json.dumps(result["summary"], indent=1))
 
 

@@ -79,7 +79,7 @@ def sweep(
     chosen = task(params, stage, here, storage, study)
     done = sweep.run(chosen, workers, dask, click.echo)
     if not worker:
-        click.echo(report.verdict(done, chosen))
+        click.echo("\n".join(report.verdict(done, chosen)))
 
 
 @tune.command()

@@ -11,6 +11,7 @@ from typing import Any
 import optuna
 import plotly.io
 from mlflow import MlflowClient
+from mlflow.utils.mlflow_tags import MLFLOW_RUN_NOTE
 from optuna import visualization
 from optuna.trial import FrozenTrial, TrialState
 
@@ -19,6 +20,7 @@ from gan3d.tuning import space
 from gan3d.tuning.task import Task
 
 PAGE = "study.html"
+SHOWN = 5  # trials of a Pareto front that are told in words
 
 
 def best(study: optuna.Study, number: int | None = None) -> FrozenTrial:
@@ -47,6 +49,7 @@ def write(study: optuna.Study, client: MlflowClient, parent: str, task: Task) ->
     states = {state.name.lower(): sum(trial.state == state for trial in trials) for state in TrialState}
     for name, count in states.items():
         client.set_tag(parent, f"trials.{name}", str(count))
+    client.set_tag(parent, MLFLOW_RUN_NOTE, "\n\n".join(verdict(study, task)))
     found = study.best_trials
     if not found:
         return
@@ -67,7 +70,7 @@ def write(study: optuna.Study, client: MlflowClient, parent: str, task: Task) ->
     client.log_dict(parent, {"best": rows}, "best.json")
     with tempfile.TemporaryDirectory() as scratch:
         path = Path(scratch) / PAGE
-        path.write_text(page(study, task.tune.objectives), encoding="utf-8")
+        path.write_text(page(study, task), encoding="utf-8")
         client.log_artifact(parent, str(path))
 
 
@@ -78,11 +81,11 @@ def progress(study: optuna.Study, client: MlflowClient, parent: str, task: Task)
         client.log_metric(parent, f"best/{task.tune.objectives[0]}", study.best_value, step=len(ended))
 
 
-def page(study: optuna.Study, objectives: tuple[str, ...]) -> str:
+def page(study: optuna.Study, task: Task) -> str:
     """All figures that the trials so far allow, on one page that needs no network."""
-    parts = [f"<h1>{html.escape(study.study_name)}</h1>", f"<p>{html.escape(summary(study))}</p>"]
+    parts = [f"<h1>{html.escape(study.study_name)}</h1>", *(f"<p>{html.escape(x)}</p>" for x in verdict(study, task))]
     script: bool | str = True
-    for title, figure in figures(study, objectives):
+    for title, figure in figures(study, task.tune.objectives):
         figure.update_layout(title=None, margin={"t": 30})
         parts.append(f"<h2>{html.escape(title)}</h2>")
         parts.append(plotly.io.to_html(figure, full_html=False, include_plotlyjs=script))
@@ -127,12 +130,15 @@ def summary(study: optuna.Study) -> str:
     return f"{len(trials)} trials: {told}."
 
 
-def verdict(study: optuna.Study, task: Task) -> str:
-    """What a person should know at the end."""
+def verdict(study: optuna.Study, task: Task) -> list[str]:
+    """What a person should know at the end, in a few lines."""
     lines = [f"{study.study_name}: {summary(study)}"]
-    for trial in study.best_trials[:5]:
+    for trial in study.best_trials[:SHOWN]:
         scores = ", ".join(f"{n} {v:.4f}" for n, v in zip(task.tune.objectives, trial.values, strict=True))
         lines.append(f"best: trial {trial.number}, {scores}, {json.dumps(space.trained(trial.params))}")
+    if len(study.best_trials) > SHOWN:
+        lines.append(f"and {len(study.best_trials) - SHOWN} more that are best in their way")
     if study.best_trials:
-        lines.append(f"take it over with `gan3d tune apply {task.stage}`, then `dvc repro`")
-    return "\n".join(lines)
+        which = "" if len(study.best_trials) == 1 else " --trial NUMBER"
+        lines.append(f"take it over with `gan3d tune apply {task.stage}{which}`, then `dvc repro`")
+    return lines

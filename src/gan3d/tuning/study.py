@@ -1,5 +1,6 @@
 """A stage's study: where it lies, what it may be continued with, and its parent run in MLflow."""
 
+import hashlib
 import json
 import warnings
 from collections.abc import Callable
@@ -10,6 +11,7 @@ from typing import Any
 import mlflow
 import optuna
 from mlflow import MlflowClient
+from mlflow.tracking.context.registry import resolve_tags
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NAME
 from optuna.pruners import BasePruner, MedianPruner, NopPruner, SuccessiveHalvingPruner
 from optuna.samplers import BaseSampler, RandomSampler, TPESampler
@@ -181,7 +183,8 @@ def begin_parent(task: Task, study: optuna.Study, client: MlflowClient) -> str:
         except mlflow.MlflowException:
             pass  # somebody deleted it, or it is in another store
     experiment = client.get_experiment_by_name(EXPERIMENT)
-    tags = cause(task.project.work) | {"stage": task.stage, "study": task.name, "storage": task.shown}
+    tags = resolve_tags() | cause(task.project.work)
+    tags |= {"stage": task.stage, "study": task.name, "storage": task.shown}
     name = f"{task.name} study"
     run = client.create_run(experiment.experiment_id, tags=tags | {MLFLOW_RUN_NAME: name}, run_name=name).info.run_id
     settings = {"sampler": task.tune.sampler, "pruner": task.tune.pruner} | space.describe(task.tune)
@@ -191,9 +194,17 @@ def begin_parent(task: Task, study: optuna.Study, client: MlflowClient) -> str:
     return run
 
 
-def sampler(tune: Tune, seed: int) -> BaseSampler:
-    """Seeded anew for each trial, so that workers never draw the same numbers."""
-    return RandomSampler(seed=seed) if tune.sampler == "random" else TPESampler(seed=seed, n_startup_trials=STARTUP)
+def sampler(task: Task, before: int) -> BaseSampler:
+    """Seeded anew for each trial of each study, so that no two draw the same numbers, whichever worker begins them.
+
+    Args:
+        before: trials that the study has.
+    """
+    text = f"{task.params.seed} {task.name} {before}"
+    seed = int.from_bytes(hashlib.sha256(text.encode()).digest()[:4])
+    if task.tune.sampler == "random":
+        return RandomSampler(seed=seed)
+    return TPESampler(seed=seed, n_startup_trials=STARTUP)
 
 
 def pruner(tune: Tune) -> BasePruner:

@@ -43,7 +43,7 @@ def run(task: Task, workers: int = 1, dask: str | None = None, say: Callable[[st
     finally:
         for other in others:
             if other.poll() is None:
-                other.send_signal(signal.SIGINT)
+                other.send_signal(signal.SIGTERM)  # a background process may ignore SIGINT
                 other.wait()
     return study
 
@@ -114,7 +114,7 @@ def pyramid(
     """Tune each stage, the smallest first, write its best values and train it with them through DVC."""
     for stage in ordered(parameters.load(project.params)):
         current = task(parameters.load(project.params), stage, project, storage)
-        say(report.verdict(run(current, workers, dask, say), current))
+        say("\n".join(report.verdict(run(current, workers, dask, say), current)))
         say(take_over(current).rstrip() or f"{project.params.name} has the best values of {stage} already")
         (repro or reproduce)(f"train@{stage}", project.work)
 

@@ -50,7 +50,7 @@ class Worker:
         """
         first, waiting, _ = studies.begun(self.study)
         if first and not waiting:
-            self.say(f"study {self.task.name} continues after {first} trials")
+            self.say(f"study {self.task.name} goes on; trials so far: {first}")
         with self.task.reached():
             try:
                 while self.one():
@@ -78,7 +78,7 @@ class Worker:
                     time.sleep(POLL)
                 return bool(running)
             before = len(self.study.get_trials(deepcopy=False))
-            self.study.sampler = studies.sampler(self.task.tune, self.task.params.seed * 100_003 + before)
+            self.study.sampler = studies.sampler(self.task, before)
             try:
                 self.study.optimize(self._objective, n_trials=1, catch=(Exception,))
             except ValueError as error:  # others took this worker for dead and have failed its trial
@@ -87,7 +87,8 @@ class Worker:
             self.turn.release()
         if self.fault:
             raise self.fault
-        report.progress(self.study, self.client, self.parent, self.task)
+        with self.turn:  # two that write the same tag at once are an error of MLflow's
+            report.progress(self.study, self.client, self.parent, self.task)
         self._not_hopeless()
         return True
 
@@ -160,6 +161,7 @@ class Worker:
             for trial in trials:
                 if trial.number == self.current and trial.state == TrialState.FAIL and trial.number not in again:
                     studies.retry(self.study, trial)
-        report.write(self.study, self.client, self.parent, self.task)
-        if not studies.begun(self.study)[2]:
-            self.client.set_terminated(self.parent, "KILLED" if interrupted else "FINISHED")
+        with self.turn:
+            report.write(self.study, self.client, self.parent, self.task)
+            if not studies.begun(self.study)[2]:
+                self.client.set_terminated(self.parent, "KILLED" if interrupted else "FINISHED")
