@@ -8,7 +8,7 @@ export TF_CPP_MIN_LOG_LEVEL ?= 3
 export PYTHONWARNINGS ?= ignore::FutureWarning
 
 .DEFAULT_GOAL := help
-.PHONY: help setup repro ui test test-fast test-full lint format lock clean
+.PHONY: help setup repro ui dashboard test test-fast test-full lint format lock clean
 
 help: ## show this
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -29,6 +29,9 @@ repro: setup ## run the pipeline: data, training, evaluation, registry
 
 ui: setup ## open the MLflow UI on http://127.0.0.1:5000
 	@mlflow ui --backend-store-uri "$${MLFLOW_TRACKING_URI:-sqlite:///$(CURDIR)/mlruns/mlflow.db}" --host 127.0.0.1 --port 5000
+
+dashboard: setup ## open the studies of `gan3d tune` on http://127.0.0.1:8080
+	@gan3d tune dashboard
 
 test: setup ## run the tests, all but the long soaks
 	@python -m pytest -m "not full"

@@ -168,6 +168,7 @@ class Tune(Section):
     seconds: Annotated[float, Field(gt=0)] | None
     report: Positive
     count: Positive
+    draws: Positive
     objective: Objective | Annotated[tuple[Objective, ...], Field(min_length=1)]
     sampler: Literal["tpe", "random"]
     pruner: Literal["halving", "median", "none"]

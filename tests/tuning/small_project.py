@@ -8,7 +8,8 @@ from gan3d import params, project
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
-TUNE = {"trials": 4, "images": 384, "seconds": None, "report": 128, "count": 12, "heartbeat": 1, "pruner": "none"}
+TUNE = {"trials": 4, "images": 384, "seconds": None, "report": 128, "count": 12, "draws": 1, "heartbeat": 1}
+TUNE["pruner"] = "none"
 TUNE["space"] = {"lr_g": {"low": 5e-3, "high": 2e-2, "log": True}, "batch": [8, 16]}
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gan3d.errors import UserError
@@ -16,6 +16,7 @@ TEXT = FILE.read_text(encoding="utf-8")
 rates = st.floats(1e-9, 1.0)
 
 
+@settings(deadline=None, max_examples=40)  # a busy machine takes its time
 @given(rates, rates, st.integers(1, 4096))
 def test_values_are_read_back_and_nothing_else_changes(lr_g, lr_d, batch):
     new = apply.replace(TEXT, "r08", {"lr_g": lr_g, "lr_d": lr_d, "batch": batch})

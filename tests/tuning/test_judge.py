@@ -57,3 +57,15 @@ def test_the_seed_of_params_changes_no_reference(home, data):
     edit(home, lambda tree: tree.update(seed=5))
     first, second = (Judge(VoxelDataset(home.voxels), 8, 12) for _ in range(2))
     assert np.array_equal(first.references[0].voxels, second.references[0].voxels)
+
+
+def test_a_score_is_the_mean_of_its_draws(data):
+    voxels, labels = drawn(data, SPLIT, 12)
+    noise = np.random.default_rng(0).random(voxels.shape) > 0.5
+    one, two = Judge(data, 8, 12), Judge(data, 8, 12, draws=2)
+    assert two.count == 2 * one.count
+    both = [np.concatenate([voxels[labels == label], noise[labels == label]]) for label in (0, 1)]
+    scores = two.scores(np.concatenate(both), np.repeat([0, 1], 24))
+    good, bad = one.scores(voxels, labels), one.scores(noise, labels)
+    assert scores["one_nna_cd"] == pytest.approx((good["one_nna_cd"] + bad["one_nna_cd"]) / 2)
+    assert scores["jsd"] == pytest.approx((good["jsd"] + bad["jsd"]) / 2)

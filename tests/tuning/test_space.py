@@ -5,7 +5,8 @@ from small_project import edit
 
 from gan3d.errors import UserError
 from gan3d.tuning import space
-from gan3d.tuning.study import task
+from gan3d.tuning.study import find_study, first_look
+from gan3d.tuning.task import database, task
 
 
 def tuned(home, **changes):
@@ -68,3 +69,27 @@ def test_a_wrong_stage_and_a_wrong_storage(home):
         task(params, "r08", home, "studies")
     chosen = task(params, "r08", home, "postgresql://me:secret@host/studies")
     assert "secret" not in chosen.shown
+
+
+def test_paths_of_sqlite_belong_to_the_project(home):
+    assert database(tuned(home), home) == f"sqlite:///{home.mlruns}/optuna.db"
+    assert database(tuned(home, storage="sqlite:///studies.db"), home) == f"sqlite:///{home.work}/studies.db"
+
+
+def test_a_database_that_does_not_answer(home):
+    pytest.importorskip("psycopg")
+    chosen = task(tuned(home), "r08", home, "postgresql://me:secret@127.0.0.1:1/studies")
+    with pytest.raises(UserError, match=r"cannot be reached.*[Rr]efused.*check tune\.storage") as error:
+        find_study(chosen)
+    with pytest.raises(UserError, match="the same command continues") as second, chosen.reached(), chosen.turn():
+        pass
+    assert "secret" not in f"{error.value} {second.value}"
+    with pytest.raises(UserError, match="run `gan3d tune r08` first"):
+        find_study(task(tuned(home), "r08", home))
+    assert not (home.mlruns / "optuna.db").exists()
+
+
+def test_a_trial_is_not_pruned_before_a_third_of_its_budget(home):
+    params = tuned(home, images=6000, report=1024, pruner="halving").tune
+    assert first_look(params) == 2000
+    assert first_look(tuned(home, images=None, seconds=5, report=1024).tune) == 2048

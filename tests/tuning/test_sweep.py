@@ -18,7 +18,8 @@ from gan3d.errors import UserError
 from gan3d.project import Project
 from gan3d.stages import train as training
 from gan3d.tuning import apply, report, space, sweep
-from gan3d.tuning.study import PARENT, find_study, task
+from gan3d.tuning.study import PARENT, find_study
+from gan3d.tuning.task import task
 from gan3d.tuning.worker import Worker
 
 pytestmark = pytest.mark.slow

@@ -11,33 +11,39 @@ from pathlib import Path
 import pytest
 from optuna.storages import RetryHeartbeatStaleTrialCallback
 from optuna.trial import TrialState
-from small_project import edit
+from small_project import REPOSITORY, edit
 from test_sweep import account
 
+from gan3d.project import Project
 from gan3d.tuning import report, space, sweep
-from gan3d.tuning.study import find_study, task
+from gan3d.tuning.study import find_study
+from gan3d.tuning.task import task
 
 pytestmark = pytest.mark.slow
 
 SECONDS = 400
 
 
-def worker(home, *arguments: str, **environment: str) -> subprocess.Popen:
-    """`gan3d tune r04 --worker` with its words in a file."""
+def gan3d(home, *arguments: str, **environment: str) -> subprocess.Popen:
+    """A command with its words in a file."""
     hidden = ("MLFLOW_TRACKING_URI", "KERAS_BACKEND", "DVC_ROOT")
     env = {k: v for k, v in os.environ.items() if k not in hidden} | {"CUDA_VISIBLE_DEVICES": ""} | environment
-    command = [sys.executable, "-m", "gan3d", "tune", "r04", "--worker", *arguments]
     number = len(list(home.work.glob("worker*.log")))
     out = (home.work / f"worker{number}.log").open("w")
+    command = [sys.executable, "-m", "gan3d", *arguments]
     return subprocess.Popen(command, cwd=home.work, env=env, stdout=out, stderr=out)
+
+
+def worker(home, stage: str = "r04", *options: str, **environment: str) -> subprocess.Popen:
+    return gan3d(home, "tune", stage, "--worker", *options, **environment)
 
 
 def words(home) -> str:
     return "\n".join(path.read_text() for path in sorted(home.work.glob("worker*.log")))
 
 
-def wait(home, *processes: subprocess.Popen) -> None:
-    deadline = time.monotonic() + SECONDS
+def wait(home, *processes: subprocess.Popen, seconds: float = SECONDS) -> None:
+    deadline = time.monotonic() + seconds
     for process in processes:
         try:
             assert process.wait(max(1, deadline - time.monotonic())) == 0, words(home)
@@ -58,46 +64,67 @@ def accounted(study, home, trials: int):
     return retries, found
 
 
-def killed_in_mid_trial(home, trials: int, after: int) -> None:
+def killed_in_mid_trial(home, stage: str, after: int, changes: dict, seconds: float = SECONDS) -> None:
     """Two workers begin at once on nothing; one is killed while it trains; the other ends the study."""
-    changes = {"trials": trials, "images": 2048, "report": 256}
     params = edit(home, lambda tree: tree["tune"].update(changes))
-    doomed, other = worker(home), worker(home)
-    chosen = task(params, "r04", home)
-    deadline = time.monotonic() + SECONDS
+    doomed, other = worker(home, stage), worker(home, stage)
+    chosen = task(params, stage, home)
+    deadline = time.monotonic() + seconds
     victim = None
     while victim is None:
         assert time.monotonic() < deadline, words(home)
         assert doomed.poll() is None, words(home)
         time.sleep(0.2)
-        if not list((home.checkpoints / "tune" / "r04").glob("*/*.npz")):
+        if not list((home.checkpoints / "tune" / stage).glob("*/*.npz")):
             continue
         mine = [t for t in find_study(chosen).trials if t.user_attrs.get("begun") == doomed.pid]
-        running = [t for t in mine if t.state == TrialState.RUNNING and len(t.intermediate_values) >= 2]
+        looks = range(2, changes["images"] // changes["report"] // 2 + 1)  # long before its end
+        running = [t for t in mine if t.state == TrialState.RUNNING and len(t.intermediate_values) in looks]
         if running and running[-1].number >= after:
             victim = running[-1].number
     doomed.send_signal(signal.SIGKILL)
     doomed.wait()
-    wait(home, other)
+    wait(home, other, seconds=seconds)
     study = find_study(chosen)
-    retries, found = accounted(study, home, trials)
+    retries, found = accounted(study, home, changes["trials"])
     assert study.trials[victim].state == TrialState.FAIL
     assert found[str(victim)].data.tags["reason"] == "its worker died"
     assert [RetryHeartbeatStaleTrialCallback.retry_history(retry) for retry in retries] == [[victim]]
     assert retries[0].params == study.trials[victim].params
-    assert retries[0].user_attrs["continued_at"] >= 256
+    assert retries[0].user_attrs["continued_at"] >= changes["report"]
     assert retries[0].state in (TrialState.COMPLETE, TrialState.PRUNED)
     assert found[str(retries[0].number)].data.tags["retry_of"] == str(victim)
     assert not list(home.checkpoints.rglob("*.npz"))
 
 
 def test_a_killed_worker_s_trial_is_failed_and_taken_up_by_another(home):
-    killed_in_mid_trial(home, trials=4, after=0)
+    killed_in_mid_trial(home, "r04", 0, {"trials": 4, "images": 2048, "report": 256})
+
+
+@pytest.fixture
+def furniture(tmp_path) -> Project:
+    """The repository's parameters with the embedded data, up to 8³, and a model of 4³ that has seen few images."""
+    root = tmp_path / "project"
+    root.mkdir()
+    shutil.copy(REPOSITORY / "params.yaml", root)
+    (root / "dvc.yaml").write_text("stages: {}\n", encoding="utf-8")
+    home = Project(root, root)
+
+    def change(tree):
+        tree["data"]["resolution"] = 8
+        tree["train"]["stages"].pop("r16")
+        tree["train"]["stages"]["r04"]["stabilise"] = 1500
+
+    edit(home, change)
+    for command in (("data", "synthetic"), ("prepare",), ("train", "r04")):
+        wait(home, gan3d(home, *command))
+    return home
 
 
 @pytest.mark.full
-def test_thirty_trials_with_one_of_two_workers_killed(home):
-    killed_in_mid_trial(home, trials=30, after=10)
+def test_thirty_trials_with_one_of_two_workers_killed(furniture):
+    changes = {"trials": 30, "images": 768, "report": 128, "count": 40, "heartbeat": 4}
+    killed_in_mid_trial(furniture, "r08", 10, changes, seconds=3600)
 
 
 def test_ctrl_c_ends_cleanly_and_the_same_command_continues(home):
@@ -116,12 +143,24 @@ def test_ctrl_c_ends_cleanly_and_the_same_command_continues(home):
     assert [trial.state for trial in study.trials] == [TrialState.FAIL, TrialState.WAITING]
 
 
+def test_processes_of_one_command_share_its_number_of_trials(home):
+    params = edit(home, lambda tree: tree["tune"].update(trials=30))
+    wait(home, gan3d(home, "tune", "r04", "--workers", "2", "--trials", "3"))
+    study = find_study(task(params, "r04", home))
+    accounted(study, home, 3)
+    assert len({trial.user_attrs["begun"] for trial in study.trials}) == 2
+    assert "3 trials: 3 complete." in words(home)
+    assert "take it over with `gan3d tune apply r04`" in words(home)
+
+
 @pytest.fixture
 def postgres(tmp_path):
     """The URL of a PostgreSQL server made from the system's binaries."""
-    initdb, server = shutil.which("initdb"), shutil.which("postgres")
+    installed = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: float(path.parent.name))
+    path = os.pathsep.join([os.environ["PATH"], *map(str, reversed(installed))])  # Debian's are not on the PATH
+    initdb, server = shutil.which("initdb", path=path), shutil.which("postgres", path=path)
     if initdb is None or server is None:
-        pytest.skip("initdb and postgres are not on the PATH")
+        pytest.skip("initdb and postgres are neither on the PATH nor in /usr/lib/postgresql")
     psycopg = pytest.importorskip("psycopg")
     folder = Path("/tmp") / f"gan3d-pg-{os.getpid()}"  # a short path, for the socket, that another user may enter
     folder.mkdir(mode=0o777)
@@ -183,3 +222,20 @@ def test_trials_spread_over_dask(home):
         study = sweep.run(task(params, "r04", home), dask=cluster.scheduler_address)
     accounted(study, home, 4)
     assert len({trial.user_attrs["begun"] for trial in study.trials}) == 2
+
+
+def test_ctrl_c_reaches_the_workers_of_dask(home):
+    distributed = pytest.importorskip("distributed")
+    params = edit(home, lambda tree: tree["tune"].update(trials=4, images=100_000, report=256))
+    with distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster:
+        command = gan3d(home, "tune", "r04", "--dask", cluster.scheduler_address)
+        deadline = time.monotonic() + SECONDS
+        while len(list((home.checkpoints / "tune" / "r04").glob("*/*.npz"))) < 2:
+            assert time.monotonic() < deadline, words(home)
+            assert command.poll() is None, words(home)
+            time.sleep(0.2)
+        command.send_signal(signal.SIGINT)
+        assert command.wait(120) == 130, words(home)
+    states = [trial.state.name for trial in find_study(task(params, "r04", home)).trials]
+    assert sorted(states) == ["FAIL", "FAIL", "WAITING", "WAITING"]
+    assert "Traceback" not in words(home)

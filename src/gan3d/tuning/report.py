@@ -11,14 +11,16 @@ from typing import Any
 import optuna
 import plotly.io
 from mlflow import MlflowClient
+from mlflow.utils.mlflow_tags import MLFLOW_RUN_NOTE
 from optuna import visualization
 from optuna.trial import FrozenTrial, TrialState
 
 from gan3d.errors import UserError
 from gan3d.tuning import space
-from gan3d.tuning.study import Task
+from gan3d.tuning.task import Task
 
 PAGE = "study.html"
+SHOWN = 5  # trials of a Pareto front that are told in words
 
 
 def best(study: optuna.Study, number: int | None = None) -> FrozenTrial:
@@ -47,6 +49,7 @@ def write(study: optuna.Study, client: MlflowClient, parent: str, task: Task) ->
     states = {state.name.lower(): sum(trial.state == state for trial in trials) for state in TrialState}
     for name, count in states.items():
         client.set_tag(parent, f"trials.{name}", str(count))
+    client.set_tag(parent, MLFLOW_RUN_NOTE, "\n\n".join(verdict(study, task)))
     found = study.best_trials
     if not found:
         return
@@ -63,19 +66,26 @@ def write(study: optuna.Study, client: MlflowClient, parent: str, task: Task) ->
         client.set_tag(parent, f"best.{name}", str(value))
     client.set_tag(parent, "best.trial", str(found[0].number))
     for name, value in rows[0]["scores"].items():
-        client.log_metric(parent, f"best/{name}", value, step=len(trials))
+        client.log_metric(parent, f"best/{name}", value, step=sum(trial.state.is_finished() for trial in trials))
     client.log_dict(parent, {"best": rows}, "best.json")
     with tempfile.TemporaryDirectory() as scratch:
         path = Path(scratch) / PAGE
-        path.write_text(page(study, task.tune.objectives), encoding="utf-8")
+        path.write_text(page(study, task), encoding="utf-8")
         client.log_artifact(parent, str(path))
 
 
-def page(study: optuna.Study, objectives: tuple[str, ...]) -> str:
+def progress(study: optuna.Study, client: MlflowClient, parent: str, task: Task) -> None:
+    """The best so far as a curve of the parent run, over the trials that have ended."""
+    ended = [trial for trial in study.get_trials(deepcopy=False) if trial.state.is_finished()]
+    if len(study.directions) == 1 and any(trial.state == TrialState.COMPLETE for trial in ended):
+        client.log_metric(parent, f"best/{task.tune.objectives[0]}", study.best_value, step=len(ended))
+
+
+def page(study: optuna.Study, task: Task) -> str:
     """All figures that the trials so far allow, on one page that needs no network."""
-    parts = [f"<h1>{html.escape(study.study_name)}</h1>", f"<p>{html.escape(summary(study))}</p>"]
+    parts = [f"<h1>{html.escape(study.study_name)}</h1>", *(f"<p>{html.escape(x)}</p>" for x in verdict(study, task))]
     script: bool | str = True
-    for title, figure in figures(study, objectives):
+    for title, figure in figures(study, task.tune.objectives):
         figure.update_layout(title=None, margin={"t": 30})
         parts.append(f"<h2>{html.escape(title)}</h2>")
         parts.append(plotly.io.to_html(figure, full_html=False, include_plotlyjs=script))
@@ -120,12 +130,15 @@ def summary(study: optuna.Study) -> str:
     return f"{len(trials)} trials: {told}."
 
 
-def verdict(study: optuna.Study, task: Task) -> str:
-    """What a person should know at the end."""
+def verdict(study: optuna.Study, task: Task) -> list[str]:
+    """What a person should know at the end, in a few lines."""
     lines = [f"{study.study_name}: {summary(study)}"]
-    for trial in study.best_trials[:5]:
+    for trial in study.best_trials[:SHOWN]:
         scores = ", ".join(f"{n} {v:.4f}" for n, v in zip(task.tune.objectives, trial.values, strict=True))
         lines.append(f"best: trial {trial.number}, {scores}, {json.dumps(space.trained(trial.params))}")
+    if len(study.best_trials) > SHOWN:
+        lines.append(f"and {len(study.best_trials) - SHOWN} more that are best in their way")
     if study.best_trials:
-        lines.append(f"take it over with `gan3d tune apply {task.stage}`, then `dvc repro`")
-    return "\n".join(lines)
+        which = "" if len(study.best_trials) == 1 else " --trial NUMBER"
+        lines.append(f"take it over with `gan3d tune apply {task.stage}{which}`, then `dvc repro`")
+    return lines

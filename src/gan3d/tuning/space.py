@@ -56,5 +56,5 @@ def budgeted(params: Params, stage: str, values: dict[str, Any]) -> tuple[Params
 
 def describe(tune: Tune) -> dict[str, Any]:
     """All that makes trials comparable, as plain values."""
-    own = tune.model_dump(mode="json", include={"images", "seconds", "count", "space"})
+    own = tune.model_dump(mode="json", include={"images", "seconds", "count", "draws", "space"})
     return own | {"objective": list(tune.objectives)}

@@ -1,91 +1,39 @@
 """A stage's study: where it lies, what it may be continued with, and its parent run in MLflow."""
 
+import hashlib
 import json
-import time
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import mlflow
 import optuna
-from filelock import FileLock
 from mlflow import MlflowClient
+from mlflow.tracking.context.registry import resolve_tags
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NAME
 from optuna.pruners import BasePruner, MedianPruner, NopPruner, SuccessiveHalvingPruner
 from optuna.samplers import BaseSampler, RandomSampler, TPESampler
 from optuna.storages import RDBStorage, RetryHeartbeatStaleTrialCallback
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import SQLAlchemyError
 
 from gan3d.errors import UserError
-from gan3d.params import Params, Tune
-from gan3d.project import Project
+from gan3d.params import Tune
 from gan3d.tracking.facts import cause
 from gan3d.tracking.store import EXPERIMENT
 from gan3d.tuning import space
 from gan3d.tuning.judge import DIRECTIONS
+from gan3d.tuning.task import Task
 
 RETRIES = 3  # of one trial
+STARTUP = 5  # trials drawn at random before the sampler trusts what it has seen
 SILENT = 3  # heartbeats; then a worker counts as dead
-ATTEMPTS = 8  # to make the tables, while others make them too
 SETUP, PARENT = "setup", "parent_run"  # attributes of a study
 BEGUN = "begun"  # attribute of a trial: its process
 
 warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
-
-
-@dataclass(frozen=True)
-class Task:
-    """Which study: a stage with its parameters in a project, a storage and a name."""
-
-    params: Params
-    stage: str
-    project: Project
-    url: str
-    name: str
-
-    @property
-    def tune(self) -> Tune:
-        return self.params.tune
-
-    @property
-    def shown(self) -> str:
-        """The storage without its password."""
-        return make_url(self.url).render_as_string(hide_password=True)
-
-    def lock(self) -> FileLock:
-        """Taken while a study is made and while a trial is begun, by all workers that share this project's folder."""
-        self.project.mlruns.mkdir(parents=True, exist_ok=True)
-        return FileLock(self.project.mlruns / f".tune-{self.name}.lock")
-
-
-def task(params: Params, stage: str, project: Project, storage: str | None = None, name: str | None = None) -> Task:
-    """The study of a stage.
-
-    Args:
-        storage: instead of tune.storage.
-        name: instead of the model's name and the stage.
-
-    Raises:
-        UserError: for a stage that does not exist or that cannot be searched as params.yaml says.
-    """
-    stages = params.train.stages
-    if stage not in stages:
-        raise UserError(f"stage {stage!r} is not in train.stages: choose one of {', '.join(stages)}, or all.")
-    if "width" in params.tune.space and len(stages[stage].widths) > 1:
-        raise UserError(f"{stage} has several widths, which cannot be searched: take width out of tune.space.")
-    url = storage or params.tune.storage or f"sqlite:///{project.mlruns / 'optuna.db'}"
-    try:
-        made = make_url(url)
-    except SQLAlchemyError:
-        raise UserError(f"storage {url!r} is no database URL: use one such as sqlite:///studies.db.") from None
-    if made.drivername in ("postgresql", "postgres"):  # whose default driver depends on SQLAlchemy's version
-        url = made.set(drivername="postgresql+psycopg").render_as_string(hide_password=False)
-    return Task(params, stage, project, url, name or f"{params.name}-{stage}")
 
 
 def open_study(task: Task, inputs: str, client: MlflowClient) -> optuna.Study:
@@ -98,7 +46,7 @@ def open_study(task: Task, inputs: str, client: MlflowClient) -> optuna.Study:
         UserError: when the storage cannot be opened, or when the study was begun with something else.
     """
     setup = space.describe(task.tune) | {"inputs": inputs}
-    with task.lock():
+    with task.reached(), task.turn():
         store = open_storage(task, client)
         study = optuna.create_study(
             study_name=task.name,
@@ -124,42 +72,29 @@ def find_study(task: Task) -> optuna.Study:
     Raises:
         UserError: when there is none.
     """
-    try:
-        return optuna.load_study(study_name=task.name, storage=task.url)
-    except (KeyError, SQLAlchemyError, ImportError):
-        raise UserError(
-            f"there is no study {task.name} in {task.shown}: run `gan3d tune {task.stage}` first."
-        ) from None
+    missing = UserError(f"there is no study {task.name} in {task.shown}: run `gan3d tune {task.stage}` first.")
+    path = make_url(task.url).database if task.url.startswith("sqlite") else None
+    if path and not Path(path).is_file():
+        raise missing  # rather than make an empty database
+    with task.reached():
+        try:
+            return optuna.load_study(study_name=task.name, storage=task.url)
+        except KeyError:
+            raise missing from None
 
 
 def open_storage(task: Task, client: MlflowClient) -> RDBStorage:
-    """The RDB with a heartbeat; a trial whose worker died is failed there and in MLflow, and tried again.
-
-    Raises:
-        UserError: when it cannot be opened.
-    """
+    """The RDB with a heartbeat; a trial whose worker died is failed there and in MLflow, and tried again."""
     sqlite = task.url.startswith("sqlite")
     if sqlite and (database := make_url(task.url).database):
         Path(database).parent.mkdir(parents=True, exist_ok=True)
-    for attempt in range(ATTEMPTS):
-        try:
-            return RDBStorage(
-                task.url,
-                engine_kwargs={"connect_args": {"timeout": 60}} if sqlite else {"pool_pre_ping": True},
-                heartbeat_interval=task.tune.heartbeat,
-                grace_period=SILENT * task.tune.heartbeat,
-                heartbeat_stale_trial_callback=buried(client),
-            )
-        except ImportError:
-            raise UserError(
-                f"{task.shown} needs a database driver that is missing here: install gan3d[postgres], or the driver."
-            ) from None
-        except SQLAlchemyError as error:  # also from others that make the same tables at the same instant
-            if attempt == ATTEMPTS - 1:
-                why = str(getattr(error, "orig", error)).splitlines()[0]
-                raise UserError(f"{task.shown} cannot be opened ({why}): check tune.storage.") from None
-            time.sleep(0.2 * 2**attempt)
-    raise AssertionError("unreachable")
+    return RDBStorage(
+        task.url,
+        engine_kwargs={"connect_args": {"timeout": 60}} if sqlite else {"pool_pre_ping": True},
+        heartbeat_interval=task.tune.heartbeat,
+        grace_period=SILENT * task.tune.heartbeat,
+        heartbeat_stale_trial_callback=buried(client),
+    )
 
 
 def buried(client: MlflowClient) -> Callable[[optuna.Study, FrozenTrial], None]:
@@ -248,7 +183,8 @@ def begin_parent(task: Task, study: optuna.Study, client: MlflowClient) -> str:
         except mlflow.MlflowException:
             pass  # somebody deleted it, or it is in another store
     experiment = client.get_experiment_by_name(EXPERIMENT)
-    tags = cause(task.project.work) | {"stage": task.stage, "study": task.name, "storage": task.shown}
+    tags = resolve_tags() | cause(task.project.work)
+    tags |= {"stage": task.stage, "study": task.name, "storage": task.shown}
     name = f"{task.name} study"
     run = client.create_run(experiment.experiment_id, tags=tags | {MLFLOW_RUN_NAME: name}, run_name=name).info.run_id
     settings = {"sampler": task.tune.sampler, "pruner": task.tune.pruner} | space.describe(task.tune)
@@ -258,9 +194,17 @@ def begin_parent(task: Task, study: optuna.Study, client: MlflowClient) -> str:
     return run
 
 
-def sampler(tune: Tune, seed: int) -> BaseSampler:
-    """Seeded anew for each trial, so that workers never draw the same numbers."""
-    return RandomSampler(seed=seed) if tune.sampler == "random" else TPESampler(seed=seed)
+def sampler(task: Task, before: int) -> BaseSampler:
+    """Seeded anew for each trial of each study, so that no two draw the same numbers, whichever worker begins them.
+
+    Args:
+        before: trials that the study has.
+    """
+    text = f"{task.params.seed} {task.name} {before}"
+    seed = int.from_bytes(hashlib.sha256(text.encode()).digest()[:4])
+    if task.tune.sampler == "random":
+        return RandomSampler(seed=seed)
+    return TPESampler(seed=seed, n_startup_trials=STARTUP)
 
 
 def pruner(tune: Tune) -> BasePruner:
@@ -268,9 +212,19 @@ def pruner(tune: Tune) -> BasePruner:
     if tune.pruner == "none" or len(tune.objectives) > 1:
         return NopPruner()
     if tune.pruner == "median":
-        return MedianPruner(n_startup_trials=4)
-    # a third of the trials goes on at each rung, the first after one look (Li et al. 2020)
-    return SuccessiveHalvingPruner(min_resource=tune.report, reduction_factor=3)
+        return MedianPruner(n_startup_trials=STARTUP, n_warmup_steps=first_look(tune))
+    # half of the trials go on at each rung (Li et al. 2020)
+    return SuccessiveHalvingPruner(min_resource=first_look(tune), reduction_factor=2)
+
+
+def first_look(tune: Tune) -> int:
+    """Images before which no trial is pruned.
+
+    A third of the budget, when the order of the trials begins to tell: measured at 4³ over 40 trials of 6000 images,
+    the rank correlation of the good ones with their end is 0.2 after 1024 images, 0.7 after 2048, and a stage's
+    fade-in is over. Where the clock ends a trial, its images are not known.
+    """
+    return 2 * tune.report if tune.images is None else max(tune.report, tune.images // 3)
 
 
 def begun(study: optuna.Study) -> tuple[int, int, int]:

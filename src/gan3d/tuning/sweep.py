@@ -1,9 +1,11 @@
 """A sweep of one stage by one or many workers, and of the whole pyramid."""
 
+import contextlib
 import os
 import signal
 import subprocess
 import sys
+import uuid
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,7 +17,8 @@ from gan3d.errors import UserError
 from gan3d.params import Params
 from gan3d.project import Project
 from gan3d.tuning import apply, report, space
-from gan3d.tuning.study import Task, find_study, task
+from gan3d.tuning.study import find_study
+from gan3d.tuning.task import Task, task
 from gan3d.tuning.worker import Worker
 
 
@@ -40,7 +43,7 @@ def run(task: Task, workers: int = 1, dask: str | None = None, say: Callable[[st
     finally:
         for other in others:
             if other.poll() is None:
-                other.send_signal(signal.SIGINT)
+                other.send_signal(signal.SIGTERM)  # a background process may ignore SIGINT
                 other.wait()
     return study
 
@@ -48,6 +51,7 @@ def run(task: Task, workers: int = 1, dask: str | None = None, say: Callable[[st
 def spawn(task: Task) -> subprocess.Popen:
     """Another worker of the same study, as a process of its own."""
     command = [sys.executable, "-m", "gan3d", "tune", task.stage, "--worker", "--study", task.name]
+    command += ["--trials", str(task.tune.trials)]
     environment = os.environ | {"GAN3D_STORAGE": task.url}  # not among the arguments, which all can see
     # in a group of its own: a Ctrl-C reaches it once, from here
     return subprocess.Popen(command, cwd=task.project.work, env=environment, start_new_session=True)
@@ -56,7 +60,7 @@ def spawn(task: Task) -> subprocess.Popen:
 def on_dask(task: Task, address: str, say: Callable[[str], None]) -> None:
     """One worker of the study on each worker of a Dask cluster, which must see the project's folder."""
     try:
-        from distributed import Client
+        from distributed import Client, Event
     except ModuleNotFoundError:
         raise UserError("--dask needs the package distributed: install it beside gan3d.") from None
     try:
@@ -69,22 +73,28 @@ def on_dask(task: Task, address: str, say: Callable[[str], None]) -> None:
             raise UserError(f"the Dask scheduler at {address} has no workers: start some.")
         say(f"{len(names)} Dask workers take part")
         backend = os.environ["KERAS_BACKEND"]
+        stop = f"{task.name}-{uuid.uuid4().hex}"
         futures = [
-            client.submit(take_part, task, backend, workers=[name], allow_other_workers=True, pure=False)
+            client.submit(take_part, task, backend, stop, workers=[name], allow_other_workers=True, pure=False)
             for name in names
         ]
         try:
             client.gather(futures)
         except KeyboardInterrupt:
-            client.cancel(futures)
+            say("the trials end at their next look")
+            Event(stop).set()
+            client.gather(futures)
             raise
 
 
-def take_part(task: Task, backend: str) -> int:
-    """A worker's part on a Dask worker; returns the number of trials in the study."""
+def take_part(task: Task, backend: str, stop: str) -> None:
+    """A worker's part on a Dask worker, until the study is done or the event `stop` is set."""
+    from distributed import Event
+
     os.environ.setdefault("KERAS_BACKEND", backend)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    return len(Worker(task).work().trials)
+    with contextlib.suppress(KeyboardInterrupt):  # it has closed everything
+        Worker(task, stopped=Event(stop).is_set).work()
 
 
 def take_over(task: Task, number: int | None = None) -> str:
@@ -104,7 +114,7 @@ def pyramid(
     """Tune each stage, the smallest first, write its best values and train it with them through DVC."""
     for stage in ordered(parameters.load(project.params)):
         current = task(parameters.load(project.params), stage, project, storage)
-        say(report.verdict(run(current, workers, dask, say), current))
+        say("\n".join(report.verdict(run(current, workers, dask, say), current)))
         say(take_over(current).rstrip() or f"{project.params.name} has the best values of {stage} already")
         (repro or reproduce)(f"train@{stage}", project.work)
 

@@ -5,6 +5,7 @@ import dataclasses
 import hashlib
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
 from gan3d import snapshot
 from gan3d.dataset import VoxelDataset, key
+from gan3d.errors import UserError
 from gan3d.params import SCRATCH, Params, resolution
 from gan3d.project import Project
 from gan3d.stages.train import architecture
@@ -37,9 +39,11 @@ class TimeUpError(Exception):
 class Watch(Silent):
     """Observes the training of a trial: records it, scores it at every look, and raises to end it."""
 
-    def __init__(self, trial: optuna.Trial, judge: Judge, params: Params, stage: str, recorder: Recorder):
-        self.trial, self.judge, self.tune, self.stage = trial, judge, params.tune, stage
-        self.recorder = recorder
+    def __init__(
+        self, trial: optuna.Trial, judge: Judge, params: Params, recorder: Recorder, stopped: Callable[[], bool]
+    ):
+        self.trial, self.judge, self.tune = trial, judge, params.tune
+        self.recorder, self.stopped = recorder, stopped
         self.row: Row = {}
         self.single = len(params.tune.objectives) == 1
         self.reported = set(frozen_of(trial).intermediate_values)
@@ -65,6 +69,8 @@ class Watch(Silent):
         self.images = row["images"]
 
     def pictured(self, images: int, voxels: np.ndarray, labels: np.ndarray) -> None:
+        if self.stopped():
+            raise KeyboardInterrupt
         self.last = images, voxels, labels
         collapsed = health.collapse(self.row)
         if collapsed:
@@ -110,8 +116,8 @@ class Arena:
         self.data = VoxelDataset(project.voxels)
         self.at = resolution(stage)
         previous = params.train.stages[stage].prev
-        self.parent = None if previous == SCRATCH else snapshot.load(project.model(previous))
-        self.judge = Judge(self.data, self.at, params.tune.count)
+        self.parent = None if previous == SCRATCH else parent(project, stage, previous)
+        self.judge = Judge(self.data, self.at, params.tune.count, params.tune.draws)
         self.fingerprint = self.data.fingerprint("train", self.at)
 
     def start(self, params: Params) -> Any:
@@ -131,18 +137,25 @@ class Arena:
                 digest.update(name.encode() + value.tobytes())
         return digest.hexdigest()[:16]
 
-    def run(self, trial: optuna.Trial, values: dict[str, Any], recorder: Recorder) -> tuple[float, ...]:
+    def run(
+        self,
+        trial: optuna.Trial,
+        values: dict[str, Any],
+        recorder: Recorder,
+        stopped: Callable[[], bool] = lambda: False,
+    ) -> tuple[float, ...]:
         """Train a trial and return its scores; its MLflow run ends as the trial does.
 
         Raises:
             optuna.TrialPruned: with the reason, for a hopeless or collapsed trial.
+            KeyboardInterrupt: also when it was `stopped`.
         """
         params, recipe = space.budgeted(self.params, self.stage, values)
         start = self.start(params)
         folder = self.project.checkpoints / "tune" / self.stage / identity(self.fingerprint, start[2], recipe)
         every, track = params.tune.report, params.track
         rhythm = Rhythm(min(track.log, every), every, every, self.judge.count)
-        watch = Watch(trial, self.judge, self.params, self.stage, recorder)
+        watch = Watch(trial, self.judge, self.params, recorder, stopped)
         try:
             with contextlib.suppress(TimeUpError):
                 train(self.data, start, recipe, folder, rhythm, watch)
@@ -165,6 +178,20 @@ class Arena:
             keras.backend.clear_session()  # or each trial's graphs would stay
         ended(trial, watch, "FINISHED", "", folder)
         return tuple(value for value in result if value is not None)
+
+
+def parent(project: Project, stage: str, previous: str) -> snapshot.Snapshot:
+    """The model that a stage's trials grow from.
+
+    Raises:
+        UserError: when it was not trained yet.
+    """
+    if not (project.model(previous) / "config.json").is_file():
+        raise UserError(
+            f"{project.model(previous)} is missing, from which the trials of {stage} grow: run"
+            f" `dvc repro train@{previous}` first."
+        )
+    return snapshot.load(project.model(previous))
 
 
 def frozen_of(trial: optuna.Trial) -> optuna.trial.FrozenTrial:

@@ -1,6 +1,5 @@
 """What a worker does: begin trials of a study until there are enough, and take up those whose worker died."""
 
-import contextlib
 import os
 import time
 from collections.abc import Callable
@@ -15,7 +14,7 @@ from gan3d.errors import UserError
 from gan3d.tracking.store import connect
 from gan3d.tuning import report, space
 from gan3d.tuning import study as studies
-from gan3d.tuning.study import Task
+from gan3d.tuning.task import Task
 from gan3d.tuning.trial import Arena, ended_without_run, recorder_for
 
 Say = Callable[[str], None]
@@ -25,16 +24,20 @@ HOPELESS = 3  # trials that failed while none went well: the fault is not in the
 
 
 class Worker:
-    """A process's part in a study."""
+    """A process's part in a study.
 
-    def __init__(self, task: Task, say: Say = print):
+    Args:
+        stopped: asked between trials and at every look at one; once it is true, the work ends as by Ctrl-C.
+    """
+
+    def __init__(self, task: Task, say: Say = print, stopped: Callable[[], bool] = lambda: False):
         optuna.logging.set_verbosity(optuna.logging.ERROR)
-        self.task, self.say = task, say
+        self.task, self.say, self.stopped = task, say, stopped
         self.client: MlflowClient = connect(task.project.mlruns)
         self.arena = Arena(task.params, task.stage, task.project)
         self.study = studies.open_study(task, self.arena.inputs(), self.client)
         self.parent: str = self.study.user_attrs[studies.PARENT]
-        self.lock = task.lock()
+        self.turn = task.turn()
         self.current: int | None = None
         self.fault: UserError | None = None
 
@@ -47,22 +50,22 @@ class Worker:
         """
         first, waiting, _ = studies.begun(self.study)
         if first and not waiting:
-            self.say(f"study {self.task.name} continues after {first} trials")
-        try:
-            while self._one():
-                pass
-        except KeyboardInterrupt:
-            self._close(interrupted=True)
-            raise
-        except UserError:
-            self._close(interrupted=True)
-            raise
-        self._close(interrupted=False)
+            self.say(f"study {self.task.name} goes on; trials so far: {first}")
+        with self.task.reached():
+            try:
+                while self.one():
+                    pass
+            except (KeyboardInterrupt, UserError):
+                self._close(interrupted=True)
+                raise
+            self._close(interrupted=False)
         return self.study
 
-    def _one(self) -> bool:
+    def one(self) -> bool:
         """Begin a trial or wait for others; False when the study is done."""
-        self.lock.acquire()  # until the trial has its values: so there is none too many, and no two are the same
+        if self.stopped():
+            raise KeyboardInterrupt
+        self.turn.acquire()  # until the trial has its values: so there is none too many, and no two are the same
         try:
             optuna.storages.fail_stale_trials(self.study)
             for orphan in studies.orphans(self.study, studies.SILENT * self.task.tune.heartbeat):
@@ -70,20 +73,22 @@ class Worker:
                 studies.buried(self.client)(self.study, orphan)
             first, waiting, running = studies.begun(self.study)
             if not waiting and first >= self.task.tune.trials:
-                self._release()
+                self.turn.release()
                 if running:
                     time.sleep(POLL)
                 return bool(running)
             before = len(self.study.get_trials(deepcopy=False))
-            self.study.sampler = studies.sampler(self.task.tune, self.task.params.seed * 100_003 + before)
+            self.study.sampler = studies.sampler(self.task, before)
             try:
                 self.study.optimize(self._objective, n_trials=1, catch=(Exception,))
             except ValueError as error:  # others took this worker for dead and have failed its trial
                 self.say(f"a trial was lost: {error}")
         finally:
-            self._release()
+            self.turn.release()
         if self.fault:
             raise self.fault
+        with self.turn:  # two that write the same tag at once are an error of MLflow's
+            report.progress(self.study, self.client, self.parent, self.task)
         self._not_hopeless()
         return True
 
@@ -93,14 +98,14 @@ class Worker:
         values = space.suggest(trial, self.task.tune.space)
         twin = self._twin(trial, values)
         recorder = recorder_for(self.arena, trial, values, self.client, self.parent)
-        self._release()
+        self.turn.release()
         name = f"{self.task.stage} trial {trial.number}"
         told = ", ".join(f"{key} {value:g}" for key, value in values.items())
         try:
             if twin is not None:
                 result = self._as_twin(trial, twin, recorder)
             else:
-                result = self.arena.run(trial, values, recorder)
+                result = self.arena.run(trial, values, recorder, self.stopped)
         except optuna.TrialPruned as reason:
             self.say(f"{name} ({told}) ended early: {reason}")
             raise
@@ -156,10 +161,7 @@ class Worker:
             for trial in trials:
                 if trial.number == self.current and trial.state == TrialState.FAIL and trial.number not in again:
                     studies.retry(self.study, trial)
-        report.write(self.study, self.client, self.parent, self.task)
-        if not studies.begun(self.study)[2]:
-            self.client.set_terminated(self.parent, "KILLED" if interrupted else "FINISHED")
-
-    def _release(self) -> None:
-        with contextlib.suppress(RuntimeError):
-            self.lock.release(force=True)
+        with self.turn:
+            report.write(self.study, self.client, self.parent, self.task)
+            if not studies.begun(self.study)[2]:
+                self.client.set_terminated(self.parent, "KILLED" if interrupted else "FINISHED")

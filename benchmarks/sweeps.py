@@ -1,0 +1,174 @@
+"""The sweep's own sampler and pruner against random search, at the same budget of images, seed by seed.
+
+    python benchmarks/sweeps.py [PROJECT] [--stage r04] [--width 32] [--trials 20] [--images 6000] [--seeds 3]
+
+PROJECT holds a prepared data set and, beyond r04, the model of the stage before. Both searches are real studies of
+`gan3d tune` with its MLflow runs, made in a copy, by one worker. Random search trains `trials` trials to their end; the
+other one goes on until it has trained as many images. Neither is given the values of params.yaml to begin with, which
+are good already, and they draw different numbers. A seed is the training's, so that at one seed both search the same
+function.
+
+The measure: what share of all that random search spent the other one needs to have a complete trial that is at least as
+good as random search's best. Images are counted exactly; seconds are the clock's and hold all overhead.
+
+Results are written after every trial, and trials of the same settings that are in the file already are not run again.
+"""
+
+import argparse
+import json
+import math
+import os
+import shutil
+import statistics
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+
+import yaml
+from optuna.trial import FrozenTrial, TrialState
+
+from gan3d import params as parameters
+from gan3d import project
+from gan3d.tuning.task import task
+from gan3d.tuning.worker import Worker
+
+RANDOM = {"sampler": "random", "pruner": "none"}
+OUTSIDE = 0.9  # a learning rate outside of what is searched: so nothing is known to begin with
+
+Row = dict[str, Any]
+
+
+def copied(
+    source: project.Project, root: Path, stage: str, width: int, changes: dict[str, Any], seed: int
+) -> project.Project:
+    """A project of its own with the same data, to search in."""
+    root.mkdir(parents=True)
+    (root / "data").mkdir()
+    (root / "data" / "voxels").symlink_to(source.voxels.resolve())
+    if source.model(stage).parent.is_dir():
+        shutil.copytree(source.model(stage).parent, root / "models")
+    (root / "dvc.yaml").write_text("stages: {}\n", encoding="utf-8")
+    tree = yaml.safe_load(source.params.read_text(encoding="utf-8"))
+    tree["seed"] = seed
+    tree["tune"] |= changes
+    tree["train"]["stages"][stage] |= {"width": width, "lr_g": OUTSIDE}
+    (root / "params.yaml").write_text(yaml.safe_dump(tree, sort_keys=False), encoding="utf-8")
+    return project.Project(root, root)
+
+
+def trained(trial: FrozenTrial) -> int:
+    """Images; none for a trial that repeats another one's values."""
+    return 0 if "same_as" in trial.user_attrs else max(trial.intermediate_values, default=0)
+
+
+def search(home: project.Project, stage: str, name: str, images: int | None) -> Iterator[list[Row]]:
+    """Run a study until its trials are done, or until so many images were trained; all rows after every trial."""
+    worker = Worker(task(parameters.load(home.params), stage, home, name=name), say=lambda _: None)
+    rows: list[Row] = []
+    total, seconds = 0, 0.0
+    while images is None or total < images:
+        before = time.perf_counter()
+        if not worker.one():
+            return
+        seconds += time.perf_counter() - before
+        trial = worker.study.get_trials(deepcopy=False)[-1]
+        total += trained(trial)
+        rows.append(
+            {
+                "state": trial.state.name.lower(),
+                "value": trial.value if trial.state == TrialState.COMPLETE else None,
+                "images": total,
+                "seconds": round(seconds, 1),
+                "params": trial.params,
+                "looks": {
+                    str(step): None if math.isnan(value) else round(value, 4)
+                    for step, value in trial.intermediate_values.items()
+                },
+            }
+        )
+        yield rows
+
+
+def reached(rows: list[Row], value: float, unit: str) -> float | None:
+    """What was spent when a complete trial was as good as this; None when none was."""
+    return next((row[unit] for row in rows if row["value"] is not None and row["value"] <= value), None)
+
+
+def compared(random: list[Row], own: list[Row]) -> Row:
+    """One seed: the best of both, and when the own search had reached random search's."""
+    best = min(row["value"] for row in random if row["value"] is not None)
+    result: Row = {
+        "random best": best,
+        "own best": min((row["value"] for row in own if row["value"] is not None), default=None),
+        "own trials": len(own),
+        "own complete": sum(row["state"] == "complete" for row in own),
+    }
+    for unit in ("images", "seconds"):
+        spent = reached(own, best, unit)
+        result |= {
+            f"random {unit}": random[-1][unit],
+            f"random {unit} to its best": reached(random, best, unit),
+            f"own {unit} to it": spent,
+            f"share of {unit}": None if spent is None else round(spent / random[-1][unit], 3),
+        }
+    return result
+
+
+def summary(seeds: dict[str, Row]) -> Row:
+    done = [seed["compared"] for seed in seeds.values() if "compared" in seed]
+    return {
+        f"median share of {unit}": statistics.median(
+            float("inf") if row[f"share of {unit}"] is None else row[f"share of {unit}"] for row in done
+        )
+        for unit in ("images", "seconds")
+        if done
+    } | {"reached": f"{sum(row['share of images'] is not None for row in done)} of {len(done)} seeds"}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
+    parser.add_argument("project", type=Path, nargs="?", default=Path())
+    parser.add_argument("--stage", default="r04")
+    parser.add_argument("--trials", type=int, default=20)
+    parser.add_argument("--images", type=int, default=6000, help="of a trial")
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--width", type=int, default=32, help="of the stage; small networks are quick")
+    parser.add_argument("--out", type=Path, default=Path("benchmarks/results/sweeps.json"))
+    given = parser.parse_args()
+    source = project.find(given.project)
+    tune = yaml.safe_load(source.params.read_text(encoding="utf-8"))["tune"]
+    own = {name: tune[name] for name in RANDOM}
+    settings = {name: getattr(given, name) for name in ("stage", "width", "trials", "images")}
+    settings |= {name: tune[name] for name in ("report", "count", "draws", "space")}
+    result: Row = {"settings": settings, "seeds": {}}
+    if given.out.is_file():
+        found = json.loads(given.out.read_text(encoding="utf-8"))
+        result = found if found["settings"] == settings else result
+    result["own"] = own
+    base = {"images": given.images, "seconds": None, "storage": None, "objective": "one_nna_cd"}
+    for seed in range(given.seeds):
+        seeds = result["seeds"].setdefault(str(seed), {})
+        for arm in ("random", "own"):
+            if arm == "random" and len(seeds.get(arm, ())) == given.trials:
+                continue
+            changes = base | (RANDOM | {"trials": given.trials} if arm == "random" else own | {"trials": 10**6})
+            budget = None if arm == "random" else seeds["random"][-1]["images"]
+            with tempfile.TemporaryDirectory() as scratch:
+                home = copied(source, Path(scratch) / "project", given.stage, given.width, changes, seed)
+                for rows in search(home, given.stage, arm, budget):
+                    seeds[arm] = rows
+                    if arm == "own":
+                        seeds["compared"] = compared(seeds["random"], rows)
+                    result["summary"] = summary(result["seeds"])
+                    given.out.parent.mkdir(parents=True, exist_ok=True)
+                    given.out.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+            print(seed, arm, json.dumps(seeds.get("compared", seeds[arm][-1]), indent=1), flush=True)
+    print(json.dumps(result["summary"], indent=1))
+
+
+if __name__ == "__main__":
+    main()
