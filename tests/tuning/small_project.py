@@ -19,7 +19,7 @@ def small(tree: dict) -> None:
     stage = {"batch": 8, "lr_g": 0.005, "lr_d": 0.005, "stabilise": 384}
     tree["train"]["stages"] = {
         "r04": {"prev": "scratch", "width": 16, "fade_in": 0, **stage},
-        "r08": {"prev": "r04", "width": 8, "fade_in": 128, **stage},
+        "r08": {"prev": "r04", "width": 8, "fade_in": 64, **stage},
     }
     tree["track"] = {"log": 16, "picture": 48, "checkpoint": 32, "pictured": 3}
     tree["tune"] |= TUNE
