@@ -63,7 +63,6 @@ def test_a_batch_holds_what_a_step_needs():
         "labels": ((3, 4), "int32"),
         "alpha": ((3,), "float32"),
         "decay": ((3,), "float32"),
-        "rate": ((3,), "float32"),
         "latents": ((3, 4, 5), "float32"),
         "flip": ((3, 4), "bool"),
         "mix": ((3, 4), "float32"),
@@ -83,13 +82,6 @@ def test_what_is_drawn_is_distributed_as_it_should_be():
     assert drawn["mix"].min() >= 0
     assert drawn["mix"].max() < 1
     assert len(np.unique(drawn["latents"])) > 0.99 * drawn["latents"].size  # no step repeats another's
-
-
-def test_learning_rates_fall_to_nothing_at_the_end():
-    recipe = Recipe(batch=4, fade_in=8, stabilise=16, cool=12)
-    drawn = batches.draw(PACKED, ROWS, LABELS, 5, 0, 7, recipe)
-    assert drawn["rate"] == pytest.approx([1, 1, 1, 1, 8 / 12, 4 / 12, 0])
-    assert np.array_equal(batches.draw(PACKED, ROWS, LABELS, 5, 0, 7, Recipe(batch=4))["rate"], np.ones(7))
 
 
 def test_another_seed_changes_everything_random():

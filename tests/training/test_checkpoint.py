@@ -7,10 +7,7 @@ from gan3d.training import checkpoint
 
 RECORD = {"rows": [{"images": 32, "loss_d": 0.123456789012345}], "observer": {"run": "é1"}}
 
-
-def usable(images: int, record: dict) -> bool:
-    """Every checkpoint can be used."""
-    return True
+END = 10**6  # images of the whole training
 
 
 def state(value: float) -> dict:
@@ -31,7 +28,7 @@ def equal(a: dict, b: dict) -> bool:
 
 def test_a_checkpoint_comes_back_as_it_was(tmp_path):
     checkpoint.save(tmp_path / "new", 96, state(1.5), RECORD)
-    images, found, record, warnings = checkpoint.load(tmp_path / "new", state(0), usable)
+    images, found, record, warnings = checkpoint.load(tmp_path / "new", state(0), END)
     assert (images, record, warnings) == (96, RECORD, [])
     assert equal(found, state(1.5))
     assert found["generator"][0].dtype == np.float32
@@ -40,20 +37,20 @@ def test_a_checkpoint_comes_back_as_it_was(tmp_path):
 def test_more_than_ten_leaves_keep_their_order(tmp_path):
     many = {"generator": [np.array(i) for i in range(25)]}
     checkpoint.save(tmp_path, 1, many, {})
-    _, found, _, _ = checkpoint.load(tmp_path, many, usable)
+    _, found, _, _ = checkpoint.load(tmp_path, many, END)
     assert [int(leaf) for leaf in found["generator"]] == list(range(25))
 
 
 def test_no_checkpoint_is_none(tmp_path):
-    assert checkpoint.load(tmp_path, state(0), usable) is None
-    assert checkpoint.load(tmp_path / "missing", state(0), usable) is None
+    assert checkpoint.load(tmp_path, state(0), END) is None
+    assert checkpoint.load(tmp_path / "missing", state(0), END) is None
 
 
 def test_the_newest_is_used_and_the_last_two_are_kept(tmp_path):
     for images in (4, 8, 100, 1000):
         checkpoint.save(tmp_path, images, state(images), RECORD)
     assert [int(path.stem.split("-")[0]) for path in sorted(tmp_path.iterdir())] == [100, 1000]
-    assert checkpoint.load(tmp_path, state(0), usable)[0] == 1000
+    assert checkpoint.load(tmp_path, state(0), END)[0] == 1000
 
 
 def test_equal_states_make_equal_files(tmp_path):
@@ -75,7 +72,7 @@ def test_a_damaged_newest_checkpoint_is_passed_over_with_a_warning(tmp_path, dam
     checkpoint.save(tmp_path, 4, state(4), RECORD)
     newest = checkpoint.save(tmp_path, 8, state(8), RECORD)
     newest.write_bytes(DAMAGES[damage](newest.read_bytes()))
-    images, found, _, (warning,) = checkpoint.load(tmp_path, state(0), usable)
+    images, found, _, (warning,) = checkpoint.load(tmp_path, state(0), END)
     assert images == 4
     assert equal(found, state(4))
     assert str(newest) in warning
@@ -84,22 +81,22 @@ def test_a_damaged_newest_checkpoint_is_passed_over_with_a_warning(tmp_path, dam
 def test_when_all_are_damaged_there_is_none(tmp_path):
     for images in (4, 8):
         checkpoint.save(tmp_path, images, state(images), RECORD).write_bytes(b"torn")
-    assert checkpoint.load(tmp_path, state(0), usable) is None
+    assert checkpoint.load(tmp_path, state(0), END) is None
 
 
 def test_what_a_kill_while_writing_leaves_is_neither_used_nor_kept(tmp_path):
     checkpoint.save(tmp_path, 4, state(4), RECORD)
     torn = tmp_path / "0000000008-0123456789abcdef.tmp"
     torn.write_bytes(b"half a checkpoint")
-    assert checkpoint.load(tmp_path, state(0), usable)[0] == 4
+    assert checkpoint.load(tmp_path, state(0), END)[0] == 4
     checkpoint.save(tmp_path, 8, state(8), RECORD)
     assert not torn.exists()
-    assert checkpoint.load(tmp_path, state(0), usable)[0] == 8
+    assert checkpoint.load(tmp_path, state(0), END)[0] == 8
 
 
 def test_losses_that_are_not_finite_survive_the_record(tmp_path):
     checkpoint.save(tmp_path, 4, state(4), {"rows": [{"loss_d": float("nan"), "penalty": float("inf")}]})
-    _, _, record, _ = checkpoint.load(tmp_path, state(0), usable)
+    _, _, record, _ = checkpoint.load(tmp_path, state(0), END)
     assert np.isnan(record["rows"][0]["loss_d"])
     assert np.isinf(record["rows"][0]["penalty"])
 
@@ -108,8 +105,8 @@ def test_a_shorter_training_passes_over_the_checkpoints_of_a_longer_one(tmp_path
     """They would make it longer than it was asked to be; its own are then kept, not theirs."""
     for images in (4, 8):
         checkpoint.save(tmp_path, images, state(images), RECORD)
-    assert checkpoint.load(tmp_path, state(0), lambda images, record: images < 8)[0] == 4
-    assert checkpoint.load(tmp_path, state(0), lambda images, record: images < 4) is None
+    assert checkpoint.load(tmp_path, state(0), before=8)[0] == 4
+    assert checkpoint.load(tmp_path, state(0), before=4) is None
     own = checkpoint.save(tmp_path, 2, state(2), RECORD)
     assert list(tmp_path.iterdir()) == [own]
 
@@ -118,4 +115,4 @@ def test_damaged_checkpoints_do_not_push_out_a_whole_one(tmp_path):
     for images in (8, 12):
         checkpoint.save(tmp_path, images, state(images), RECORD).write_bytes(b"torn")
     checkpoint.save(tmp_path, 4, state(4), RECORD)
-    assert checkpoint.load(tmp_path, state(0), usable)[0] == 4
+    assert checkpoint.load(tmp_path, state(0), END)[0] == 4

@@ -137,7 +137,7 @@ def test_a_stage_that_was_stopped_ends_as_if_it_had_not_been(
     assert without_times(rows) == without_times(straight[1])
     assert without_times(last.rows) == without_times(rows)
     assert np.array_equal(last.pictures[128], straight[2].pictures[128])
-    _, _, record, _ = checkpoint.load(tmp_path, first_state(*start[:2]), lambda images, record: images < recipe.images)
+    _, _, record, _ = checkpoint.load(tmp_path, first_state(*start[:2]), recipe.images)
     assert record["observer"] == {"starts": len(witnesses)}
     assert [row["images"] for row in record["rows"]] == [16, 32, 48, 64, 80, 96]  # the last before the end
 
@@ -153,23 +153,6 @@ def test_a_longer_stage_goes_on_from_a_shorter_one(dataset, parent, architecture
     assert witness.continued == [128]  # where the shorter one ended
     assert weights(found[0]) == weights(expected[0])
     assert without_times(found[1]) == without_times(expected[1])
-
-
-@pytest.mark.slow
-def test_a_longer_stage_goes_on_from_before_the_learning_rates_fell(dataset, parent, architecture, recipe, tmp_path):
-    """What followed is of another training, and so is the tracker's record."""
-    shorter, longer = (replace(recipe, cool=40, stabilise=images) for images in (64, 128))
-    expected = train(dataset, grow(parent, architecture(8), 1), longer, tmp_path / "long", RHYTHM)
-    train(dataset, grow(parent, architecture(8), 1), shorter, tmp_path / "short", RHYTHM)
-    witness = Witness()
-    found = train(dataset, grow(parent, architecture(8), 1), longer, tmp_path / "short", RHYTHM, witness)
-    assert witness.continued == [64]  # checkpoints are at 32, 64, 96 and 128, and the rates fall from 88
-    assert weights(found[0]) == weights(expected[0])
-    assert without_times(found[1]) == without_times(expected[1])
-    kept = max((tmp_path / "short").iterdir())
-    assert checkpoint.load(kept.parent, first_state(*grow(parent, architecture(8), 1)[:2]), lambda *_: True)[2][
-        "observer"
-    ] == {"starts": 1}
 
 
 @pytest.mark.slow

@@ -54,7 +54,7 @@ def exact() -> tuple:
     state = start(networks(True))
     for name in ("generator", "discriminator"):
         state[name] = [w + 0.2 * rng.standard_normal(w.shape) for w in state[name]]
-    return state, batch | {name: ops.cast(batch[name], "float64") for name in ("decay", "rate")}
+    return state, batch | {"decay": ops.cast(batch["decay"], "float64")}
 
 
 def start(models: tuple[Generator, Discriminator]) -> dict:

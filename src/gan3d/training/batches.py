@@ -32,11 +32,6 @@ def decay(images: int, recipe: Recipe) -> float:
     return 0.5 ** (recipe.batch / half_life) if half_life > 0 else 0.0
 
 
-def rate(images: int, recipe: Recipe) -> float:
-    """Share of the learning rates that is left after so many images."""
-    return 1.0 if recipe.cool == 0 else min(max((recipe.images - images) / recipe.cool, 0.0), 1.0)
-
-
 def draw(
     packed: np.ndarray | None,
     rows: np.ndarray,
@@ -56,7 +51,7 @@ def draw(
         latent: length of a latent vector.
 
     Returns:
-        Arrays with the leading axes (steps, B), or (steps,) for the scalars alpha, decay and rate.
+        Arrays with the leading axes (steps, B), or (steps,) for the scalars alpha and decay.
     """
     size = recipe.batch
     chosen = shuffled(len(rows), images, steps * size, recipe.seed)
@@ -67,7 +62,6 @@ def draw(
         "labels": labels[chosen].reshape(steps, size),
         "alpha": np.array([alpha(count, recipe) for count in counts], np.float32),
         "decay": np.array([decay(count + size, recipe) for count in counts], np.float32),
-        "rate": np.array([rate(count, recipe) for count in counts], np.float32),
         **{name: np.stack([step[name] for step in drawn]) for name in drawn[0]},
     }
 

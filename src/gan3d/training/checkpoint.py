@@ -7,7 +7,6 @@ import hashlib
 import io
 import json
 import os
-from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
@@ -19,15 +18,13 @@ def digest(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()[:16]
 
 
-def save(
-    folder: Path, images: int, state: Any, record: dict[str, Any], keep: int = 2, also: Collection[int | None] = ()
-) -> Path:
+def save(folder: Path, images: int, state: Any, record: dict[str, Any], keep: int = 2, best: int | None = None) -> Path:
     """Write a checkpoint and drop all but the newest `keep`; a kill at any moment leaves the earlier ones whole.
 
     Args:
         state: a nested structure of arrays.
         record: anything JSON can hold.
-        also: images of others that are kept, too.
+        best: images of one that is kept, too.
     """
     folder.mkdir(parents=True, exist_ok=True)
     leaves = keras.tree.flatten(state)
@@ -44,20 +41,18 @@ def save(
     unfinished.replace(path)
     # newer ones were passed over: they are damaged, or of a longer training
     kept = sorted(old for old in folder.glob("*.npz") if old.name <= path.name)
-    kept = kept[-keep:] + [old for old in kept if int(old.stem.split("-")[0]) in also]
+    kept = kept[-keep:] + [old for old in kept if int(old.stem.split("-")[0]) == best]
     for other in {*folder.glob("*.npz"), *folder.glob("*.tmp")} - set(kept):
         other.unlink(missing_ok=True)
     return path
 
 
-def load(
-    folder: Path, like: Any, usable: Callable[[int, dict[str, Any]], bool]
-) -> tuple[int, Any, dict[str, Any], list[str]] | None:
-    """The newest whole checkpoint that can be used, or None when there is none.
+def load(folder: Path, like: Any, before: int) -> tuple[int, Any, dict[str, Any], list[str]] | None:
+    """The newest whole checkpoint of fewer than `before` images, or None when there is none.
 
     Args:
         like: a state of the same structure.
-        usable: whether one of so many images with this record can; it may be of a longer or a shorter training.
+        before: images of the whole training, which may be shorter than the one that was broken off.
 
     Returns:
         Images seen, the state, the record, and one warning for each damaged checkpoint that was passed over.
@@ -65,14 +60,14 @@ def load(
     warnings = []
     for path in sorted(folder.glob("*.npz"), reverse=True):
         images, expected = path.stem.split("-")
+        if int(images) >= before:
+            continue
         content = path.read_bytes()
         if digest(content) != expected:
             warnings.append(f"{path} is damaged; the checkpoint before it is used.")
             continue
         with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
             record = json.loads(arrays["record"].tobytes())
-            if not usable(int(images), record):
-                continue
             leaves = [arrays[name] for name in sorted(arrays.files) if name.startswith("leaf")]
         return int(images), keras.tree.pack_sequence_as(like, leaves), record, warnings
     return None

@@ -144,43 +144,21 @@ def train(
                 for message in health.warnings(row, history[:-1]):
                     observer.warned(images, message)
         if saves:
-            cooled = cooled_for(images, recipe)
-            steady = images if cooled is None else steady
-            written = {"rows": history, "observer": record, "cooled_for": cooled, "steady": steady}
-            checkpoint.save(folder, images, state, written, rhythm.keep, {best(history), steady})
+            checkpoint.save(folder, images, state, {"rows": history, "observer": record}, rhythm.keep, best(history))
     return snapshot_of(state, first), history
 
 
 def resume(folder: Path, state: State, recipe: Recipe, observer: Observer) -> tuple[int, State, dict[str, Any]]:
-    """Images seen, state and record of the newest checkpoint that the first process has, or of the beginning.
-
-    Where a finished training is made longer, that is the last one before its learning rates fell; what followed was of
-    another training, and so is the observer's record.
-    """
-    otherwise = False
-
-    def usable(images: int, record: dict[str, Any]) -> bool:
-        nonlocal otherwise
-        if images < recipe.images and record["cooled_for"] == cooled_for(images, recipe):
-            return True
-        otherwise |= record["cooled_for"] not in (None, recipe.images)
-        return False
-
-    found = checkpoint.load(folder, state, usable) if rank() == 0 else None
+    """Images seen, state and record of the newest checkpoint that the first process has, or of the beginning."""
+    found = checkpoint.load(folder, state, recipe.images) if rank() == 0 else None
     images = 0
-    saved: dict[str, Any] = {"rows": [], "observer": {}, "steady": None}
+    saved: dict[str, Any] = {"rows": [], "observer": {}}
     if found:
         images, state, saved, damaged = found
-        saved |= {"observer": {}} if otherwise else {}
         for message in damaged:
             observer.warned(images, message)
     images, state = from_first((np.int64(images), state))
     return int(images), state, saved
-
-
-def cooled_for(images: int, recipe: Recipe) -> int | None:
-    """Images of the whole training where the state after so many depends on them, since the learning rates fall."""
-    return recipe.images if recipe.cool and images > recipe.images - recipe.cool else None
 
 
 def best(history: list[Row]) -> int | None:

@@ -19,7 +19,6 @@ class Recipe:
         ema_images: half-life of the average of the generator's weights.
         fade_in: images over which the new layers fade in; 0 starts with them.
         stabilise: images after that.
-        cool: images at the end of the stage over which both learning rates fall linearly to 0.
         mirror: array axis (0, 1, 2) along which real shapes are flipped at random, or None.
         augment: probability with which a shape is shifted before the discriminator sees it, real or fake; where
             `ada_target` is given, where that probability starts.
@@ -40,7 +39,6 @@ class Recipe:
     ema_images: int = 4000
     fade_in: int = 0
     stabilise: int = 10_000
-    cool: int = 0
     mirror: int | None = 0
     augment: float = 0.0
     ada_target: float | None = None

@@ -39,7 +39,7 @@ def first_state(generator: keras.Model, discriminator: keras.Model, augment: flo
     return state if augment is None else state | {"augment": np.float32(augment)}
 
 
-def adam(weights: list, gradients: list, moments: dict, lr: Tensor, recipe: Recipe) -> tuple[list, dict]:
+def adam(weights: list, gradients: list, moments: dict, lr: float, recipe: Recipe) -> tuple[list, dict]:
     """Kingma & Ba 2015, in the efficient order of §2. (Keras' own has no stateless form on TensorFlow.)"""
     b1, b2 = recipe.beta_1, recipe.beta_2
     t = moments["t"] + 1
@@ -77,8 +77,7 @@ def make_step(generator: keras.Model, discriminator: keras.Model, recipe: Recipe
     """Build `step(state, batch, penalised) -> (state, logs)` for two networks and a recipe.
 
     The batch holds every random number of the step: bits (B, R³ / 8), labels (B,), latents (B, latent), flip (B,),
-    mix (B,), the scalars alpha, decay (of the average) and rate (of the learning rates), and where the recipe augments,
-    shift (B, 2, 4).
+    mix (B,), the scalars alpha and decay (of the average), and where the recipe augments, shift (B, 2, 4).
     """
     loss = LOSSES[recipe.loss]
     resolution = generator.architecture.resolution
@@ -116,7 +115,7 @@ def make_step(generator: keras.Model, discriminator: keras.Model, recipe: Recipe
         (_, aux), gradients = value_and_grad(discriminator_loss)(state["discriminator"], real, fake, batch, penalised)
         loss_d, penalty, score_real, score_fake = aux
         gradient_d = norm(gradients)
-        critic, adam_d = adam(state["discriminator"], gradients, state["adam_d"], recipe.lr_d * batch["rate"], recipe)
+        critic, adam_d = adam(state["discriminator"], gradients, state["adam_d"], recipe.lr_d, recipe)
         # losses that only compare scores leave their level free: there the undecided score is the batch's mean
         undecided = 0.0 if loss.absolute else (ops.mean(score_real) + ops.mean(score_fake)) / 2
         accuracy = [ops.mean(ops.cast(b, "float32")) for b in (score_real > undecided, score_fake < undecided)]
@@ -127,7 +126,7 @@ def make_step(generator: keras.Model, discriminator: keras.Model, recipe: Recipe
         # Generator
         (loss_g, _), gradients = value_and_grad(generator_loss)(state["generator"], critic, real, batch, probability)
         gradient_g = norm(gradients)
-        weights, adam_g = adam(state["generator"], gradients, state["adam_g"], recipe.lr_g * batch["rate"], recipe)
+        weights, adam_g = adam(state["generator"], gradients, state["adam_g"], recipe.lr_g, recipe)
         if loss.gated:
             learns = sum(accuracy) / 2 >= recipe.gate[0]
             weights, adam_g = choose(learns, (weights, adam_g), (state["generator"], state["adam_g"]))
