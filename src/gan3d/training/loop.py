@@ -109,9 +109,6 @@ def train(
     state = first_state(generator, discriminator, recipe.adapted)
     state["average"] = list(first.average.values())
     images, state, saved = resume(folder, state, recipe, observer)
-    steady = saved[
-        "steady"
-    ]  # images of the last checkpoint before the learning rates fall, from which more can be seen
     history, record = saved["rows"], observer.started(images, list(saved["rows"]), saved["observer"])
     gallery, turns, writes = Gallery(first, rhythm.pictured), Turns(recipe), rank() == 0
     checkup = Checkup(data, (generator, discriminator), gallery.sampler) if writes else None
