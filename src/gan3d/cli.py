@@ -10,7 +10,7 @@ import click
 
 from gan3d import __version__
 from gan3d.commands.data import data
-from gan3d.commands.pipeline import evaluate, prepare, register, sync, train
+from gan3d.commands.pipeline import evaluate, pack, prepare, register, sync, train
 from gan3d.commands.registry import registry
 from gan3d.commands.serve import export, serve
 from gan3d.commands.shapes import interpolate, sample, show
@@ -31,6 +31,7 @@ def cli(debug: bool) -> None:
 for command in (
     prepare,
     train,
+    pack,
     evaluate,
     register,
     sample,

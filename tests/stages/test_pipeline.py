@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 import subprocess
 import sys
 import time
@@ -193,3 +194,29 @@ def test_an_experiment_in_a_copy_writes_into_the_same_store(repro, client):
     found = client.search_runs([experiment.experiment_id], "tags.`dvc.exp_name` = 'short'")
     assert any(run.info.run_name == "furniture r08" for run in found)
     assert mlflow.get_tracking_uri() is not None
+
+
+def test_a_stage_trained_away_ends_with_the_same_bytes(repro, tmp_path):
+    """On a machine that is given the packed folder and gan3d's sources, stopped and continued there."""
+    folder = tmp_path / "packed"
+    told = repro.run("gan3d", "pack", str(folder), "r08").stdout
+    assert "MiB" in told
+    assert sorted(path.name for path in folder.glob("data/*.npy")) == ["r08.npy"]
+    shutil.rmtree(folder / "checkpoints")  # those of the finished stage
+    away = [sys.executable, "-m", "gan3d.training.away", str(folder)]
+    assert "ended: none" in repro.run(*away, "--seconds", "0").stdout
+    assert len(list(folder.glob("checkpoints/r08/*/*.npz"))) == 1
+    assert "ended: r08" in repro.run(*away).stdout
+    for name in ("generator.npz", "training.npz"):
+        assert (folder / "models/r08" / name).read_bytes() == (repro.root / "models/r08" / name).read_bytes()
+    # back home, the stage is taken up where it ended, without a step
+    own = next((repro.root / "checkpoints/r08").glob("*"))
+    brought = folder / "checkpoints/r08" / own.name
+    shutil.rmtree(own)
+    shutil.copytree(brought, own)
+    before = {path.name: path.read_bytes() for path in own.iterdir()}
+    repro.run("dvc", "repro", "--single-item", "--force", "train@r08")
+    assert {path.name: path.read_bytes() for path in own.iterdir()} == before
+    refused = repro.run("gan3d", "pack", str(folder), check=False)
+    assert refused.returncode == 1
+    assert "is not an empty folder" in refused.stderr

@@ -105,8 +105,8 @@ def test_a_shorter_training_passes_over_the_checkpoints_of_a_longer_one(tmp_path
     """They would make it longer than it was asked to be; its own are then kept, not theirs."""
     for images in (4, 8):
         checkpoint.save(tmp_path, images, state(images), RECORD)
-    assert checkpoint.load(tmp_path, state(0), before=8)[0] == 4
-    assert checkpoint.load(tmp_path, state(0), before=4) is None
+    assert checkpoint.load(tmp_path, state(0), end=7)[0] == 4
+    assert checkpoint.load(tmp_path, state(0), end=3) is None
     own = checkpoint.save(tmp_path, 2, state(2), RECORD)
     assert list(tmp_path.iterdir()) == [own]
 

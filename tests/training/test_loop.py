@@ -12,7 +12,7 @@ import pytest
 from gan3d.sampling import Sampler, latents
 from gan3d.snapshot import Snapshot
 from gan3d.training import checkpoint, health
-from gan3d.training.loop import Rhythm, Row, Silent, grow, passed, summarise, train
+from gan3d.training.loop import Rhythm, Row, Silent, grow, passed, saved_of, summarise, train
 from gan3d.training.step import first_state
 
 RHYTHM = Rhythm(log=16, picture=32, checkpoint=32, pictured=2)
@@ -137,7 +137,7 @@ def test_a_stage_that_was_stopped_ends_as_if_it_had_not_been(
     assert without_times(rows) == without_times(straight[1])
     assert without_times(last.rows) == without_times(rows)
     assert np.array_equal(last.pictures[128], straight[2].pictures[128])
-    _, _, record, _ = checkpoint.load(tmp_path, first_state(*start[:2]), recipe.images)
+    _, _, record, _ = checkpoint.load(tmp_path, saved_of(first_state(*start[:2]), recipe), recipe.images - 1)
     assert record["observer"] == {"starts": len(witnesses)}
     assert [row["images"] for row in record["rows"]] == [16, 32, 48, 64, 80, 96]  # the last before the end
 

@@ -7,7 +7,7 @@ from small_project import edit
 from gan3d.dataset import VoxelDataset
 from gan3d.errors import UserError
 from gan3d.evaluation import protocol
-from gan3d.tuning.judge import SPLIT, Judge
+from gan3d.evaluation.judge import SPLIT, Judge
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ import json
 import shutil
 import textwrap
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -20,6 +20,7 @@ from gan3d.dataset import VoxelDataset, key
 from gan3d.drawing.curves import training_curves
 from gan3d.drawing.page import write_page
 from gan3d.errors import UserError
+from gan3d.evaluation.judge import Judge
 from gan3d.networks.architecture import Architecture
 from gan3d.params import SCRATCH, Params, resolution
 from gan3d.project import Project
@@ -32,6 +33,8 @@ from gan3d.tracking.store import connect
 from gan3d.training import calibrate, plan
 from gan3d.training.identity import identity
 from gan3d.training.loop import Rhythm, Row, grow, train
+
+SEED = 7  # of the shapes that are scored during training
 
 
 def run(params: Params, stage: str, project: Project, dry_run: bool = False) -> None:
@@ -61,10 +64,8 @@ def run(params: Params, stage: str, project: Project, dry_run: bool = False) -> 
     fingerprint = data.fingerprint("train", start[0].architecture.resolution)
     name = identity(fingerprint, start[2], recipe)
     folder = project.checkpoints / stage / name
-    track = params.track
-    rhythm = Rhythm(track.log, track.picture, track.checkpoint, track.pictured)
     if rank() > 0:  # the first process writes for all
-        train(data, start, recipe, folder, rhythm)
+        train(data, start, recipe, folder, rhythm(params))
         return
     tags = cause(project.work) | {"stage": stage, "name": params.name, "inputs": name, "data": fingerprint}
     if previous != SCRATCH and project.run_file(previous).is_file():
@@ -82,7 +83,8 @@ def run(params: Params, stage: str, project: Project, dry_run: bool = False) -> 
     pictures = Pictures(project.output(params.name) / "vis" / stage, data.classes, data.up)
     progress = TrainingBar(stage, recipe.images)
     with ending(recorder, progress):
-        trained, rows = train(data, start, recipe, folder, rhythm, Together(progress, recorder, pictures))
+        watching = Together(progress, recorder, pictures)
+        trained, rows = train(data, start, recipe, folder, rhythm(params), watching, validation(params, data, stage))
         trained = replace(trained, up=data.up, threshold=threshold(params, trained, data))
         snapshot.save(project.model(stage), trained)
         files = write_outputs(params, stage, project, trained, rows, pictures)
@@ -91,6 +93,29 @@ def run(params: Params, stage: str, project: Project, dry_run: bool = False) -> 
     run_file.parent.mkdir(parents=True, exist_ok=True)
     record = {"run_id": recorder.run_id, "inputs": name, "images": rows[-1]["images"]}
     run_file.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+
+
+def rhythm(params: Params) -> Rhythm:
+    """How often the loop speaks, as `track` says."""
+    track = params.track
+    return Rhythm(track.log, track.picture, track.checkpoint, track.pictured)
+
+
+def validation(params: Params, data: VoxelDataset, stage: str) -> Callable[[Snapshot], float] | None:
+    """Mean 1-NNA-CD over classes of a model's shapes against the validation split; None where that is too small."""
+    try:
+        judge = Judge(data, resolution(stage), params.evaluate.count)
+    except UserError:
+        return None
+
+    def score(model: Snapshot) -> float:
+        sampler = Sampler(model)
+        labels = range(len(data.classes))
+        shapes = np.concatenate([sampler.shapes(label, judge.count, seed=SEED) for label in labels])
+        found = judge.scores(shapes, np.repeat(labels, judge.count))["one_nna_cd"]
+        return 1.0 if found is None else found
+
+    return score
 
 
 def threshold(params: Params, trained: Snapshot, data: VoxelDataset) -> float:

@@ -47,12 +47,12 @@ def save(folder: Path, images: int, state: Any, record: dict[str, Any], keep: in
     return path
 
 
-def load(folder: Path, like: Any, before: int) -> tuple[int, Any, dict[str, Any], list[str]] | None:
-    """The newest whole checkpoint of fewer than `before` images, or None when there is none.
+def load(folder: Path, like: Any, end: int) -> tuple[int, Any, dict[str, Any], list[str]] | None:
+    """The newest whole checkpoint of at most `end` images, or None when there is none.
 
     Args:
         like: a state of the same structure.
-        before: images of the whole training, which may be shorter than the one that was broken off.
+        end: images of the whole training, which may be shorter than the one that was broken off.
 
     Returns:
         Images seen, the state, the record, and one warning for each damaged checkpoint that was passed over.
@@ -60,7 +60,7 @@ def load(folder: Path, like: Any, before: int) -> tuple[int, Any, dict[str, Any]
     warnings = []
     for path in sorted(folder.glob("*.npz"), reverse=True):
         images, expected = path.stem.split("-")
-        if int(images) >= before:
+        if int(images) > end:
             continue
         content = path.read_bytes()
         if digest(content) != expected:

@@ -77,8 +77,9 @@ def train(
     rhythm: Rhythm = Rhythm(),
     observer: Observer | None = None,
     judge: Callable[[Snapshot], float] | None = None,
+    enough: Callable[[], bool] = lambda: False,
 ) -> tuple[Snapshot, list[Row]]:
-    """Train a stage to its end, from the newest checkpoint in `folder` when there is one.
+    """Train a stage to its end, from the newest checkpoint in `folder` when there is one, which may be the end's.
 
     Args:
         data: the prepared data set; its split "train" is used.
@@ -89,6 +90,7 @@ def train(
         observer: what watches.
         judge: scores a model on shapes that are not trained on, the lower the better: the checkpoint of the best
             score is kept beside the last ones (see `best`).
+        enough: asked after each turn; where it says so, the training stops there, with a checkpoint.
 
     Returns:
         The trained snapshot and the logged rows. The last checkpoint stays, so that more images continue from it.
@@ -112,6 +114,8 @@ def train(
     history, record = saved["rows"], observer.started(images, list(saved["rows"]), saved["observer"])
     gallery, turns, writes = Gallery(first, rhythm.pictured), Turns(recipe), rank() == 0
     checkup = Checkup(data, (generator, discriminator), gallery.sampler) if writes else None
+    if images >= recipe.images and writes:  # trained to the end before, perhaps on another machine
+        observer.pictured(images, gallery.draw(state["average"], batches.alpha(images, recipe)), gallery.labels)
     while images < recipe.images:
         before, seen = time.perf_counter(), images
         steps = min(turn, whole(recipe.images - images, recipe))
@@ -119,9 +123,9 @@ def train(
         state, logs = run(state, drawn)
         images += steps * recipe.batch
         turns.began(before, images, steps, logs)
+        over = images >= recipe.images or enough()
         pictures, saves = (
-            writes and (passed(images, seen, every) or images >= recipe.images)
-            for every in (rhythm.picture, rhythm.checkpoint)
+            writes and (passed(images, seen, every) or over) for every in (rhythm.picture, rhythm.checkpoint)
         )
         for row in turns.ended(wait=pictures or saves):
             latest, finite = row["images"] == images, np.isfinite(list(row.values())).all()
@@ -141,21 +145,34 @@ def train(
                 for message in health.warnings(row, history[:-1]):
                     observer.warned(images, message)
         if saves:
-            checkpoint.save(folder, images, state, {"rows": history, "observer": record}, rhythm.keep, best(history))
+            everything = {"rows": history, "observer": record}
+            checkpoint.save(folder, images, saved_of(state, recipe), everything, rhythm.keep, best(history))
+        if over:
+            break
     return snapshot_of(state, first), history
 
 
 def resume(folder: Path, state: State, recipe: Recipe, observer: Observer) -> tuple[int, State, dict[str, Any]]:
     """Images seen, state and record of the newest checkpoint that the first process has, or of the beginning."""
-    found = checkpoint.load(folder, state, recipe.images) if rank() == 0 else None
+    end = whole(recipe.images, recipe) * recipe.batch
+    found = checkpoint.load(folder, saved_of(state, recipe), end) if rank() == 0 else None
     images = 0
     saved: dict[str, Any] = {"rows": [], "observer": {}}
     if found:
-        images, state, saved, damaged = found
+        images, loaded, saved, damaged = found
+        state = {name: state[name] | part if isinstance(part, dict) else part for name, part in loaded.items()}
         for message in damaged:
             observer.warned(images, message)
     images, state = from_first((np.int64(images), state))
     return int(images), state, saved
+
+
+def saved_of(state: State, recipe: Recipe) -> State:
+    """What of a state a checkpoint needs: where β₁ is 0, no first moments, which are a third of what D takes."""
+    if recipe.beta_1:
+        return state
+    lighter = {name: {key: state[name][key] for key in ("v", "t")} for name in ("adam_g", "adam_d")}
+    return state | lighter
 
 
 def best(history: list[Row]) -> int | None:

@@ -20,11 +20,11 @@ from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy.engine import make_url
 
 from gan3d.errors import UserError
+from gan3d.evaluation.judge import DIRECTIONS
 from gan3d.params import Tune
 from gan3d.tracking.facts import cause
 from gan3d.tracking.store import EXPERIMENT
 from gan3d.tuning import space
-from gan3d.tuning.judge import DIRECTIONS
 from gan3d.tuning.task import Task
 
 RETRIES = 3  # of one trial

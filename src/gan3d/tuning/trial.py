@@ -18,6 +18,7 @@ from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 from gan3d import snapshot
 from gan3d.dataset import VoxelDataset, key
 from gan3d.errors import UserError
+from gan3d.evaluation.judge import Judge
 from gan3d.params import SCRATCH, Params, resolution
 from gan3d.project import Project
 from gan3d.stages.train import architecture
@@ -27,7 +28,6 @@ from gan3d.training import health
 from gan3d.training.identity import identity
 from gan3d.training.loop import Rhythm, Row, Silent, grow, train
 from gan3d.tuning import space
-from gan3d.tuning.judge import Judge
 
 PICTURED = 8  # shapes a class in the picture of a trial
 

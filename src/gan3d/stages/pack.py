@@ -1,0 +1,53 @@
+"""`gan3d pack`: what a bare machine needs to train stages of this project (see `gan3d.training.away`)."""
+
+import shutil
+from pathlib import Path
+
+from gan3d.dataset import VoxelDataset, key
+from gan3d.errors import UserError
+from gan3d.params import SCRATCH, Params, resolution
+from gan3d.project import Project
+from gan3d.stages.train import architecture, rhythm
+from gan3d.training import away
+
+
+def run(params: Params, stages: tuple[str, ...], project: Project, out: Path) -> int:
+    """Write the folder; returns its bytes.
+
+    Args:
+        stages: in the order of params.yaml; none are all.
+
+    Raises:
+        UserError: for a stage that does not exist, a folder that is not empty, or when what is grown from is missing.
+    """
+    for name in stages:
+        if name not in params.train.stages:
+            raise UserError(f"stage {name!r} is not in train.stages: choose one of {', '.join(params.train.stages)}.")
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise UserError(f"{out} is not an empty folder: name a new one.")
+    chosen = [name for name in params.train.stages if not stages or name in stages]
+    data = VoxelDataset(project.voxels)
+    legs = []
+    for name in chosen:
+        prev = params.train.stages[name].prev
+        if prev != SCRATCH and prev not in chosen:
+            shutil.copytree(_model(project, prev), out / "models" / prev)
+        grown_from = None if prev == SCRATCH else prev
+        legs.append(away.Leg(name, grown_from, architecture(params, name, data), params.recipe(name), params.seed))
+    (out / "data").mkdir(parents=True, exist_ok=True)
+    for file in ("manifest.csv", "summary.json", *(f"{key(resolution(name))}.npy" for name in chosen)):
+        shutil.copy(data.folder / file, out / "data")
+    for name in chosen:
+        for folder in (project.checkpoints / name).glob("*"):
+            for newest in sorted(folder.glob("*.npz"))[-1:]:
+                (out / "checkpoints" / name / folder.name).mkdir(parents=True, exist_ok=True)
+                shutil.copy(newest, out / "checkpoints" / name / folder.name)
+    away.write(out / "stages.json", legs, rhythm(params))
+    return sum(path.stat().st_size for path in out.rglob("*") if path.is_file())
+
+
+def _model(project: Project, stage: str) -> Path:
+    folder = project.model(stage)
+    if not folder.is_dir():
+        raise UserError(f"{folder} is missing: train {stage} first, or pack it, too.")
+    return folder
