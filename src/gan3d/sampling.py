@@ -77,8 +77,8 @@ class Sampler:
     def _batches(self, vectors: np.ndarray, labels: np.ndarray, alpha: float, psi: float) -> Iterator[np.ndarray]:
         for start in range(0, len(vectors), self.batch):
             z, y = vectors[start : start + self.batch], labels[start : start + self.batch]
-            # other sizes of batch change the last digits of a shape's occupancy, since a matrix product treats rows
-            # that fill no block otherwise; powers of four leave one row over blocks of three, as one shape does
+            # few sizes of batch, since each may change the last digits of a shape's occupancy: a matrix product treats
+            # rows that fill no block otherwise; powers of four leave one row over blocks of three, as one shape does
             spare = 4 ** -(-(len(z) - 1).bit_length() // 2) - len(z)
             padded = np.pad(z, ((0, spare), (0, 0)), mode="edge"), np.pad(y, (0, spare), mode="edge")
             drawn = self.generator(*padded, alpha=alpha, truncation=psi)
