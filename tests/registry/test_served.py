@@ -255,7 +255,8 @@ def test_it_loads_where_gan3d_is_not_installed(champion, tmp_path, expected):
     mlruns = Path(champion.removeprefix("sqlite:///")).parent
     assert Path(report["home"]).is_relative_to(mlruns / "artifacts")
     np.testing.assert_array_equal(np.load(tmp_path / "voxels.npy", allow_pickle=False), expected)
-    parts = "dataset errors grids networks networks.architecture networks.generator networks.growth networks.layers"
+    parts = "backend backend.tensorflow dataset errors grids"
+    parts += " networks networks.architecture networks.generator networks.growth networks.layers"
     parts += " request request.formats request.shapes sampling snapshot"
     assert report["own"] == ["gan3d", *(f"gan3d.{part}" for part in parts.split())]
     assert report["foreign"] == []
