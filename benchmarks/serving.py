@@ -1,6 +1,6 @@
 """How fast the servers answer, and whether one of them lasts.
 
-    python benchmarks/serving.py [--out benchmarks/results/serving.json] [--requests 10000] [--only soak]
+    python benchmarks/serving.py [--out benchmarks/results/serving.json] [--requests 10000] [--only speed|soak]
 
 Untrained generators of 16³ and 32³, as wide as those of params.yaml, are registered in a store of their own and served
 by `mlflow models serve` and by `gan3d serve`, each as a process of its own, over loopback; the clients share its cores.
@@ -10,6 +10,8 @@ by `mlflow models serve` and by `gan3d serve`, each as a process of its own, ove
 - p99: milliseconds a request of one shape takes under four clients, the 99th percentile (and the 50th);
 - soak: `gan3d serve` alone; four clients, every kind of request, one in ten malformed. Memory is the process's resident
   set, against that after each kind of request was answered once.
+
+One part alone (`--only`) keeps the other part's numbers of the file that is there.
 """
 
 import argparse
@@ -245,48 +247,49 @@ def free_port() -> int:
         return probe.getsockname()[1]
 
 
-def measure(root: Path, requests: int, only: str | None) -> dict[str, Any]:
-    result: dict[str, Any] = {"gan3d serve": {}, "mlflow models serve": {}}
-    for resolution in WIDTHS:
-        if only == "soak" and resolution != 16:
-            continue
-        key = f"r{resolution}"
+def speed(root: Path, resolution: int, own: bool) -> dict[str, Any]:
+    """First answer, throughput and latency of `gan3d serve`, or of MLflow's server."""
+    start, body = (gan3d_server, gan3d_body) if own else (mlflow_server, mlflow_body)
+    port, path = free_port(), "/shapes" if own else "/invocations"
+    with start(root, resolution, port) as (_, first):
+        return {
+            "first_s": round(first, 1),
+            "shapes_per_second_grid": round(throughput(port, path, lambda i: body(64, i))),
+            "shapes_per_second_bits": round(throughput(port, path, lambda i: body(64, i, output="bits"))),
+            "one_shape": latency(port, path, lambda i: body(1, i)),
+        }
+
+
+def measure(root: Path, requests: int, only: str | None) -> Iterator[tuple[str, str, Any]]:
+    """Server, resolution or "soak", and what was measured."""
+    if only != "soak":
+        for resolution in WIDTHS:
+            for own, name in ((True, "gan3d serve"), (False, "mlflow models serve")):
+                yield name, f"r{resolution}", speed(root, resolution, own)
+    if only != "speed":
         port = free_port()
-        with gan3d_server(root, resolution, port) as (process, first):
-            own = result["gan3d serve"][key] = {"first_s": round(first, 1)}
-            if only != "soak":
-                own["shapes_per_second_grid"] = round(throughput(port, "/shapes", lambda i: gan3d_body(64, i)))
-                bits = throughput(port, "/shapes", lambda i: gan3d_body(64, i, output="bits"))
-                own["shapes_per_second_bits"] = round(bits)
-                own["one_shape"] = latency(port, "/shapes", lambda i: gan3d_body(1, i))
-            if resolution == 16:
-                own["soak"] = soak(process, port, requests)
-        if only == "soak":
-            continue
-        port = free_port()
-        with mlflow_server(root, resolution, port) as (_, first):
-            theirs = result["mlflow models serve"][key] = {"first_s": round(first, 1)}
-            theirs["shapes_per_second_grid"] = round(throughput(port, "/invocations", lambda i: mlflow_body(64, i)))
-            bits = throughput(port, "/invocations", lambda i: mlflow_body(64, i, output="bits"))
-            theirs["shapes_per_second_bits"] = round(bits)
-            theirs["one_shape"] = latency(port, "/invocations", lambda i: mlflow_body(1, i))
-    return result
+        with gan3d_server(root, 16, port) as (process, _):
+            yield "gan3d serve", "soak", soak(process, port, requests)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results/serving.json"))
     parser.add_argument("--requests", type=int, default=10_000, help="of the soak")
-    parser.add_argument("--only", choices=["soak"])
+    parser.add_argument("--only", choices=["speed", "soak"])
     given = parser.parse_args()
+    model = next(line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name"))
+    result: dict[str, Any] = {}
+    if given.only and given.out.is_file():
+        result = json.loads(given.out.read_text(encoding="utf-8"))
+    result["conditions"] = {"cores": os.cpu_count(), "cpu": re.sub(r".*: ", "", model)}
+    given.out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as scratch:
         register(Path(scratch))
-        model = next(line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name"))
-        conditions = {"cores": os.cpu_count(), "cpu": re.sub(r".*: ", "", model), "load_before": os.getloadavg()[0]}
-        result = {"conditions": conditions, **measure(Path(scratch), given.requests, given.only)}
-        result["conditions"]["load_after"] = os.getloadavg()[0]
-    given.out.parent.mkdir(parents=True, exist_ok=True)
-    given.out.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+        for server, part, found in measure(Path(scratch), given.requests, given.only):
+            load = round(os.getloadavg()[0], 1)
+            result.setdefault(server, {})[part] = found | {"load": load}
+            given.out.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
     print(json.dumps(result, indent=2))
 
 

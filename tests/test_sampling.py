@@ -93,6 +93,15 @@ def test_batches_do_not_change_what_is_drawn(two):
         np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
 
 
+def test_a_shape_is_the_same_whatever_is_drawn_with_it(two):
+    vectors, labels = latents(0, 64, 6), np.arange(64) % 2
+    expected = two.occupancy(vectors, labels)
+    for count in (1, 2, 3, 5, 8, 16, 17, 32, 63):
+        found = two.occupancy(vectors[:count], labels[:count])
+        np.testing.assert_allclose(found, expected[:count], rtol=0, atol=4e-6)
+        np.testing.assert_array_equal(found, two.occupancy(vectors[:count], labels[:count]))
+
+
 def test_the_model_s_threshold_decides(two):
     occupancy = np.array([[[[0.1, 0.2, 0.3]]]], np.float32)
     assert two.binary(occupancy).tolist() == [[[[False, False, True]]]]

@@ -13,6 +13,8 @@ from gan3d.cli import cli
 from gan3d.registry import compare
 from gan3d.registry.log import log_candidate
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def store(new_store, folder, tmp_path_factory):
@@ -27,7 +29,7 @@ def store(new_store, folder, tmp_path_factory):
     return mlruns
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def comparison(store):
     return compare.compare(connect(store), 1, 2, store)
 

@@ -105,6 +105,7 @@ def test_run_has_card_picture_and_scores(registered):
     assert scored == {"one_nna_cd": 0.8, "cov_cd": 0.4, "mmd_cd_x1e3": 2.5}
 
 
+@pytest.mark.slow
 def test_equal_content_is_one_version(client, folder, tmp_path):
     one = log_candidate(client, folder, facts())
     snapshot.save(tmp_path / "copy", snapshot.load(folder))
@@ -119,12 +120,14 @@ def test_equal_content_is_one_version(client, folder, tmp_path):
     assert len(client.search_runs([client.get_experiment_by_name("gan3d").experiment_id])) == 4
 
 
+@pytest.mark.slow
 def test_a_version_that_was_never_finished_is_not_taken(client, folder):
     assert log_candidate(client, folder, facts()) == 1
     client.delete_model_version_tag("gan3d", "1", "content")
     assert log_candidate(client, folder, facts()) == 2
 
 
+@pytest.mark.slow
 def test_the_given_run_takes_the_model(client, folder, tmp_path):
     with mlflow.start_run(run_name="mine") as run:
         inside = log_candidate(client, folder, facts(), run.info.run_id)
@@ -144,6 +147,7 @@ def test_without_scores_there_is_a_reason_and_no_number(client, folder):
     assert "no scores: 20 generated and 4 real shapes remain" in version.description
 
 
+@pytest.mark.slow
 def test_a_long_card_is_whole_in_the_run_and_shortened_in_the_version(client, folder):
     stages = [{"stage": f"r{i:03d}", "remark": "x" * 90} for i in range(100)]
     version = client.get_model_version("gan3d", str(log_candidate(client, folder, facts(training=stages))))

@@ -4,12 +4,8 @@ import base64
 import io
 import json
 import os
-import socket
 import subprocess
 import sys
-import time
-import urllib.error
-import urllib.request
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +16,7 @@ from candidates import connect, facts, tiny
 from mlflow.exceptions import MlflowException
 from mlflow.pyfunc import PythonModelContext
 from PIL import Image
+from scoring import environment, post, scoring_server
 
 from gan3d import meshing, snapshot
 from gan3d.registry.log import log_candidate
@@ -195,12 +192,6 @@ def champion(new_store, folder):
     return f"sqlite:///{mlruns / 'mlflow.db'}"
 
 
-def environment(uri: str) -> dict[str, str]:
-    """Of a machine that knows the store and neither the repository nor a choice of backend."""
-    hidden = ("KERAS_BACKEND", "PYTHONPATH")
-    return {name: value for name, value in os.environ.items() if name not in hidden} | {"MLFLOW_TRACKING_URI": uri}
-
-
 FRESH = """
 import importlib.machinery, json, os, sys
 at_start = list(sys.path)
@@ -264,7 +255,8 @@ def test_it_loads_where_gan3d_is_not_installed(champion, tmp_path, expected):
     mlruns = Path(champion.removeprefix("sqlite:///")).parent
     assert Path(report["home"]).is_relative_to(mlruns / "artifacts")
     np.testing.assert_array_equal(np.load(tmp_path / "voxels.npy", allow_pickle=False), expected)
-    parts = "dataset errors grids networks networks.architecture networks.generator networks.growth networks.layers"
+    parts = "backend backend.tensorflow dataset errors grids"
+    parts += " networks networks.architecture networks.generator networks.growth networks.layers"
     parts += " request request.formats request.shapes sampling snapshot"
     assert report["own"] == ["gan3d", *(f"gan3d.{part}" for part in parts.split())]
     assert report["foreign"] == []
@@ -274,44 +266,11 @@ def test_it_loads_where_gan3d_is_not_installed(champion, tmp_path, expected):
         assert words in sentence
 
 
-def post(port: int, body: bytes) -> tuple[int, dict]:
-    headers = {"Content-Type": "application/json"}
-    request = urllib.request.Request(f"http://127.0.0.1:{port}/invocations", body, headers)
-    try:
-        with urllib.request.urlopen(request, timeout=60) as answer:
-            return answer.status, json.load(answer)
-    except urllib.error.HTTPError as error:
-        return error.code, json.load(error)
-
-
 @pytest.fixture
 def server(champion, tmp_path):
     """The port of MLflow's scoring server with the champion."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    command = [sys.executable, "-m", "mlflow", "models", "serve", "-m", "models:/gan3d@champion"]
-    command += ["--env-manager", "local", "--host", "127.0.0.1", "--port", str(port)]
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    log = tmp_path / "server.log"
-    with log.open("w") as out:
-        process = subprocess.Popen(
-            command, cwd=tmp_path, env=environment(champion) | {"PATH": path}, stdout=out, stderr=out
-        )
-        try:
-            deadline = time.monotonic() + 120
-            while True:
-                assert process.poll() is None, log.read_text()
-                assert time.monotonic() < deadline, log.read_text()
-                try:
-                    urllib.request.urlopen(f"http://127.0.0.1:{port}/ping", timeout=5).close()
-                    break
-                except OSError:
-                    time.sleep(0.3)
-            yield port
-        finally:
-            process.terminate()
-            process.wait(30)
+    with scoring_server(sys.executable, champion, tmp_path) as port:
+        yield port
 
 
 @pytest.mark.slow

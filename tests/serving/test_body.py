@@ -7,8 +7,8 @@ import time
 from contextlib import contextmanager
 
 import psutil
+from loopback import serving
 
-from conftest import serving
 from gan3d.serving import body
 
 MOST = 100_000

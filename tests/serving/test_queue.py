@@ -6,8 +6,8 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from loopback import serving
 
-from conftest import serving
 from gan3d.serving.queue import FullError, Queue
 
 
@@ -65,8 +65,8 @@ def test_an_error_and_a_client_that_leaves_give_their_places_back():
 
 
 def test_a_full_server_answers_503_with_retry_after_and_recovers(holder):
-    with serving(holder, places=2) as server, ThreadPoolExecutor(12) as clients:
-        asked = [clients.submit(server.shapes, class_="chair", count=64, output="png") for _ in range(12)]
+    with serving(holder, places=2) as server, ThreadPoolExecutor(8) as clients:
+        asked = [clients.submit(server.shapes, class_="chair", count=24, output="png") for _ in range(8)]
         replies = [future.result() for future in asked]
         refused = [reply for reply in replies if reply.status == 503]
         assert {reply.status for reply in replies} == {200, 503}

@@ -7,13 +7,15 @@ import time
 import numpy as np
 import pytest
 from candidates import connect, facts, tiny
+from loopback import serving
 
-from conftest import serving
 from gan3d import snapshot
 from gan3d.registry import aliases
 from gan3d.registry.log import log_candidate
 from gan3d.sampling import Sampler
 from gan3d.serving.model import Holder
+
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +38,6 @@ def until(true, seconds: float = 60) -> None:
         time.sleep(0.02)
 
 
-@pytest.mark.slow
 def test_no_request_is_dropped_when_the_alias_moves(registry):
     root, client = registry
     expected = {}

@@ -9,14 +9,15 @@ import mlflow
 import pytest
 from small_project import REPOSITORY, edit, small
 
-from gan3d import project, snapshot
+from gan3d import params, project, snapshot
 from gan3d.dataset import VoxelDataset
 from gan3d.stages.train import architecture
 from gan3d.training.loop import Rhythm, grow, train
 
 
 @pytest.fixture(scope="session")
-def template(tmp_path_factory, dataset_folder) -> Path:
+def untrained(tmp_path_factory, dataset_folder) -> Path:
+    """Prepared data and parameters."""
     root = tmp_path_factory.mktemp("tuned") / "project"
     shutil.copytree(dataset_folder, root / "data" / "voxels")
     manifest = root / "data" / "voxels" / "manifest.csv"
@@ -30,19 +31,38 @@ def template(tmp_path_factory, dataset_folder) -> Path:
         writer.writerows(rows)
     shutil.copy(REPOSITORY / "params.yaml", root)
     (root / "dvc.yaml").write_text("stages: {}\n", encoding="utf-8")
+    edit(project.Project(root, root), small)
+    return root
+
+
+@pytest.fixture(scope="session")
+def template(tmp_path_factory, untrained) -> Path:
+    """The same with a model of 4³."""
+    root = tmp_path_factory.mktemp("grown") / "project"
+    shutil.copytree(untrained, root)
     home = project.Project(root, root)
-    loaded = edit(home, small)
+    loaded = params.load(home.params)
     data = VoxelDataset(home.voxels)
     first = grow(None, architecture(loaded, "r04", data), 0)
     snapshot.save(home.model("r04"), train(data, first, loaded.recipe("r04"), root / "unfinished", Rhythm(64))[0])
     return root
 
 
-@pytest.fixture
-def home(template, tmp_path) -> project.Project:
-    root = tmp_path / "project"
+def copied(template: Path, folder: Path) -> project.Project:
+    root = folder / "project"
     shutil.copytree(template, root)
     return project.Project(root, root)
+
+
+@pytest.fixture
+def planned(untrained, tmp_path) -> project.Project:
+    """A project for tests that train nothing."""
+    return copied(untrained, tmp_path)
+
+
+@pytest.fixture
+def home(template, tmp_path) -> project.Project:
+    return copied(template, tmp_path)
 
 
 @pytest.fixture(autouse=True)

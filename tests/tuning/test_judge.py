@@ -11,8 +11,8 @@ from gan3d.evaluation.judge import SPLIT, Judge
 
 
 @pytest.fixture
-def data(home):
-    return VoxelDataset(home.voxels)
+def data(planned):
+    return VoxelDataset(planned.voxels)
 
 
 def drawn(data, split, count):
@@ -30,9 +30,7 @@ def test_the_validation_shapes_themselves_are_as_close_as_can_be(data):
     assert scores["jsd"] == 0
 
 
-def test_noise_is_told_from_shapes(
-    data,
-):
+def test_noise_is_told_from_shapes(data):
     noise = np.random.default_rng(0).random((24, 8, 8, 8)) > 0.5
     judge = Judge(data, 8, 12)
     assert judge.count == 12
@@ -53,9 +51,9 @@ def test_too_few_validation_shapes(dataset):
         Judge(dataset, 8, 12)
 
 
-def test_the_seed_of_params_changes_no_reference(home, data):
-    edit(home, lambda tree: tree.update(seed=5))
-    first, second = (Judge(VoxelDataset(home.voxels), 8, 12) for _ in range(2))
+def test_the_seed_of_params_changes_no_reference(planned, data):
+    edit(planned, lambda tree: tree.update(seed=5))
+    first, second = (Judge(VoxelDataset(planned.voxels), 8, 12) for _ in range(2))
     assert np.array_equal(first.references[0].voxels, second.references[0].voxels)
 
 

@@ -9,8 +9,8 @@ from gan3d.tuning.study import find_study, first_look
 from gan3d.tuning.task import database, task
 
 
-def tuned(home, **changes):
-    return edit(home, lambda tree: tree["tune"].update(changes))
+def tuned(planned, **changes):
+    return edit(planned, lambda tree: tree["tune"].update(changes))
 
 
 @pytest.mark.parametrize(
@@ -31,24 +31,24 @@ def tuned(home, **changes):
         ({"pruner": "axe"}, "tune.pruner"),
     ],
 )
-def test_a_wrong_search_is_named(home, changes, words):
+def test_a_wrong_search_is_named(planned, changes, words):
     with pytest.raises(UserError) as error:
-        tuned(home, **changes)
+        tuned(planned, **changes)
     assert words in str(error.value)
 
 
-def test_the_budget_keeps_the_share_of_the_fade_in(home):
-    params = tuned(home, images=768)
+def test_the_budget_keeps_the_share_of_the_fade_in(planned):
+    params = tuned(planned, images=768)
     tried, recipe = space.budgeted(params, "r08", {"lr_g": 0.002, "batch": 16})
-    assert (recipe.fade_in, recipe.stabilise) == (192, 576)  # 128 of 512 images, as in the stage
+    assert (recipe.fade_in, recipe.stabilise) == (110, 658)  # 64 of 448 images, as in the stage
     assert (recipe.lr_g, recipe.batch, recipe.lr_d) == (0.002, 16, 0.005)
     assert tried.train.stages["r08"].batch == 16
     assert params.train.stages["r08"].batch == 8
 
 
-def test_a_budget_of_seconds_leaves_the_images_open(home):
-    recipe = space.budgeted(tuned(home, images=None, seconds=3), "r08", {})[1]
-    assert recipe.fade_in == 128
+def test_a_budget_of_seconds_leaves_the_images_open(planned):
+    recipe = space.budgeted(tuned(planned, images=None, seconds=3), "r08", {})[1]
+    assert recipe.fade_in == 64
     assert recipe.stabilise == space.ENDLESS
 
 
@@ -56,40 +56,40 @@ def test_floats_are_trained_as_params_yaml_will_have_them():
     assert space.trained({"lr_g": 0.00123456789, "batch": 16}) == {"lr_g": 0.001235, "batch": 16}
 
 
-def test_present_values_begin_a_study_if_they_are_inside(home):
-    assert space.present(tuned(home), "r08") == {"lr_g": 0.005, "batch": 8}
-    assert space.present(tuned(home, space={"batch": [16, 32]}), "r08") is None
+def test_present_values_begin_a_study_if_they_are_inside(planned):
+    assert space.present(tuned(planned), "r08") == {"lr_g": 0.005, "batch": 8}
+    assert space.present(tuned(planned, space={"batch": [16, 32]}), "r08") is None
 
 
-def test_a_wrong_stage_and_a_wrong_storage(home):
-    params = tuned(home)
+def test_a_wrong_stage_and_a_wrong_storage(planned):
+    params = tuned(planned)
     with pytest.raises(UserError, match="choose one of r04, r08, or all"):
-        task(params, "r16", home)
+        task(params, "r16", planned)
     with pytest.raises(UserError, match="is no database URL"):
-        task(params, "r08", home, "studies")
-    chosen = task(params, "r08", home, "postgresql://me:secret@host/studies")
+        task(params, "r08", planned, "studies")
+    chosen = task(params, "r08", planned, "postgresql://me:secret@host/studies")
     assert "secret" not in chosen.shown
 
 
-def test_paths_of_sqlite_belong_to_the_project(home):
-    assert database(tuned(home), home) == f"sqlite:///{home.mlruns}/optuna.db"
-    assert database(tuned(home, storage="sqlite:///studies.db"), home) == f"sqlite:///{home.work}/studies.db"
+def test_paths_of_sqlite_belong_to_the_project(planned):
+    assert database(tuned(planned), planned) == f"sqlite:///{planned.mlruns}/optuna.db"
+    assert database(tuned(planned, storage="sqlite:///studies.db"), planned) == f"sqlite:///{planned.work}/studies.db"
 
 
-def test_a_database_that_does_not_answer(home):
+def test_a_database_that_does_not_answer(planned):
     pytest.importorskip("psycopg")
-    chosen = task(tuned(home), "r08", home, "postgresql://me:secret@127.0.0.1:1/studies")
+    chosen = task(tuned(planned), "r08", planned, "postgresql://me:secret@127.0.0.1:1/studies")
     with pytest.raises(UserError, match=r"cannot be reached.*[Rr]efused.*check tune\.storage") as error:
         find_study(chosen)
     with pytest.raises(UserError, match="the same command continues") as second, chosen.reached(), chosen.turn():
         pass
     assert "secret" not in f"{error.value} {second.value}"
     with pytest.raises(UserError, match="run `gan3d tune r08` first"):
-        find_study(task(tuned(home), "r08", home))
-    assert not (home.mlruns / "optuna.db").exists()
+        find_study(task(tuned(planned), "r08", planned))
+    assert not (planned.mlruns / "optuna.db").exists()
 
 
-def test_a_trial_is_not_pruned_before_a_third_of_its_budget(home):
-    params = tuned(home, images=6000, report=1024, pruner="halving").tune
+def test_a_trial_is_not_pruned_before_a_third_of_its_budget(planned):
+    params = tuned(planned, images=6000, report=1024, pruner="halving").tune
     assert first_look(params) == 2000
-    assert first_look(tuned(home, images=None, seconds=5, report=1024).tune) == 2048
+    assert first_look(tuned(planned, images=None, seconds=5, report=1024).tune) == 2048

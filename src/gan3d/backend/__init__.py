@@ -12,6 +12,10 @@ A backend module offers this and nothing else:
     same leading axis, and looking at them waits for the steps. `shapes`, bits (N, bytes), are kept on the device:
     batches then have numbers of them, `rows`, in place of the `bits`, which the step gets all the same.
 
+`compile_forward(function)`
+    `function(*tensors) -> tensor`, which changes nothing, compiled where that is worth it: drawing one shape of 16³ on
+    TensorFlow took 8 ms in place of 32.
+
 `fits(size)`
     Whether so many bytes of shapes should be kept on the device.
 
@@ -39,10 +43,21 @@ if keras.backend.backend() not in BACKENDS:
 _module = import_module(f"gan3d.backend.{keras.backend.backend()}")
 value_and_grad = _module.value_and_grad
 compile_steps = _module.compile_steps
+compile_forward = _module.compile_forward
 fits = _module.fits
 rank = _module.rank
 devices = _module.devices
 from_first = _module.from_first
 AHEAD: int = _module.AHEAD
 
-__all__ = ["AHEAD", "BACKENDS", "compile_steps", "devices", "fits", "from_first", "rank", "value_and_grad"]
+__all__ = [
+    "AHEAD",
+    "BACKENDS",
+    "compile_forward",
+    "compile_steps",
+    "devices",
+    "fits",
+    "from_first",
+    "rank",
+    "value_and_grad",
+]

@@ -57,6 +57,11 @@ def value_and_grad(function: Callable) -> Callable:
     return jax.value_and_grad(function, has_aux=True)
 
 
+def compile_forward(function: Callable) -> Callable:
+    """See `gan3d.backend`; XLA's convolutions on CPU are not worth it, and on a GPU each size of batch would wait."""
+    return function
+
+
 def compile_steps(step: Callable, every: int, shapes: np.ndarray | None = None) -> Callable:
     """See `gan3d.backend`; a scan over cycles of one penalised step and `every - 1` plain ones.
 

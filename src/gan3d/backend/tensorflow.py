@@ -42,6 +42,12 @@ def value_and_grad(function: Callable) -> Callable:
     return differentiate
 
 
+def compile_forward(function: Callable) -> Callable:
+    """See `gan3d.backend`; traced once for each size of batch."""
+    compiled = tf.function(function, autograph=False)
+    return lambda *arrays: compiled(*map(tf.convert_to_tensor, arrays))
+
+
 def compile_steps(step: Callable, every: int, shapes: np.ndarray | None = None) -> Callable:
     """See `gan3d.backend`; the loop stays in Python, since a CPU step outlasts its dispatch by far."""
     kept = None if shapes is None else tf.constant(shapes)

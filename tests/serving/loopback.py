@@ -1,0 +1,63 @@
+"""Real servers over loopback, in this process, so that a test does not wait for Keras again."""
+
+import http.client
+import json
+import socket
+import threading
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import uvicorn
+
+from gan3d.serving.app import make
+from gan3d.serving.model import Holder
+
+JSON = {"Content-Type": "application/json"}
+
+
+@dataclass(frozen=True)
+class Reply:
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+    @property
+    def detail(self) -> str:
+        return json.loads(self.body)["detail"]
+
+
+@dataclass(frozen=True)
+class Server:
+    port: int
+    holder: Holder
+
+    def ask(self, method: str, path: str, body: bytes | None = None, headers: dict | None = None) -> Reply:
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
+        try:
+            connection.request(method, path, body, headers or (JSON if body is not None else {}))
+            answer = connection.getresponse()
+            return Reply(answer.status, {k.lower(): v for k, v in answer.getheaders()}, answer.read())
+        finally:
+            connection.close()
+
+    def shapes(self, **fields) -> Reply:
+        fields = {"class" if name == "class_" else name: value for name, value in fields.items()}
+        return self.ask("POST", "/shapes", json.dumps(fields).encode())
+
+
+@contextmanager
+def serving(holder: Holder, places: int = 64, most_bytes: int = 100_000, poll: float = 0.1):
+    listening = socket.create_server(("127.0.0.1", 0), backlog=128)
+    server = uvicorn.Server(uvicorn.Config(make(holder, places, most_bytes, poll), log_config=None))
+    thread = threading.Thread(target=server.run, args=([listening],))
+    thread.start()
+    try:
+        while not server.started:
+            assert thread.is_alive()
+            time.sleep(0.01)
+        yield Server(listening.getsockname()[1], holder)
+    finally:
+        server.should_exit = True
+        thread.join(60)
+        listening.close()
