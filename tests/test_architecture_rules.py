@@ -26,7 +26,7 @@ MAY_IMPORT = {
     "backend": ("errors",),
     "networks": ("dataset", "grids", "backend"),
     "snapshot": ("errors", "networks"),
-    "sampling": ("errors", "snapshot"),
+    "sampling": ("errors", "dataset", "snapshot"),
     "evaluation": ("dataset", "grids", "errors", "networks", "snapshot"),
     "training": ("backend", "dataset", "grids", "networks", "sampling", "snapshot", "evaluation", "errors"),
     "data": ("dataset", "grids", "errors"),
