@@ -4,7 +4,7 @@ The protocol of 3D-GAN (Wu et al. 2016, §4.2) on `gan3d.evaluation.features`, b
 themselves. It learns from all shapes but the test split: those that the GAN was trained on, and the validation split.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -31,6 +31,7 @@ from gan3d.tracking.store import connect
 FOLDS = 5
 STRENGTHS = (1e-4, 1e-3, 1e-2, 1e-1)  # C of the SVM
 SEED = 0  # of the folds
+PART = 512  # shapes that are unpacked at once
 PLAIN = 8  # side of the grid that the shapes themselves are pooled to
 
 
@@ -69,8 +70,10 @@ def run(params: Params, project: Project) -> dict[str, Any]:
     able(data)
     discriminator = snapshot.load(project.model(params.final)).build_discriminator()
     at = resolution(params.final)
-    voxels = data.voxels(at, np.arange(len(data)))
-    vectors = {"discriminator": features(discriminator, voxels), "voxels": pooled_voxels(voxels, min(PLAIN, at))}
+    vectors = {
+        "discriminator": extract(data, at, lambda voxels: features(discriminator, voxels)),
+        "voxels": extract(data, at, lambda voxels: pooled_voxels(voxels, min(PLAIN, at))),
+    }
     result = {
         "stage": params.final,
         "conditional": params.gan.conditional,
@@ -98,6 +101,12 @@ def able(data: VoxelDataset) -> None:
                 f"{data.folder} has {len(groups)} shapes of class {name!r} outside the test split, too few for"
                 f" {FOLDS} folds: add some, or leave it out of data.classes."
             )
+
+
+def extract(data: VoxelDataset, at: int, vectors: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+    """Vectors of all shapes at a resolution, a part at a time, so that memory stays bounded."""
+    parts = np.array_split(np.arange(len(data)), -(-len(data) // PART))
+    return np.concatenate([vectors(data.voxels(at, rows)) for rows in parts])
 
 
 def judge(vectors: np.ndarray, data: VoxelDataset) -> Outcome:
