@@ -26,7 +26,7 @@ MAY_IMPORT = {
     "backend": ("errors",),
     "networks": ("dataset", "grids", "backend"),
     "snapshot": ("errors", "networks"),
-    "sampling": ("errors", "backend", "snapshot"),
+    "sampling": ("errors", "backend", "dataset", "snapshot"),
     "evaluation": ("dataset", "grids", "errors", "networks", "snapshot"),
     "training": ("backend", "dataset", "grids", "networks", "sampling", "snapshot", "evaluation", "errors"),
     "data": ("dataset", "grids", "errors"),
@@ -47,7 +47,20 @@ MAY_IMPORT = {
 CORE = ("errors", "grids", "dataset", "backend", "networks", "training", "snapshot", "sampling", "evaluation")
 CORE_LIBRARIES = {"numpy", "scipy", "keras"}
 BACKEND_LIBRARIES = {"tensorflow": "gan3d.backend.tensorflow", "jax": "gan3d.backend.jax"}
-OUTSIDE = ("mlflow", "dvc", "optuna", "trimesh", "pydantic", "matplotlib", "click", "tqdm", "pandas", "skimage", "PIL")
+OUTSIDE = (
+    "mlflow",
+    "dvc",
+    "optuna",
+    "trimesh",
+    "pydantic",
+    "matplotlib",
+    "click",
+    "tqdm",
+    "pandas",
+    "skimage",
+    "sklearn",
+    "PIL",
+)
 
 # everything but the commands, and the commands: everything
 MAY_IMPORT["stages"] = (*MAY_IMPORT, "stages")

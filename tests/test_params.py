@@ -88,6 +88,7 @@ R16 = ("train", "stages", "r16")
         (change("sed", value=1), "sed", "seed"),
         (change(*R16, "lr", value=1), "train.stages.r16.lr", "lr_g"),
         (change("seed", value=...), "seed", "missing"),
+        (change("gan", "conditional", value="some"), "gan.conditional", "boolean"),
         (change("gan", "loss", value="wgan"), "gan.loss", "wgan_gp"),
         (change("gan", "gate", value=[0.5]), "gan.gate.1", "missing"),
         (change("gan", "mirror", value="w"), "gan.mirror", "'x', 'y', 'z' or 'none'"),

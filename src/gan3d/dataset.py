@@ -20,6 +20,7 @@ from gan3d.errors import UserError
 
 SPLITS = ("train", "validation", "test")
 COLUMNS = ("name", "class", "split", "group", "hash", "source")
+ANY = "shape"  # the one class of a data set whose classes do not count
 
 
 def key(resolution: int) -> str:
@@ -28,17 +29,23 @@ def key(resolution: int) -> str:
 
 
 class VoxelDataset:
-    """Read-only view of a prepared data set; the grids stay on disk until they are asked for."""
+    """Read-only view of a prepared data set; the grids stay on disk until they are asked for.
 
-    def __init__(self, folder: str | Path):
+    Args:
+        folder: as `gan3d prepare` writes it.
+        conditional: whether classes count; if not, every shape is of the one class ANY, whatever the manifest says.
+    """
+
+    def __init__(self, folder: str | Path, conditional: bool = True):
         self.folder = Path(folder)
+        self.conditional = conditional
         manifest = self.folder / "manifest.csv"
         if not manifest.is_file():
             raise UserError(f"{manifest} is missing: prepare the data first with `gan3d prepare`.")
         with manifest.open(newline="", encoding="utf-8") as lines:
             self.rows = list(csv.DictReader(lines))
         self.summary: dict[str, Any] = json.loads((self.folder / "summary.json").read_text(encoding="utf-8"))
-        self.classes: list[str] = self.summary["classes"]
+        self.classes: list[str] = self.summary["classes"] if conditional else [ANY]
         self.up: str = self.summary["up"]
 
     def __len__(self) -> int:
@@ -47,6 +54,8 @@ class VoxelDataset:
     @cached_property
     def labels(self) -> np.ndarray:
         """Class index of each shape, (N,) int32."""
+        if not self.conditional:
+            return np.zeros(len(self.rows), np.int32)
         index = {name: i for i, name in enumerate(self.classes)}
         return np.array([index[row["class"]] for row in self.rows], np.int32)
 

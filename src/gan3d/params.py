@@ -45,6 +45,7 @@ class Data(Section):
 
 
 class Gan(Section):
+    conditional: bool
     latent: Positive
     loss: Literal["relativistic", "non_saturating", "wgan_gp", "bce_gated"]
     gamma: Annotated[float, Field(ge=0)]

@@ -54,6 +54,11 @@ class Project:
         """All scores by resolution and class."""
         return self.work / "evaluation" / "table.json"
 
+    @property
+    def features(self) -> Path:
+        """How well the discriminator's features tell classes apart, of `gan3d evaluate --features`."""
+        return self.work / "evaluation" / "features.json"
+
     def output(self, model_name: str) -> Path:
         """The old layout for people: `output/<model name>/{loss,model,vis}`."""
         return self.work / "output" / model_name

@@ -13,6 +13,7 @@ import keras
 import numpy as np
 
 from gan3d.backend import compile_forward
+from gan3d.dataset import ANY
 from gan3d.errors import UserError
 from gan3d.snapshot import Snapshot
 
@@ -55,6 +56,8 @@ class Sampler:
         """
         if class_name is None and len(self.classes) == 1:
             return 0
+        if class_name not in self.classes and self.classes == (ANY,):
+            raise UserError(f"class {class_name!r} is not known to this model, which has no classes: leave it out.")
         if class_name not in self.classes:
             raise UserError(
                 f"class {class_name!r} is not known to this model: choose one of {', '.join(self.classes)}."

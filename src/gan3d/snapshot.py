@@ -13,11 +13,13 @@ from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile
 
+import keras
 import numpy as np
 
 from gan3d.errors import UserError
 from gan3d.networks import growth
 from gan3d.networks.architecture import Architecture
+from gan3d.networks.discriminator import Discriminator
 from gan3d.networks.generator import Generator
 
 
@@ -47,14 +49,28 @@ class Snapshot:
             UserError: when the weights are not those of the architecture.
         """
         model = Generator(self.architecture)
-        shapes = dict(zip(growth.names(model), (tuple(v.shape) for v in model.trainable_variables), strict=True))
-        wrong = [
-            name for name, shape in shapes.items() if name not in self.average or self.average[name].shape != shape
-        ]
-        if wrong:
-            raise UserError(f"the model's {', '.join(wrong)} are missing or misshapen: train or download it again.")
-        growth.set_weights(model, self.average)
+        _fill(model, self.average)
         return model
+
+    def build_discriminator(self) -> Discriminator:
+        """The discriminator as it was trained, as a Keras model.
+
+        Raises:
+            UserError: when the model was stored without it, or its weights are not those of the architecture.
+        """
+        if not self.discriminator:
+            raise UserError("the model has no discriminator, as one that is only served: name one in models/ instead.")
+        model = Discriminator(self.architecture)
+        _fill(model, self.discriminator)
+        return model
+
+
+def _fill(model: keras.Model, values: dict[str, np.ndarray]) -> None:
+    shapes = dict(zip(growth.names(model), (tuple(v.shape) for v in model.trainable_variables), strict=True))
+    wrong = [name for name, shape in shapes.items() if name not in values or values[name].shape != shape]
+    if wrong:
+        raise UserError(f"the model's {', '.join(wrong)} are missing or misshapen: train or download it again.")
+    growth.set_weights(model, values)
 
 
 def save(folder: Path, snapshot: Snapshot) -> None:

@@ -70,9 +70,15 @@ def pack(out: Path, stages: tuple[str, ...]) -> None:
 
 
 @click.command()
-def evaluate() -> None:
+@click.option("--features", is_flag=True, help="Instead, see how well D's activations tell the classes apart.")
+def evaluate(features: bool) -> None:
     """Score every trained resolution on shapes never trained on."""
     params, here = project_and_params()
+    if features:
+        from gan3d.stages import features as judged
+
+        click.echo(judged.table(judged.run(params, here)))
+        return
     from gan3d.stages import evaluate as stage
 
     click.echo(stage.table(stage.run(params, here)))

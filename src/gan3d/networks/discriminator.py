@@ -53,15 +53,23 @@ class Discriminator(keras.Model):
         self.score.build((None, widths[4]))
         self.built = True
 
-    def call(self, voxels: Tensor, labels: Tensor, alpha: Tensor = 1.0) -> Tensor:
-        a = self.architecture
+    def maps(self, voxels: Tensor, alpha: Tensor = 1.0) -> list[Tensor]:
+        """Activations of the head and of every convolution after it, the finest first, each (B, S, S, S, channels).
+
+        Those of a shape depend on it alone, not on its batch or its class.
+        """
         voxels = ops.cast(voxels, self.compute_dtype)
-        x = leaky(self.heads[-1](voxels))
+        maps = [leaky(self.heads[-1](voxels))]
         for i, layer in enumerate(self.convolutions):
-            x = leaky(layer(x))
+            x = leaky(layer(maps[-1]))
             if i == 1:  # the new block ends here
                 x = blend(leaky(self.heads[0](downsample(voxels))), x, alpha)
-        x = leaky(self.last(self.spread(x)))
+            maps.append(x)
+        return maps
+
+    def call(self, voxels: Tensor, labels: Tensor, alpha: Tensor = 1.0) -> Tensor:
+        a = self.architecture
+        x = leaky(self.last(self.spread(self.maps(voxels, alpha)[-1])))
         x = leaky(self.hidden(ops.reshape(x, (-1, 64 * a.widths[0]))))
         scores = ops.cast(self.score(x), "float32")
         return ops.sum(scores * ops.one_hot(labels, len(a.classes), dtype="float32"), axis=-1)

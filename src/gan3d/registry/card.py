@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from gan3d.dataset import ANY
 from gan3d.evaluation import protocol
 
 Fields = Mapping[str, Any]
@@ -69,6 +70,7 @@ def _cell(value: Any) -> str:
 def _what(model: Fields) -> str:
     classes, size = model["classes"], model["resolution"]
     kinds = " and ".join([", ".join(classes[:-1]), classes[-1]] if len(classes) > 1 else classes)
+    kinds = "of any class, since it was trained without labels" if classes == [ANY] else kinds
     return (
         f"# {model['name']}, version {model['version']}\n\n"
         f"A progressive generative adversarial network that draws voxel shapes of {size}³ ({kinds}) from a latent"
@@ -124,7 +126,13 @@ def _use(model: Fields) -> str:
     return (
         "## Intended use and limits\n\n"
         "For research, teaching and content sketches. The shapes resemble the training data and inherit its gaps and"
-        f" biases; no class but {', '.join(model['classes'])} is known. At {model['resolution']}³ details below one"
+        f" biases; {_known(model['classes'])} At {model['resolution']}³ details below one"
         " voxel are lost, and pieces may float. Nothing guarantees that a shape is stable, safe to build, or unlike"
         " a training shape: compare the novelty above with its floor."
     )
+
+
+def _known(classes: Sequence[str]) -> str:
+    if list(classes) == [ANY]:
+        return "it has learned all classes of its data as one, and none can be asked for."
+    return f"no class but {', '.join(classes)} is known."

@@ -65,7 +65,7 @@ def data_facts(dataset: VoxelDataset, resolution: int, source: str) -> dict[str,
     counts = Counter((row["class"], row["split"]) for row in dataset.rows)
     return {
         "source": source,
-        "counts": {name: {split: counts[name, split] for split in SPLITS} for name in dataset.classes},
+        "counts": {name: {split: counts[name, split] for split in SPLITS} for name in dataset.summary["classes"]},
         "test_split": dataset.fingerprint("test", resolution),
     }
 

@@ -51,7 +51,7 @@ def run(params: Params, project: Project) -> Scores:
     The scores are by stage, then by class or "mean", then by name; those of real training shapes against the same
     test shapes (the floor) stand below the key "floor".
     """
-    data = VoxelDataset(project.voxels)
+    data = VoxelDataset(project.voxels, params.gan.conditional)
     scores: Scores = {}
     assessed: list[Assessment] = []
     walks: dict[str, np.ndarray] = {}

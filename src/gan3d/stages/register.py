@@ -47,7 +47,9 @@ def facts(params: Params, project: Project) -> Facts:
         for stage, record in trained.items()
     ]
     return Facts(
-        data=data_facts(VoxelDataset(project.voxels), resolution(params.final), params.data.source),
+        data=data_facts(
+            VoxelDataset(project.voxels, params.gan.conditional), resolution(params.final), params.data.source
+        ),
         training=training,
         scores=rows_of(json.loads(project.table.read_text(encoding="utf-8"))),
         tags=cause(project.work) | {"name": params.name, "stage": params.final},
@@ -59,7 +61,7 @@ def facts(params: Params, project: Project) -> Facts:
 def rescore(version: int, params: Params, project: Project) -> float | None:
     """Mean 1-NNA-CD of a registered version on today's test split, by the protocol of `evaluate`."""
     model = Sampler(snapshot.load(fetch.resolve(f"models:/{MODEL}/{version}", project.mlruns)))
-    data = VoxelDataset(project.voxels)
+    data = VoxelDataset(project.voxels, params.gan.conditional)
 
     def sample(label: int, count: int, seed: int) -> np.ndarray:
         return model.shapes(model.label(data.classes[label]), count, seed)

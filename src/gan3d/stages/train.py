@@ -50,7 +50,7 @@ def run(params: Params, stage: str, project: Project, dry_run: bool = False) -> 
         raise UserError(f"stage {stage!r} is not in train.stages: choose one of {', '.join(params.train.stages)}.")
     recipe = params.recipe(stage)
     previous = params.train.stages[stage].prev
-    data = VoxelDataset(project.voxels)
+    data = VoxelDataset(project.voxels, params.gan.conditional)
     _enough(data, project.voxels)
     parent = None if previous == SCRATCH else snapshot.load(project.model(previous))
     start = grow(parent, architecture(params, stage, data), params.seed)

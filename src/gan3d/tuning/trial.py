@@ -113,7 +113,7 @@ class Arena:
 
     def __init__(self, params: Params, stage: str, project: Project):
         self.params, self.stage, self.project = params, stage, project
-        self.data = VoxelDataset(project.voxels)
+        self.data = VoxelDataset(project.voxels, params.gan.conditional)
         self.at = resolution(stage)
         previous = params.train.stages[stage].prev
         self.parent = None if previous == SCRATCH else parent(project, stage, previous)
