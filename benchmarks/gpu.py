@@ -181,13 +181,20 @@ class Conductor:
 
 
 def shares(result: Result, device: Result) -> None:
-    """Add the operations a second and their share of the device's peak."""
-    if "seconds_200_steps" in result and "peak_flops" in device:
-        seconds = result["seconds_200_steps"] / 200
-        for name in ("planned_flops_a_step", "flops_a_step"):
-            if result.get(name):
-                share = result[name] / seconds / device["peak_flops"] / result["devices"]
-                result[name.replace("flops_a_step", "share_of_peak")] = share
+    """Add what a mean step does a second, as shares of the device's peaks."""
+    if "seconds_200_steps" not in result or "peak_flops" not in device:
+        return
+    seconds = result["seconds_200_steps"] / 200
+    for name in ("planned_flops_a_step", "flops_a_step"):
+        if result.get(name):
+            share = result[name] / seconds / device["peak_flops"] / result["devices"]
+            result[name.replace("flops_a_step", "share_of_peak")] = share
+    traffic = result.get("traffic")
+    if isinstance(traffic, dict) and traffic["bytes_penalised_and_plain"]:
+        # bytes are shared between the two kinds of step as operations are
+        both = result["flops_penalised"] + result["flops_plain"]
+        result["bytes_a_step"] = traffic["bytes_penalised_and_plain"] * result["flops_a_step"] / both
+        result["share_of_bandwidth"] = result["bytes_a_step"] / seconds / device["peak_bandwidth"]
 
 
 def line(result: Result) -> str:
@@ -210,6 +217,7 @@ def table(found: Result) -> str:
         "TFLOP a step",
         "TFLOP/s",
         "of peak",
+        "of bandwidth",
         "peak memory, GiB",
         "compile, s",
     ]
@@ -229,6 +237,7 @@ def table(found: Result) -> str:
                 f"{flops / 1e12:.3g}",
                 f"{rate / 1e12:.1f}",
                 f"{rate / device['peak_flops'] / result['devices']:.1%}" if "peak_flops" in device else "",
+                f"{result['share_of_bandwidth']:.1%}" if "share_of_bandwidth" in result else "",
                 f"{result['peak_memory'] / 2**30:.1f}" if result["peak_memory"] else "",
                 f"{result['compile_seconds']:.0f}",
             ]
