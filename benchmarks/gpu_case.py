@@ -20,7 +20,7 @@ import keras
 import numpy as np
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
-from gan3d import grids
+from benchmarks.shapes import boxes
 from gan3d.backend import compile_steps
 from gan3d.backend.jax import all_cycles, place
 from gan3d.networks import convolutions
@@ -40,18 +40,6 @@ Result = dict[str, Any]
 
 def say(word: str) -> None:
     print(word, flush=True)
-
-
-def boxes(resolution: int, count: int) -> np.ndarray:
-    """Shapes of four boxes each, as bits (count, R³ / 8): as full as furniture."""
-    rng = np.random.default_rng(0)
-    voxels = np.zeros((count, *(resolution,) * 3), bool)
-    for shape in voxels:
-        for _ in range(4):
-            low = rng.integers(0, resolution * 3 // 4, 3)
-            high = low + 1 + rng.integers(1, max(2, resolution // 3), 3)
-            shape[tuple(slice(a, b) for a, b in zip(low, high, strict=True))] = True
-    return grids.pack(voxels)
 
 
 def load(path: Path, case: Result, tiny: bool) -> tuple[Architecture, Recipe]:
