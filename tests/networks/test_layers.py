@@ -1,4 +1,4 @@
-"""Building blocks against their definitions in NumPy; fused convolutions against their plain form."""
+"""Building blocks against their definitions in NumPy."""
 
 import keras
 import numpy as np
@@ -8,71 +8,11 @@ from hypothesis import strategies as st
 from keras import ops
 
 from gan3d import grids
-from gan3d.backend import value_and_grad
-from gan3d.networks import layers
+from gan3d.networks import convolutions, layers
 
 
 def numpy_of(tensor) -> np.ndarray:
     return ops.convert_to_numpy(tensor)
-
-
-def plain_up(x, kernel):
-    """Nearest ×2, then the convolution."""
-    for axis in (1, 2, 3):
-        x = ops.repeat(x, 2, axis)
-    return ops.conv(x, kernel, 1, "same", data_format="channels_last")
-
-
-def plain_down(x, kernel):
-    """The convolution, then the mean of every 2³ voxels."""
-    x = ops.conv(x, kernel, 1, "same", data_format="channels_last")
-    return ops.average_pool(x, 2, 2, data_format="channels_last")
-
-
-def with_gradients(convolve, x: np.ndarray, kernel: np.ndarray, cotangent: np.ndarray) -> list[np.ndarray]:
-    """The convolution's values, and the gradients of their product with a cotangent by the input and the kernel."""
-
-    def weighted(leaves):
-        out = convolve(*leaves)
-        return ops.sum(out * cotangent), out
-
-    (_, out), gradients = value_and_grad(weighted)([ops.convert_to_tensor(x), ops.convert_to_tensor(kernel)])
-    return [numpy_of(out), *map(numpy_of, gradients)]
-
-
-CASES = {
-    "batch": st.integers(1, 3),
-    "side": st.sampled_from([1, 2, 3, 4, 6]),
-    "channels_in": st.integers(1, 4),
-    "channels_out": st.integers(1, 4),
-    "seed": st.integers(0, 2**32 - 1),
-}
-
-
-@given(**CASES)
-@settings(deadline=None, max_examples=30)
-def test_fused_upsampling_equals_its_plain_form(batch, side, channels_in, channels_out, seed):
-    rng = np.random.default_rng(seed)
-    x = rng.standard_normal((batch, side, side, side, channels_in), np.float32)
-    kernel = rng.standard_normal((3, 3, 3, channels_in, channels_out), np.float32)
-    cotangent = rng.standard_normal((batch, *(2 * side,) * 3, channels_out), np.float32)
-    fused, plain = (with_gradients(form, x, kernel, cotangent) for form in (layers.conv_up, plain_up))
-    for a, b in zip(fused, plain, strict=True):
-        assert a.shape == b.shape
-        np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5 * np.abs(b).max())
-
-
-@given(**CASES)
-@settings(deadline=None, max_examples=30)
-def test_fused_downsampling_equals_its_plain_form(batch, side, channels_in, channels_out, seed):
-    rng = np.random.default_rng(seed)
-    x = rng.standard_normal((batch, *(2 * side,) * 3, channels_in), np.float32)
-    kernel = rng.standard_normal((3, 3, 3, channels_in, channels_out), np.float32)
-    cotangent = rng.standard_normal((batch, side, side, side, channels_out), np.float32)
-    fused, plain = (with_gradients(form, x, kernel, cotangent) for form in (layers.conv_down, plain_down))
-    for a, b in zip(fused, plain, strict=True):
-        assert a.shape == b.shape
-        np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5 * np.abs(b).max())
 
 
 @given(side=st.sampled_from([1, 2, 3, 4]), seed=st.integers(0, 2**32 - 1))
@@ -137,10 +77,11 @@ def test_equalised_layers_start_with_outputs_of_unit_variance(rng):
 
 def test_the_bias_is_added_once_after_resampling(rng):
     x = rng.standard_normal((1, 4, 4, 4, 2), np.float32)
-    for resample, convolve in layers.CONVOLUTIONS.items():
+    for resample in ("same", "up", "down"):
         layer = layers.EqualizedConv3D(3, resample=resample, bias=2.5)
         out = numpy_of(layer(x))
-        np.testing.assert_allclose(out - 2.5, numpy_of(convolve(x, layer.kernel * layer.scale)), rtol=1e-4, atol=1e-5)
+        expected = numpy_of(convolutions.FORM[resample](x, layer.kernel * layer.scale))
+        np.testing.assert_allclose(out - 2.5, expected, rtol=1e-4, atol=1e-5)
 
 
 def test_custom_layers_are_known_to_keras_by_name():

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from mlflow import MlflowClient
 
+from gan3d.errors import UserError
 from gan3d.tracking import outbox, recorder
 from gan3d.tracking.outbox import Outbox, deliver, sync
 from gan3d.tracking.recorder import Recorder
@@ -175,6 +176,20 @@ def serve(folder, port):
             time.sleep(0.5)
     server.kill()
     raise AssertionError("the server did not start")
+
+
+def test_a_server_that_is_down_from_the_start_is_named_at_once(tmp_path, monkeypatch):
+    """Before anything is trained: without it there is no run that could be continued."""
+    address = f"http://127.0.0.1:{free_port()}"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
+    start = time.monotonic()
+    try:
+        with pytest.raises(UserError, match=f"MLFLOW_TRACKING_URI={address} does not answer .*: start it, or unset"):
+            connect(tmp_path / "mlruns")
+    finally:
+        mlflow.set_tracking_uri(None)
+    assert time.monotonic() - start < 30
+    assert not (tmp_path / "mlruns").exists()
 
 
 @pytest.mark.slow

@@ -1,7 +1,14 @@
 """Checkpoints are whole or passed over."""
 
+import io
+import os
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from gan3d.training import checkpoint
 
@@ -76,6 +83,59 @@ def test_a_damaged_newest_checkpoint_is_passed_over_with_a_warning(tmp_path, dam
     assert images == 4
     assert equal(found, state(4))
     assert str(newest) in warning
+
+
+@given(st.data())
+@settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_a_checkpoint_cut_anywhere_is_passed_over(tmp_path, data):
+    for old in tmp_path.iterdir():
+        old.unlink()
+    checkpoint.save(tmp_path, 4, state(4), RECORD)
+    newest = checkpoint.save(tmp_path, 8, state(8), RECORD)
+    content = newest.read_bytes()
+    newest.write_bytes(content[: data.draw(st.integers(0, len(content) - 1), "length")])
+    images, found, record, (warning,) = checkpoint.load(tmp_path, state(0), END)
+    assert (images, record) == (4, RECORD)
+    assert equal(found, state(4))
+    assert warning == f"{newest} is damaged; the checkpoint before it is used."
+
+
+class KilledError(BaseException):
+    """What a kill looks like from inside: nothing after it runs."""
+
+
+MOMENTS = ("write", "fsync", "replace", "unlink")
+
+
+@pytest.mark.parametrize("moment", MOMENTS)
+def test_a_kill_while_a_checkpoint_is_written_leaves_a_whole_one(tmp_path, monkeypatch, moment):
+    """At each of the steps of which saving consists; half of the bytes may be there, or all under the wrong name."""
+    for images in (4, 8):
+        checkpoint.save(tmp_path, images, state(images), RECORD)
+
+    def killed(*_: Any, **__: Any) -> None:
+        raise KilledError
+
+    class Torn(io.BufferedWriter):
+        def write(self, content: bytes) -> int:
+            super().write(content[: len(content) // 2])
+            self.flush()
+            raise KilledError
+
+    with monkeypatch.context() as patch:
+        if moment == "write":
+            patch.setattr(Path, "open", lambda path, mode: Torn(io.FileIO(path, "w")))
+        elif moment == "fsync":
+            patch.setattr(os, "fsync", killed)
+        else:
+            patch.setattr(Path, moment, killed)
+        with pytest.raises(KilledError):
+            checkpoint.save(tmp_path, 12, state(12), RECORD)
+    images, found, record, warnings = checkpoint.load(tmp_path, state(0), END)
+    assert (images, record, warnings) == (12 if moment == "unlink" else 8, RECORD, [])
+    assert equal(found, state(images))
+    checkpoint.save(tmp_path, 16, state(16), RECORD)
+    assert [path.suffix for path in tmp_path.iterdir()] == [".npz", ".npz"]
 
 
 def test_when_all_are_damaged_there_is_none(tmp_path):

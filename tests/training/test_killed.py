@@ -47,14 +47,14 @@ def straight(dataset_folder, tmp_path_factory) -> dict[str, bytes]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kills", [2, pytest.param(20, marks=pytest.mark.full)])
+@pytest.mark.parametrize("kills", [3, pytest.param(20, marks=pytest.mark.full)])
 def test_a_stage_killed_again_and_again_ends_with_the_same_bytes(straight, dataset_folder, tmp_path, kills):
     checkpoints, arguments = tmp_path / "checkpoints", (dataset_folder, tmp_path / "checkpoints", tmp_path / "out")
     chance, killed, reached = random.Random(kills), 0, [0]
     for _ in range(kills):
         killed += kill_after_progress(checkpoints, chance.uniform(0, 0.3), *arguments)
         reached.append(newest(checkpoints))
-    assert killed >= 2
+    assert killed >= 2  # the last may come after the end
     assert reached == sorted(reached)
     assert not list(tmp_path.glob("out/*")) or killed < kills
     run(*arguments)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from keras import ops
 
 from gan3d.backend import value_and_grad
-from gan3d.networks.layers import conv_down, conv_same
+from gan3d.networks.convolutions import conv_down, conv_same
 from gan3d.training.losses import DRIFT, LOSSES, gradient_norms, r1, r2, wgan_gp
 
 SHAPE = (5, 4, 4, 4, 1)

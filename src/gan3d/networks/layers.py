@@ -5,7 +5,8 @@ from typing import Any
 import keras
 from keras import ops
 
-Tensor = Any  # a tensor of whichever backend runs
+from gan3d.networks.convolutions import FORM, Tensor
+
 SERIAL = keras.saving.register_keras_serializable(package="gan3d")
 
 
@@ -20,51 +21,18 @@ def pixel_norm(x: Tensor) -> Tensor:
 
 
 def upsample(x: Tensor) -> Tensor:
-    """Nearest ×2 of a grid with one channel, as a transposed convolution, whose second-order gradient is fast."""
-    return ops.conv_transpose(x, ops.ones((2, 2, 2, 1, 1), x.dtype), 2, "valid", data_format="channels_last")
+    """Nearest ×2 of a grid with one channel."""
+    return FORM["upsample"](x)
 
 
 def downsample(x: Tensor) -> Tensor:
     """Mean of every 2³ voxels of a grid with one channel."""
-    return ops.conv(x, ops.full((2, 2, 2, 1, 1), 0.125, x.dtype), 2, "valid", data_format="channels_last")
+    return FORM["downsample"](x)
 
 
 def blend(coarse: Tensor, fine: Tensor, alpha: Tensor) -> Tensor:
     """Fade in: `coarse` at alpha 0, `fine` at alpha 1 (Karras et al. 2018, fig. 2)."""
     return coarse + ops.cast(alpha, fine.dtype) * (fine - coarse)
-
-
-def box(kernel: Tensor) -> Tensor:
-    """Convolve a 3³ kernel with a 2³ box of ones into a 4³ kernel."""
-    for axis in range(3):
-        before, after = ([(0, 0)] * axis + [pad] + [(0, 0)] * (4 - axis) for pad in ((0, 1), (1, 0)))
-        kernel = ops.pad(kernel, before) + ops.pad(kernel, after)
-    return kernel
-
-
-def conv_up(x: Tensor, kernel: Tensor) -> Tensor:
-    """Nearest ×2, then a 3³ convolution, as one transposed convolution of stride 2 with a 4³ kernel.
-
-    x: (B, R, R, R, in), kernel: (3, 3, 3, in, out), returns (B, 2R, 2R, 2R, out).
-    """
-    kernel = ops.transpose(ops.flip(kernel, (0, 1, 2)), (0, 1, 2, 4, 3))
-    return ops.conv_transpose(x, box(kernel), 2, "same", data_format="channels_last")
-
-
-def conv_down(x: Tensor, kernel: Tensor) -> Tensor:
-    """A 3³ convolution, then the mean of every 2³ voxels, as one convolution of stride 2 with a 4³ kernel.
-
-    x: (B, 2R, 2R, 2R, in), kernel: (3, 3, 3, in, out), returns (B, R, R, R, out).
-    """
-    return ops.conv(x, box(kernel) / 8, 2, "same", data_format="channels_last")
-
-
-def conv_same(x: Tensor, kernel: Tensor) -> Tensor:
-    """A plain convolution of stride 1; x: (B, R, R, R, in), kernel: (k, k, k, in, out)."""
-    return ops.conv(x, kernel, 1, "same", data_format="channels_last")
-
-
-CONVOLUTIONS = {"same": conv_same, "up": conv_up, "down": conv_down}
 
 
 class _Equalized(keras.layers.Layer):
@@ -106,7 +74,7 @@ class EqualizedConv3D(_Equalized):
 
     def call(self, x: Tensor) -> Tensor:
         # scaling the small kernel, not the large activations, saves a pass over memory
-        return CONVOLUTIONS[self.resample](x, self.kernel * self.scale) + self.bias
+        return FORM[self.resample](x, self.kernel * self.scale) + self.bias
 
     def get_config(self) -> dict:
         return {

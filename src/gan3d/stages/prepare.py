@@ -8,6 +8,7 @@ from gan3d.data import download
 from gan3d.data.guard import Limits
 from gan3d.data.prepare import prepare, resolve
 from gan3d.dataset import SPLITS
+from gan3d.errors import UserError
 from gan3d.params import Data, Params
 from gan3d.progress import bar
 from gan3d.project import Project
@@ -70,7 +71,7 @@ def log(params: Params, project: Project, summary: dict[str, Any]) -> None:
             left_out = {name: summary[name] for name in ("rejected", "duplicates", "dropped_empty")}
             mlflow.log_metrics({f"shapes.{name}": count for name, count in (totals | left_out).items()})
             mlflow.log_artifact(str(report.path_for(project.voxels)))
-    except (MlflowException, OSError) as error:
+    except (MlflowException, UserError, OSError) as error:
         logging.getLogger(__name__).warning("the data report could not be logged to MLflow: %s", error)
 
 

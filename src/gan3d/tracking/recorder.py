@@ -1,10 +1,9 @@
 """A training stage as one MLflow run: parameters, curves, pictures of the same latents over time, the model."""
 
 import contextlib
-import os
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ from mlflow import MlflowClient
 from gan3d.drawing.sheets import sheet
 from gan3d.drawing.voxels import class_color
 from gan3d.tracking.outbox import Outbox
+from gan3d.tracking.store import impatient
 from gan3d.training.loop import Row
 
 FLUSH_SECONDS = 10.0
@@ -123,19 +123,6 @@ class Recorder:
         except mlflow.MlflowException:
             return None
         return run_id if run.info.lifecycle_stage == "active" else None
-
-
-@contextlib.contextmanager
-def impatient() -> Iterator[None]:
-    """Within it, a request to a server that does not answer is not repeated for minutes."""
-    name = "MLFLOW_HTTP_REQUEST_MAX_RETRIES"
-    before = os.environ.get(name)
-    os.environ[name] = before or "1"
-    try:
-        yield
-    finally:
-        if before is None:
-            del os.environ[name]
 
 
 def picture(voxels: np.ndarray, labels: np.ndarray, classes: Sequence[str], up: str, size: int = 128) -> np.ndarray:

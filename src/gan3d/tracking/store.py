@@ -1,12 +1,16 @@
 """The MLflow store: SQLite and artifacts under mlruns/, unless MLFLOW_TRACKING_URI names another one."""
 
+import contextlib
 import logging
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import mlflow
 from filelock import FileLock
-from mlflow import MlflowClient
+from mlflow import MlflowClient, MlflowException
+
+from gan3d.errors import UserError
 
 EXPERIMENT = "gan3d"
 MODEL = "gan3d"
@@ -22,13 +26,23 @@ def connect(mlruns: Path, experiment: str = EXPERIMENT) -> MlflowClient:
 
     Args:
         mlruns: folder of the store; ignored when MLFLOW_TRACKING_URI is set.
+
+    Raises:
+        UserError: when the store that MLFLOW_TRACKING_URI names does not answer.
     """
     logging.getLogger("mlflow").setLevel(logging.WARNING)
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     given = os.environ.get(VARIABLE)
     if given and given not in _own:
         mlflow.set_tracking_uri(given)
-        mlflow.set_experiment(experiment)
+        try:
+            with impatient():
+                mlflow.set_experiment(experiment)
+        except MlflowException as error:
+            why = str(error).splitlines()[0]
+            raise UserError(
+                f"{VARIABLE}={given} does not answer ({why}): start it, or unset the variable to use {mlruns}."
+            ) from error
         return MlflowClient()
     mlruns.mkdir(parents=True, exist_ok=True)
     uri = f"sqlite:///{mlruns / 'mlflow.db'}"
@@ -40,3 +54,16 @@ def connect(mlruns: Path, experiment: str = EXPERIMENT) -> MlflowClient:
             client.create_experiment(experiment, artifact_location=(mlruns / "artifacts").as_uri())
         mlflow.set_experiment(experiment)
     return client
+
+
+@contextlib.contextmanager
+def impatient() -> Iterator[None]:
+    """Within it, a request to a server that does not answer is not repeated for minutes."""
+    name = "MLFLOW_HTTP_REQUEST_MAX_RETRIES"
+    before = os.environ.get(name)
+    os.environ[name] = before or "1"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[name]

@@ -8,9 +8,10 @@ import numpy as np
 from keras import ops
 
 from gan3d.networks.architecture import Architecture
+from gan3d.networks.convolutions import conv_same
 from gan3d.networks.discriminator import Discriminator
 from gan3d.networks.generator import Generator
-from gan3d.networks.layers import EqualizedConv3D, conv_same
+from gan3d.networks.layers import EqualizedConv3D
 from gan3d.training.recipe import Recipe
 
 # of one image: D sees real and fake, learns from both, judges for G on both; G draws and learns

@@ -1,0 +1,249 @@
+"""One case of `benchmarks.gpu` in a process of its own: compiles, says so, waits for its turn, measures, writes JSON.
+
+It talks to its parent by lines: it says `ready` once compiled, reads a line, and says `done` after each part that it
+has written.
+"""
+
+import collections
+import json
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import keras
+import numpy as np
+from jax.sharding import AxisType, NamedSharding, PartitionSpec
+
+from benchmarks.shapes import boxes
+from gan3d.backend import compile_steps
+from gan3d.backend.jax import all_cycles, place
+from gan3d.networks import convolutions
+from gan3d.networks.architecture import Architecture
+from gan3d.training import batches, plan
+from gan3d.training.loop import grow
+from gan3d.training.recipe import Recipe
+from gan3d.training.step import first_state, make_step
+
+TURN = {16: 200, 32: 40, 64: 16}  # steps between two looks at the logs, about a second's
+LEAST, LONGEST = 200, 7.0  # measured are so many steps, or as many as fit into so many seconds
+SHAPES = 512
+KERNELS = 25  # of the profile are listed
+
+Result = dict[str, Any]
+
+
+def say(word: str) -> None:
+    print(word, flush=True)
+
+
+def load(path: Path, case: Result, tiny: bool) -> tuple[Architecture, Recipe]:
+    """Networks and recipe of a case; tiny ones are of 4³ or 8³, to try the script on a CPU."""
+    given = json.loads(path.read_text(encoding="utf-8"))[f"r{case['resolution']:02d}"]
+    architecture = Architecture.from_json(given["architecture"] | {"precision": case["precision"]})
+    recipe = Recipe(**given["recipe"] | {"gate": tuple(given["recipe"]["gate"])})
+    if tiny:
+        kept = 1 if case["resolution"] == 16 else 2
+        architecture = replace(architecture, widths=(6, 4)[:kept], occupancy=architecture.occupancy[:kept], latent=8)
+        recipe = replace(recipe, batch=4, penalty_every=2)
+    return architecture, replace(recipe, batch=recipe.batch * case["devices"])
+
+
+def step_case(case: Result, recipe_file: Path, tiny: bool, write: Callable[[Result], None]) -> None:
+    """Training steps through the engine's own run, as the loop takes them: the host draws ahead."""
+    convolutions.FORM.update(convolutions.FORMS[case["form"]])
+    architecture, recipe = load(recipe_file, case, tiny)
+    generator, discriminator, _ = grow(None, architecture, 0)
+    step = make_step(generator, discriminator, recipe)
+    shapes = boxes(architecture.resolution, SHAPES)
+    run = compile_steps(step, recipe.penalty_every, shapes)
+    steps = 2 * recipe.penalty_every if tiny else TURN[architecture.resolution]
+    rows, labels = np.arange(SHAPES), np.arange(SHAPES, dtype=np.int32) % len(architecture.classes)
+
+    def draw(images: int, steps: int) -> dict[str, np.ndarray]:
+        return batches.draw(None, rows, labels, architecture.latent, images, steps, recipe)
+
+    hits: list[str] = []
+    jax.monitoring.register_event_listener(
+        lambda name, **_: hits.append(name) if name.endswith("/cache_hits") else None
+    )
+    drawn, start = draw(recipe.fade_in, steps), time.perf_counter()
+    state, logs = run(first_state(generator, discriminator), drawn)
+    np.asarray(logs["loss_d"])
+    first = time.perf_counter() - start
+    say("ready")
+    counted = {} if case["devices"] > 1 else operations(step, state, drawn, shapes)
+    sys.stdin.readline()
+
+    seconds, images, pending = [], recipe.fade_in, collections.deque()
+    start = last = time.perf_counter()
+    while not seconds or (len(seconds) * steps < LEAST and last - start < LONGEST) or len(seconds) < 3:
+        images += steps * recipe.batch
+        state, logs = run(state, draw(images, steps))
+        pending.append(logs)
+        if len(pending) > 1:
+            finite = np.isfinite(np.asarray(pending.popleft()["loss_d"])).all()
+            seconds.append(time.perf_counter() - last)
+            last += seconds[-1]
+    np.asarray(logs["loss_d"])
+    seconds.append(time.perf_counter() - last)
+    own = float(np.median(seconds)) / steps
+    planned = plan.estimate(generator, discriminator, recipe, 1.0)
+    result = case | {
+        "resolution": architecture.resolution,
+        "widths": architecture.widths,
+        "batch": recipe.batch,
+        "penalty_every": recipe.penalty_every,
+        "steps": steps * len(seconds),
+        "seconds_200_steps": 200 * own,
+        "turns_seconds_200_steps": [round(200 * s / steps, 4) for s in seconds],
+        "images_per_second": recipe.batch / own,
+        "first_turn_seconds": first,  # compilation and one turn, while other cases compile
+        "compile_seconds": first - own * steps,
+        "compiled_before": bool(hits),
+        "parameters": [planned.parameters_g, planned.parameters_d],
+        "planned_flops_a_step": planned.flops * recipe.batch,
+        "finite": bool(finite),
+        "peak_memory": (jax.local_devices()[0].memory_stats() or {}).get("peak_bytes_in_use"),
+        "draw_seconds_200_steps": host_seconds(lambda: draw(images, 8)) * 25,
+        **counted,
+    }
+    write(result)
+    few = draw(images, recipe.penalty_every)
+    result["profile"] = attempt(lambda: profile(lambda: np.asarray(run(state, few)[1]["loss_d"])))
+    write(result)
+    if case["form"] == "strided" and case["devices"] == 1:
+        result["traffic"] = attempt(lambda: traffic(step, first_state(generator, discriminator), drawn, shapes, recipe))
+        write(result)
+
+
+def traffic(step: Callable, state: Any, drawn: dict[str, np.ndarray], shapes: np.ndarray, recipe: Recipe) -> Result:
+    """XLA's count for the compiled program, in which the body of a loop counts once: a penalised step and a plain one.
+
+    The program is that of the run, so that it comes from the cache.
+    """
+    mesh = jax.make_mesh((1,), ("batch",), axis_types=(AxisType.Auto,))
+    same, shared = NamedSharding(mesh, PartitionSpec()), NamedSharding(mesh, PartitionSpec(None, None, "batch"))
+    every = recipe.penalty_every
+    cycles = {name: values.reshape(-1, every, *values.shape[1:]) for name, values in drawn.items()}
+    placed = {name: place(values, shared if values.ndim > 2 else same) for name, values in cycles.items()}
+    state = jax.tree.map(lambda x: place(x, same), state)
+    count = place(np.int32(len(cycles["labels"])), same)
+    compiled = jax.jit(all_cycles(step), donate_argnums=0, out_shardings=(same, same))
+    program = compiled.lower(state, placed, count, place(shapes, same)).compile()
+    counted, memory = program.cost_analysis() or {}, program.memory_analysis()
+    return {
+        "bytes_penalised_and_plain": counted.get("bytes accessed"),
+        "flops_penalised_and_plain": counted.get("flops"),
+        "temporary_bytes": getattr(memory, "temp_size_in_bytes", None),
+    }
+
+
+def operations(step: Callable, state: Any, drawn: dict[str, np.ndarray], shapes: np.ndarray) -> Result:
+    """XLA's own count of operations of a mean step, before any optimisation: convolutions' padding left out."""
+    batch = {name: values[0] for name, values in drawn.items() if name != "rows"} | {"bits": shapes[drawn["rows"][0]]}
+    every = len(drawn["labels"]) if len(drawn["labels"]) < 8 else 8
+    flops = []
+    for penalised in (True, False):
+        lowered = jax.jit(lambda state, batch, p=penalised: step(state, batch, p)).lower(state, batch)
+        flops.append(float((lowered.cost_analysis() or {}).get("flops", 0)))
+    return {
+        "flops_penalised": flops[0],
+        "flops_plain": flops[1],
+        "flops_a_step": (flops[0] + (every - 1) * flops[1]) / every,
+    }
+
+
+def host_seconds(work: Callable[[], Any]) -> float:
+    start = time.perf_counter()
+    work()
+    return time.perf_counter() - start
+
+
+def attempt(work: Callable[[], Any]) -> Any:
+    """The result, or why there is none: a profiler is not everywhere."""
+    try:
+        return work()
+    except Exception as error:
+        return f"{type(error).__name__}: {error}"[:300]
+
+
+def profile(work: Callable[[], Any]) -> Result:
+    """Which kernels a few steps spend the device's time in: seconds, calls and names."""
+    with tempfile.TemporaryDirectory() as folder:
+        with jax.profiler.trace(folder):
+            work()
+        (path,) = Path(folder).rglob("*.xplane.pb")
+        data = jax.profiler.ProfileData.from_file(str(path))
+        total: collections.Counter[str] = collections.Counter()
+        calls: collections.Counter[str] = collections.Counter()
+        for plane in data.planes:
+            for line in plane.lines if "/device:" in plane.name else ():
+                for event in line.events if line.name.startswith("Stream") else ():
+                    total[event.name] += event.duration_ns
+                    calls[event.name] += 1
+    return {
+        "device_seconds": sum(total.values()) / 1e9,
+        "calls": sum(calls.values()),
+        "kernels": [[round(ns / 1e9, 6), calls[name], name[:160]] for name, ns in total.most_common(KERNELS)],
+    }
+
+
+def device_case(case: Result, tiny: bool, write: Callable[[Result], None]) -> None:
+    """What the device can do at most: a large matrix product in bfloat16, and a large copy."""
+    side, words, repeats = (256, 2**20, 2) if tiny else (8192, 2**28, 20)
+    keys = jax.random.split(jax.random.key(0), 2)
+    a, b = (jax.random.normal(key, (side, side), jnp.bfloat16) for key in keys)
+    x = jnp.ones(words, jnp.float32)
+
+    @jax.jit
+    def products(a: jax.Array, b: jax.Array) -> jax.Array:
+        return jax.lax.fori_loop(0, repeats, lambda _, c: jnp.matmul(a, c) * jnp.bfloat16(side**-0.5), b)
+
+    @jax.jit
+    def copies(x: jax.Array) -> jax.Array:
+        return jax.lax.fori_loop(0, repeats, lambda i, x: x + i.astype(jnp.float32), x)
+
+    products(a, b).block_until_ready()
+    copies(x).block_until_ready()
+    say("ready")
+    sys.stdin.readline()
+    result = dict(case)
+    for name, work, amount in (
+        ("peak_flops", lambda: products(a, b).block_until_ready(), 2.0 * side**3 * repeats),
+        ("peak_bandwidth", lambda: copies(x).block_until_ready(), 8.0 * words * repeats),
+    ):
+        result[name] = amount / min(host_seconds(work) for _ in range(5))
+    device = jax.devices()[0]
+    write(
+        result
+        | {
+            "device": device.device_kind,
+            "platform": device.platform,
+            "memory": (device.memory_stats() or {}).get("bytes_limit"),
+            "jax": jax.__version__,
+            "keras": keras.__version__,
+        }
+    )
+
+
+def main(case: Result, recipe: Path, out: Path, tiny: bool) -> None:
+    def write(result: Result) -> None:
+        unfinished = out.with_suffix(".tmp")
+        unfinished.write_text(json.dumps(result), encoding="utf-8")
+        unfinished.replace(out)
+        say("done")
+
+    if case["name"] == "device":
+        device_case(case, tiny, write)
+    else:
+        step_case(case, recipe, tiny, write)
+
+
+if __name__ == "__main__":
+    main(json.loads(sys.argv[1]), Path(sys.argv[2]), Path(sys.argv[3]), sys.argv[4] == "tiny")

@@ -1,0 +1,17 @@
+"""Shapes that are as full as furniture, for benchmarks that look at no shape."""
+
+import numpy as np
+
+from gan3d import grids
+
+
+def boxes(resolution: int, count: int) -> np.ndarray:
+    """Shapes of four boxes each, as bits (count, R³ / 8): as full as furniture."""
+    rng = np.random.default_rng(0)
+    voxels = np.zeros((count, *(resolution,) * 3), bool)
+    for shape in voxels:
+        for _ in range(4):
+            low = rng.integers(0, resolution * 3 // 4, 3)
+            high = low + 1 + rng.integers(1, max(2, resolution // 3), 3)
+            shape[tuple(slice(a, b) for a, b in zip(low, high, strict=True))] = True
+    return grids.pack(voxels)

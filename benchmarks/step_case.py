@@ -1,0 +1,75 @@
+"""Training steps of gan3d in a process of its own, for `benchmarks.steps`.
+
+    python -m benchmarks.step_case FOLDER fused|plain
+
+FOLDER holds task.json, weights.npz and batches.npz. It takes all steps of the batches once and says how they went; then
+it takes them again for every line that it reads, and says in how many seconds; at `end`, how much memory that needed.
+"""
+
+import json
+import sys
+import time
+from pathlib import Path
+
+import keras
+import numpy as np
+from keras import ops
+
+from gan3d.backend import compile_steps
+from gan3d.networks import convolutions, growth
+from gan3d.networks.architecture import Architecture
+from gan3d.networks.convolutions import Tensor, conv_same, upsample_repeat
+from gan3d.training.loop import grow
+from gan3d.training.recipe import Recipe
+from gan3d.training.step import first_state, make_step
+
+
+def average(x: Tensor) -> Tensor:
+    return ops.average_pool(x, 2, 2, data_format="channels_last")
+
+
+PLAIN: convolutions.Form = {
+    "same": conv_same,
+    "up": lambda x, kernel: conv_same(upsample_repeat(x), kernel),
+    "down": lambda x, kernel: average(conv_same(x, kernel)),
+    "upsample": upsample_repeat,
+    "downsample": average,
+}
+
+
+def peak() -> int:
+    """Most memory that this process has held, in bytes (`getrusage` would count its parent's, too)."""
+    status = Path("/proc/self/status").read_text(encoding="utf-8")
+    return 1024 * int(status.split("VmHWM:")[1].split()[0])
+
+
+def main(folder: Path, form: str) -> None:
+    if form == "plain":
+        convolutions.FORM.update(PLAIN)
+    given = json.loads((folder / "task.json").read_text(encoding="utf-8"))
+    recipe = Recipe(**given["recipe"] | {"gate": tuple(given["recipe"]["gate"])})
+    generator, discriminator, _ = grow(None, Architecture.from_json(given["architecture"]), 0)
+    with np.load(folder / "weights.npz") as arrays:
+        for model in (generator, discriminator):
+            own = {name.partition("/")[2]: arrays[name] for name in arrays.files if name.startswith(model.name)}
+            assert not growth.set_weights(model, own)
+    with np.load(folder / "batches.npz") as arrays:
+        batches = {name: arrays[name] for name in arrays.files}
+    run = compile_steps(make_step(generator, discriminator, recipe), recipe.penalty_every)
+    state, logs = run(first_state(generator, discriminator), batches)
+    losses = np.stack([np.asarray(logs["loss_d"]), np.asarray(logs["loss_g"])], 1).tolist()
+    backend = keras.backend.backend()
+    version = f"{backend} {__import__(backend).__version__}, keras {keras.__version__}"
+    print(json.dumps({"losses": losses, "version": version}), flush=True)
+    for line in sys.stdin:
+        if line.strip() == "end":
+            break
+        start = time.perf_counter()
+        state, logs = run(state, batches)
+        np.asarray(logs["loss_d"])
+        print(json.dumps({"seconds": time.perf_counter() - start}), flush=True)
+    print(json.dumps({"peak_rss": peak()}), flush=True)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), sys.argv[2])

@@ -1,0 +1,235 @@
+"""The training step on a CPU: fused against plain layers, TensorFlow against PyTorch and JAX, and what bounds it.
+
+    python -m benchmarks.steps [--stages r04,r08,r16] [--rounds 5] [--torch PYTHON] [--jax r04,r08] [--tiny]
+
+Networks and recipe are those of params.yaml, at full alpha, on shapes of random boxes. Every competitor gets the same
+weights, shapes and latents and is a process of its own; in each round each takes one cycle of the lazy penalty, one
+after the other. Ratios are medians over rounds, so that what else the machine does meanwhile hits all alike. Before
+that, their losses of the first cycle are compared: what is timed is the same computation.
+
+- fused: gan3d on TensorFlow; plain: the same with nearest upsampling, convolution and average pooling as layers;
+- torch: `torch_twin.py`, run by `--torch`, by the environment's TORCH_PYTHON, or by this Python where it has PyTorch;
+- jax: gan3d on JAX, where it is installed, for the stages of `--jax` alone: on a CPU its 3D convolutions are slow.
+"""
+
+import argparse
+import importlib.util
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+
+import numpy as np
+
+from benchmarks import machine
+from benchmarks.shapes import boxes
+from gan3d import params
+from gan3d.networks import growth
+from gan3d.networks.architecture import Architecture
+from gan3d.params import resolution
+from gan3d.training import batches, plan
+from gan3d.training.loop import grow
+
+OCCUPANCY = (0.3, 0.2, 0.14, 0.1, 0.08)
+SHAPES = 256
+AGREE = 1e-2  # relative difference of losses, at most, over a cycle; Adam's first steps make much of rounding
+
+Result = dict[str, Any]
+
+
+class Competitor:
+    """A process that takes cycles when it is told to."""
+
+    def __init__(self, name: str, command: list[str], folder: Path, backend: str):
+        self.name = name
+        self.log = (folder / f"{name}.log").open("w+", encoding="utf-8")
+        env = os.environ | {"KERAS_BACKEND": backend, "JAX_PLATFORMS": "cpu", "CUDA_VISIBLE_DEVICES": ""}
+        self.process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.log, env=env, text=True
+        )
+        self.first = self.read()
+
+    def read(self) -> Result:
+        assert self.process.stdout is not None
+        line = self.process.stdout.readline()
+        if not line:
+            self.log.seek(0)
+            raise RuntimeError(f"{self.name} ended:\n{self.log.read()[-3000:]}")
+        return json.loads(line)
+
+    def tell(self, word: str) -> Result:
+        assert self.process.stdin is not None
+        self.process.stdin.write(f"{word}\n")
+        self.process.stdin.flush()
+        return self.read()
+
+
+def torch_python(given: str | None) -> str | None:
+    """An interpreter that has PyTorch; None where there is none."""
+    if given:
+        return given
+    return sys.executable if importlib.util.find_spec("torch") else None
+
+
+def write_task(settings: params.Params, stage: str, folder: Path, tiny: bool) -> Result:
+    """What all competitors read, and what a step costs."""
+    widths = settings.widths(stage)
+    architecture = Architecture(settings.gan.latent, ("chair", "table"), widths, OCCUPANCY[: len(widths)])
+    recipe = settings.recipe(stage)
+    if tiny:
+        architecture = replace(architecture, widths=(6, 5, 4)[: len(widths)], latent=8)
+        recipe = replace(recipe, batch=4, penalty_every=2)
+    generator, discriminator, _ = grow(None, architecture, settings.seed)
+    labels = np.arange(SHAPES, dtype=np.int32) % 2
+    given = batches.draw(
+        boxes(architecture.resolution, SHAPES),
+        np.arange(SHAPES),
+        labels,
+        architecture.latent,
+        recipe.fade_in,
+        recipe.penalty_every,
+        recipe,
+    )
+    weights = {
+        f"{model.name}/{name}": value
+        for model in (generator, discriminator)
+        for name, value in growth.weights(model).items()
+    }
+    np.savez(folder / "weights.npz", **weights)
+    np.savez(folder / "batches.npz", **given)
+    task = {"architecture": asdict(architecture), "recipe": asdict(recipe)}
+    (folder / "task.json").write_text(json.dumps(task), encoding="utf-8")
+    costs = plan.estimate(generator, discriminator, recipe, 1.0)
+    return {
+        "widths": widths,
+        "batch": recipe.batch,
+        "penalty_every": recipe.penalty_every,
+        "flops_a_step": costs.flops * recipe.batch,
+        "convolution_rate": plan.measured_rate(architecture.widths[-1], architecture.resolution, 2.0),
+    }
+
+
+@contextmanager
+def competitors(commands: dict[str, tuple[list[str], str]], folder: Path) -> Iterator[dict[str, Competitor]]:
+    """All of them, started one after the other."""
+    found: dict[str, Competitor] = {}
+    try:
+        for name, (command, backend) in commands.items():
+            found[name] = Competitor(name, [*command, *([] if name == "torch" else [name])], folder, backend)
+        yield found
+    finally:
+        for one in found.values():
+            one.process.kill()
+            one.process.wait()
+
+
+def disagreement(ours: list, theirs: list) -> float:
+    """Largest relative difference of the losses of a cycle."""
+    a, b = np.array(ours), np.array(theirs)
+    return float((np.abs(a - b) / np.abs(a)).max())
+
+
+def measure(settings: params.Params, stage: str, given: argparse.Namespace) -> Result:
+    """One stage: seconds a step of each competitor, ratios to the first one."""
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch)
+        result = write_task(settings, stage, folder, given.tiny)
+        own = [sys.executable, "-m", "benchmarks.step_case", str(folder)]
+        commands: dict[str, tuple[list[str], str]] = {"fused": (own, "tensorflow"), "plain": (own, "tensorflow")}
+        python = torch_python(given.torch)
+        if python:
+            script = Path(__file__).with_name("torch_twin.py")
+            commands["torch"] = ([python, str(script), str(folder)], "tensorflow")
+        if stage in given.jax.split(",") and importlib.util.find_spec("jax"):
+            commands["jax"] = (own, "jax")
+        steps, rounds = result["penalty_every"], given.rounds
+        with competitors(commands, folder) as found:
+            seconds: dict[str, list[float]] = {name: [] for name in found}
+            for _ in range(rounds):
+                for name, one in found.items():
+                    seconds[name].append(one.tell("cycle")["seconds"] / steps)
+            result["competitors"] = {
+                name: {
+                    "version": one.first["version"],
+                    "seconds_a_step": statistics.median(seconds[name]),
+                    "rounds": [round(s, 5) for s in seconds[name]],
+                    "times_fused": statistics.median(
+                        other / own for other, own in zip(seconds[name], seconds["fused"], strict=True)
+                    ),
+                    "loss_disagreement": disagreement(found["fused"].first["losses"], one.first["losses"]),
+                    "peak_rss": one.tell("end")["peak_rss"],
+                }
+                for name, one in found.items()
+            }
+    wrong = {name: row["loss_disagreement"] for name, row in result["competitors"].items()}
+    result["same"] = all(value < AGREE for value in wrong.values())
+    result["flops_a_second"] = result["flops_a_step"] / result["competitors"]["fused"]["seconds_a_step"]
+    return result
+
+
+def table(found: Result) -> str:
+    """The results as Markdown."""
+    facts = found["machine"]
+    versions = sorted({row["version"] for stage in found["stages"].values() for row in stage["competitors"].values()})
+    head = ["", "widths", "ms a step", "plain", "torch", "jax", "GFLOP a step", "GFLOP/s", "of products", "peak MiB"]
+    rows = [head, ["---", *["---:"] * (len(head) - 1)]]
+    for name, stage in found["stages"].items():
+        each = stage["competitors"]
+        rate = stage["flops_a_second"]
+        rows.append(
+            [
+                f"{resolution(name)}³",
+                " ".join(map(str, stage["widths"])),
+                f"{1000 * each['fused']['seconds_a_step']:.0f}",
+                *(
+                    f"× {each[other]['times_fused']:.2f}" if other in each else ""
+                    for other in ("plain", "torch", "jax")
+                ),
+                f"{stage['flops_a_step'] / 1e9:.1f}",
+                f"{rate / 1e9:.1f}",
+                f"{rate / facts['matrix_rate']:.0%}",
+                f"{each['fused']['peak_rss'] / 2**20:.0f}",
+            ]
+        )
+    lines = [f"| {' | '.join(row)} |" for row in rows]
+    where = f"{facts['cores']} cores of {facts['cpu']}, Python {facts['python']}, {facts['date'][:10]}"
+    most = f"{facts['matrix_rate'] / 1e9:.0f} GFLOP/s (float32 products), {facts['copy_rate'] / 1e9:.0f} GB/s (copies)"
+    return "\n".join([f"{where}; {'; '.join(versions)}. At most: {most}.", "", *lines])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
+    parser.add_argument("--stages", default="r04,r08,r16")
+    parser.add_argument("--jax", default="r04,r08", help="stages at which JAX takes part")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--torch", default=os.environ.get("TORCH_PYTHON"), help="an interpreter that has PyTorch")
+    parser.add_argument("--tiny", action="store_true", help="small networks, to try the script")
+    parser.add_argument("--out", type=Path, default=Path("benchmarks/results/steps.json"))
+    given = parser.parse_args()
+    settings = params.load(Path("params.yaml"))
+    if torch_python(given.torch) is None:
+        print("PyTorch is left out: name an interpreter that has it in TORCH_PYTHON.", file=sys.stderr)
+    if not importlib.util.find_spec("jax"):
+        print("JAX is left out: it is not installed.", file=sys.stderr)
+    rates = {"matrix_rate": machine.matrix_rate(), "copy_rate": machine.copy_rate()}
+    found: Result = {"machine": machine.facts() | rates, "stages": {}}
+    given.out.parent.mkdir(parents=True, exist_ok=True)
+    for stage in given.stages.split(","):
+        found["stages"][stage] = measure(settings, stage, given)
+        given.out.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+        if not found["stages"][stage]["same"]:
+            print(f"warning: at {stage}, the losses of the competitors differ by more than {AGREE}.", file=sys.stderr)
+    print(table(found))
+
+
+if __name__ == "__main__":
+    main()
