@@ -49,12 +49,12 @@ class Builder:
         self.tree["buffers"] = [{"byteLength": len(self.blob), "uri": address}]
         return json.dumps(self.tree).encode()
 
-    def glb(self, *args: Any, **more: Any) -> bytes:
+    def glb(self, *args: Any, filler: bytes = b" ", **more: Any) -> bytes:
         self.gltf(*args, **more)
         del self.tree["buffers"][0]["uri"]
         self.blob += bytes(-len(self.blob) % 4)
         text = json.dumps(self.tree).encode()
-        text += b" " * (-len(text) % 4)
+        text += filler * (4 + -len(text) % 4)
         body = (
             struct.pack("<I4s", len(text), b"JSON") + text + struct.pack("<I4s", len(self.blob), b"BIN\0") + self.blob
         )
@@ -67,9 +67,9 @@ def plain(kind: str = "u2", **more: Any) -> tuple[Builder, list[dict]]:
     return made, [{"attributes": {"POSITION": position}, "indices": made.accessor(F.ravel(), kind), **more}]
 
 
-def binary() -> bytes:
+def binary(filler: bytes = b" ") -> bytes:
     made, primitives = plain("u4")
-    return made.glb(primitives)
+    return made.glb(primitives, filler=filler)
 
 
 def several() -> bytes:
@@ -144,6 +144,7 @@ def named(**more: Any) -> bytes:
 CONTENTS = {
     "plain": named(),
     "glb": binary(),
+    "glb filled up with zeros": binary(b"\0"),
     "several parts": several(),
     "between other numbers": between(),
     "sparse": sparse(),

@@ -116,10 +116,9 @@ def test_no_file_breaks_the_run(meshes, tmp_path):
         np.save(stream, np.array([{}], object), allow_pickle=True)
     summary = prepare(source, tmp_path / "out", 16)
     rows = rejects(tmp_path / "out")
-    assert {row["file"] for row in rows} == {*bad, "chair/coarse.npy", "chair/pickled.npy"}
+    assert {row["file"] for row in rows} == {*bad, "chair/coarse.npy", "chair/pickled.npy", "chair/nothing.npy"}
     assert all(row["reason"].endswith(".") and row["advice"].endswith(".") for row in rows)
-    assert summary["rejected"] == len(rows)
-    assert summary["dropped_empty"] == 1
+    assert (summary["rejected"], summary["dropped_empty"]) == (len(rows) - 1, 1)
     assert summary["skipped"] == 1
     assert [row["source"] for row in VoxelDataset(tmp_path / "out").rows] == ["chair/good.obj"]
 

@@ -116,6 +116,22 @@ def test_the_source_lends_its_name_when_it_has_no_class_folder(tmp_path):
     assert walk(pack(tmp_path / "vase.zip", ["a.obj"])).classes == ["vase"]
 
 
+def test_numbers_are_classes_where_no_other_folder_is(tmp_path):
+    assert walk(lay(tmp_path / "digits", ["0/a.obj", "0/b.obj", "12/test/c.obj"])).classes == ["0", "12"]
+    assert walk(lay(tmp_path / "sofa", ["30/train/a.obj", "30/test/b.obj"])).classes == ["sofa"]
+    assert walk(lay(tmp_path / "both", ["cup/0/a.obj", "pot/1/b.obj"])).classes == ["cup", "pot"]
+
+
+def test_the_forms_of_one_shapenet_model_stay_together(tmp_path):
+    source = walk(lay(tmp_path / "x", [f"chair/1a/model.{kind}obj" for kind in ("", "solid.", "surface.")]))
+    assert {item.group for item in source.items} == {"chair/1a/model"}
+
+
+def test_an_archive_of_another_kind_says_to_unpack_it(tmp_path):
+    source = walk(lay(tmp_path / "x", ["chair/a.obj", "chair/b.7z", "chair/c.obj.gz"]))
+    assert [advice.split(",")[0] for *_, advice in source.rejects] == ["Unpack it"] * 2
+
+
 def test_hostile_members_of_a_zip_are_rejected_and_nothing_is_written(tmp_path):
     path = pack(tmp_path / "x.zip", ["chair/a.obj", "../evil.obj", "/abs.obj", "chair/../../up.obj", "C:/win.obj"])
     link = zipfile.ZipInfo("chair/link.obj")

@@ -71,6 +71,7 @@ BINARY_OFF = {
         "colours of faces": lines("OFF", COUNTS, VERTICES, [f"{face} 255 0 0" for face in FACES]),
         "colours of vertices": lines("COFF", COUNTS, [f"{row} 255 0 0 255" for row in VERTICES], FACES),
         "normals": lines("NOFF", COUNTS, [f"{row} 0 0 1" for row in VERTICES], FACES),
+        "normals and colours": lines("NCOFF", COUNTS, [f"{row} 0 0 1 255 0 0 255" for row in VERTICES], FACES),
         "textures": lines("STOFF", COUNTS, [f"{row} 0 0" for row in VERTICES], FACES),
         "homogeneous": lines("4OFF", COUNTS, [f"{2 * x} {2 * y} {2 * z} 2" for x, y, z in V], FACES),
         "three dimensions of many": lines("nOFF", "3", COUNTS, VERTICES, FACES),

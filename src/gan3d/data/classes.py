@@ -6,10 +6,12 @@ exception: a lone top folder that holds classes is a wrapper and is passed over 
 archive is a chair, too). It is taken for a wrapper when at least half of the folders in it look like classes: they
 have a split folder above or below them, or hold at least two entries (folders with shapes, or shapes of one format).
 So `chair/<id>/model.obj`, one folder a shape, stays a chair. Without any class folder, the class is the name of the
-source. An archive inside the source counts as a folder of its name.
+source. An archive inside the source counts as a folder of its name. Where all folders are splits or numbers, and the
+numbers differ (`0/a.off`, `1/b.off`), they are the classes.
 
 Group. Rotations and copies of one shape share a group: names that end in `_<1 or 2 digits>` after `_<6 or more
-digits>` (`chair_000000587_7`), and .mat files under a rotation count.
+digits>` (`chair_000000587_7`), and .mat files under a rotation count; so do `x.obj`, `x.solid.binvox` and
+`x.surface.binvox` (ShapeNet).
 """
 
 import csv
@@ -29,6 +31,7 @@ SPLIT_FOLDERS = {
     "validation": "validation",
 }
 _ROTATION = re.compile(r"(.*_\d{6,})_\d{1,2}")
+_VARIANT = re.compile(r"\.(solid|surface)$")
 _LAST_NUMBER = re.compile(r"(.+)_\d{1,3}")
 
 
@@ -104,6 +107,10 @@ def class_names(names: list[str], own: str) -> dict[str, str | None]:
     A set of grids that lies directly in the source has its stem as its class.
     """
     folders = {name: tuple(part for part in _folders(name) if not is_structural(part)) for name in names}
+    if not any(folders.values()):
+        numbers = {name: tuple(part for part in _folders(name) if part.lower() not in SPLIT_FOLDERS) for name in names}
+        if all(numbers.values()) and len({parts[0] for parts in numbers.values()}) > 1:
+            folders = numbers
     while _is_wrapper(folders):
         folders = {name: parts[1:] for name, parts in folders.items()}
     nested = any(folders.values())
@@ -141,7 +148,7 @@ def _is_wrapper(folders: dict[str, tuple[str, ...]]) -> bool:
 def group_name(name: str) -> str:
     """The group of a file: its path without extension, and without a rotation's number."""
     path = PurePosixPath(name)
-    own = stem(name)
+    own = _VARIANT.sub("", stem(name))
     match = _ROTATION.fullmatch(own)
     if match is None and suffix(name) == ".mat" and any(re.fullmatch(r"\d{1,3}", part) for part in path.parts):
         match = _LAST_NUMBER.fullmatch(own)

@@ -10,6 +10,7 @@ from gan3d.data.formats import stem
 from gan3d.data.sources import Item, Source
 from gan3d.dataset import SPLITS
 
+EMPTY = ("Its grid is empty: no value is above 0.5.", "Check how it was exported, or leave it out.")
 LEDGER = ("file", "accepted", "duplicates", "empty", "rejected", "left out")
 
 

@@ -7,6 +7,7 @@ GRIDS = (".binvox", ".mat", ".npy", ".vox", ".nii", ".nii.gz")
 SETS = (".npz", ".h5", ".hdf5")  # may hold many grids; so may .npy
 ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
 KNOWN = ", ".join((*MESHES, *GRIDS, *SETS))
+_PACKED = (".7z", ".rar", ".gz", ".bz2", ".xz", ".zst", ".lzma")
 LARGEST = 2**30  # bytes of one file; beyond it a file is not read
 
 LFS, PAGE = "a Git LFS pointer", "a web page"
@@ -44,6 +45,12 @@ def stem(name: str) -> str:
     """The last part of a path without its extension."""
     last = name.rsplit("/", 1)[-1]
     return last[: len(last) - len(suffix(last))] or last
+
+
+def unsupported(kind: str) -> tuple[str, str]:
+    """Reason and advice for a file whose extension is none of these."""
+    advice = "Unpack it, or pack it as .zip or .tar.gz." if kind in _PACKED else f"Convert it to one of {KNOWN}."
+    return f"The format {kind or 'without an extension'} is not supported.", advice
 
 
 def looks_like(content: bytes, kind: str) -> str | None:

@@ -64,7 +64,7 @@ def _chunks(content: bytes) -> tuple[bytes, bytes | None]:
         at += 8 + size
     if b"JSON" not in chunks:
         raise ValueError("it has no JSON chunk")
-    return chunks[b"JSON"], chunks.get(b"BIN\0")
+    return chunks[b"JSON"].rstrip(b"\0"), chunks.get(b"BIN\0")  # blanks fill it up, but some write zeros
 
 
 class _File:

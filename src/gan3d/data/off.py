@@ -12,7 +12,7 @@ from gan3d.data.numbers import NEWLINE, checked, number, points, text, whole
 from gan3d.data.polygons import triangulate
 
 _BLANK = re.compile(r"(?:\s|#[^\r\n]*)*")
-_HEAD = re.compile(r"((?:ST)?C?N?(4?)(n?)OFF|c?n?off)(?=[\s\d#]|$)")
+_HEAD = re.compile(r"((?:ST|C|N)*(4?)(n?)OFF|(?:st|c|n)*off)(?=[\s\d#]|$)")
 _COUNTS = re.compile(r"\d+[ \t]+\d+(?:[ \t]+\d+)?[ \t]*(?:#[^\r\n]*)?[\r\n]")
 _BINARY = re.compile(rb"\s*(?:ST)?(C?)(N?)(4?)(n?)OFF[ \t]+BINARY[ \t]*(?:\r\n|\n|\r)")
 

@@ -293,7 +293,8 @@ def _write(
             "reduction": REDUCTION,
         }
         store.write_csv(folder / "manifest.csv", COLUMNS, contents.manifest(shapes, chosen, groups))
-        store.write_csv(folder / "rejects.csv", ("file", "reason", "advice"), sorted(rejects))
+        unused = sorted([*rejects, *((item.name, *contents.EMPTY) for item in empty)])
+        store.write_csv(folder / "rejects.csv", ("file", "reason", "advice"), unused)
         ledger = contents.ledger(found, items, shapes, duplicates, empty, rejects)
         store.write_csv(folder / "files.csv", contents.LEDGER, ledger)
         text = json.dumps(summary, indent=2, ensure_ascii=False) + "\n"

@@ -9,7 +9,7 @@ import numpy as np
 
 from gan3d import grids
 from gan3d.data import binvox, magicavoxel
-from gan3d.data.formats import KNOWN, LARGEST, LFS, PAGE, looks_like, suffix
+from gan3d.data.formats import LARGEST, LFS, PAGE, looks_like, suffix, unsupported
 from gan3d.data.gltf import Beside, parse_gltf
 from gan3d.data.obj import parse_obj
 from gan3d.data.off import parse_off
@@ -43,9 +43,7 @@ def read(source: str | Path | bytes, name: str, beside: Beside | None = None) ->
     """
     kind = suffix(name)
     if kind not in (*_MESHES, *_GLTF, *_GRIDS):
-        raise Unreadable(
-            f"The format {kind or 'without an extension'} is not supported.", f"Convert it to one of {KNOWN}."
-        )
+        raise Unreadable(*unsupported(kind))
     content = source if isinstance(source, bytes) else contents(Path(source))
     if not content[:4096].strip() and not content.strip():
         raise Unreadable("It is empty.", "Export or download it again.")

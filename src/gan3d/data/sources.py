@@ -16,7 +16,7 @@ from gan3d.data import archives, arrays
 from gan3d.data.archives import Place, Reject
 from gan3d.data.arrays import Part
 from gan3d.data.classes import Label, class_names, group_name, look_up, own_name, stated_split
-from gan3d.data.formats import ARCHIVES, GRIDS, KNOWN, MESHES, SETS, suffix
+from gan3d.data.formats import ARCHIVES, GRIDS, MESHES, SETS, suffix, unsupported
 from gan3d.data.guard import Guard, Lost
 from gan3d.data.readers import Mesh, Unreadable, read
 from gan3d.errors import UserError
@@ -186,7 +186,7 @@ def _classify(
         elif kind in (*MESHES, *GRIDS, *SETS):
             shapes.append(file)
         else:
-            source.rejects.append((file.name, f"The format {kind} is not supported.", f"Convert it to one of {KNOWN}."))
+            source.rejects.append((file.name, *unsupported(kind)))
     sets = _parts(source, [file for file in shapes if suffix(file.name) in (*SETS, ".npy")], guard)
     if labels is None:
         classes = class_names([file.name for file in shapes], own_name(path))

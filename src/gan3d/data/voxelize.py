@@ -2,9 +2,11 @@
 
 A voxel is occupied where a triangle touches it, boundaries included. The test is the separating axis test for
 triangle and box (Akenine-Möller 2001), arranged as Schwarz and Seidel (2010): bounds, plane, and three edge functions
-in each of the three projections. Candidates are refined from coarse cells to voxels, eight children at a time.
+in each of the three projections. Candidates are refined from coarse cells to voxels, eight children at a time; a voxel
+that holds a sample of a triangle, or all of it, is occupied without a test.
 """
 
+from itertools import chain
 from typing import Literal
 
 import numpy as np
@@ -16,7 +18,10 @@ Fill = Literal["solid", "surface", "winding"]
 
 SPAN = 0.99  # the longest edge of the bounding box, as a share of the cube: the same at every resolution
 TOLERANCE = 1e-12  # in cubes; errs towards occupied
-CHUNK = 1 << 14  # pairs of triangle and cell that are refined at once: bounds the memory, and fits the cache
+CHUNK = 1 << 12  # triangles that are refined at once: bounds the memory, and fits the cache
+SAMPLES = np.array(
+    [(1, 0, 0), (0, 1, 0), (0, 0, 1), (0.5, 0.5, 0), (0, 0.5, 0.5), (0.5, 0, 0.5), (1 / 3, 1 / 3, 1 / 3)]
+)
 OFFSETS = np.indices((2, 2, 2)).reshape(3, 8)  # of a cell's eight children
 
 
@@ -25,7 +30,8 @@ def normalise(vertices: np.ndarray) -> np.ndarray:
 
     Axes and aspect are kept. A mesh without extent lands in the centre.
     """
-    low, high = vertices.min(0) / 2, vertices.max(0) / 2  # halves, so that no sum overflows
+    along = np.ascontiguousarray(vertices.T)
+    low, high = along.min(1) / 2, along.max(1) / 2  # halves, so that no sum overflows
     half = float((high - low).max())
     return (vertices - (low + high)) / (half if half > 0 else 1.0) * (SPAN / 2) + 0.5
 
@@ -40,8 +46,10 @@ def voxelize(vertices: np.ndarray, faces: np.ndarray, resolution: int, fill: Fil
     - `winding`: voxels around whose centre the mesh winds by more than half a turn (Jacobson et al. 2013), so that
       small holes do not matter, but the orientation of the triangles does.
     """
-    corners = np.asarray(vertices, np.float64)[np.reshape(faces, -1)]  # vertices without a face do not count
-    triangles = normalise(corners).reshape(-1, 3, 3)
+    vertices, corners = np.asarray(vertices, np.float64), np.reshape(faces, -1)
+    used = np.zeros(len(vertices), bool)  # vertices without a face do not count
+    used[corners] = True
+    triangles = normalise(vertices[used])[(np.cumsum(used) - 1)[corners]].reshape(-1, 3, 3)
     voxels = surface(triangles, resolution)
     if fill == "solid":
         return fill_outside(voxels)
@@ -59,27 +67,62 @@ def fill_outside(voxels: np.ndarray) -> np.ndarray:
 def surface(triangles: np.ndarray, resolution: int) -> np.ndarray:
     """Voxels of the unit cube that the triangles (T, 3, 3) touch, (R, R, R) booleans; R is a power of two."""
     voxels = np.zeros((resolution,) * 3, bool)
-    tests = _Tests(triangles)
-    levels = resolution.bit_length() - 1
-    # A triangle enters at the finest level where its bounds are no longer than a cell: at most 8 cells to look at.
+    corner = np.ascontiguousarray(triangles.transpose(1, 2, 0))  # (corner, axis, T)
+    first, last = _bounds(corner.min(0), corner.max(0), resolution)
+    # within one column of cells a triangle touches all between its bounds: nothing to test, and most are that small
+    column = np.count_nonzero(last - first, axis=0) < 2
+    voxels[tuple(_boxes(first[:, column], last[:, column])[1])] = True
+    corner = corner[:, :, ~column]
+    for weights in SAMPLES:  # nor need a cell be tested that is known to be touched
+        point = (np.tensordot(weights, corner, 1) * resolution).astype(int)
+        voxels[tuple(np.minimum(point, resolution - 1))] = True
+    _refine(voxels, _Tests(corner))
+    return voxels
+
+
+def _refine(voxels: np.ndarray, tests: "_Tests") -> None:
+    """Occupy the voxels that triangles touch, from coarse cells to fine; a voxel that is occupied is not tested."""
+    levels = len(voxels).bit_length() - 1
+    # a triangle enters at the finest level where its bounds are no longer than two cells: few cells to look at
     extent = np.maximum((tests.high - tests.low).max(0), 2.0**-levels)
-    entry = np.clip(-np.ceil(np.log2(extent)), 0, levels).astype(int)
-    rows, corners = np.empty(0, int), np.empty((3, 0), int)
+    entry = np.clip(1 - np.ceil(np.log2(extent)), 0, levels).astype(int)
+    rows, cells = np.empty(0, int), np.empty((3, 0), int)
     for level in range(int(entry.min(initial=levels)), levels + 1):
         tests.scale(2**level)
         new = np.flatnonzero(entry == level)
-        rows, corners = np.concatenate([rows, new]), np.concatenate([2 * corners, tests.first.take(new, 1)], 1)
-        touching = []
-        for start in range(0, len(rows), CHUNK):
-            block = slice(start, start + CHUNK)
-            pairs = tests.touching(rows[block], corners[:, block])
-            if level < levels:
-                touching.append(pairs)
-            else:
-                voxels[tuple(pairs[1])] = True
-        rows = np.concatenate([rows[:0], *(pair[0] for pair in touching)])
-        corners = np.concatenate([corners[:, :0], *(pair[1] for pair in touching)], 1)
-    return voxels
+        blocks = [slice(start, start + CHUNK) for start in range(0, max(len(rows), len(new)), CHUNK)]
+        candidates = chain(
+            (tests.children(rows[block], cells[:, block]) for block in blocks),
+            (tests.boxes(new[block]) for block in blocks),
+        )
+        if level == levels:
+            for pair in candidates:
+                empty = np.flatnonzero(~voxels[tuple(pair[1])])
+                voxels[tuple(tests.touching(pair[0].take(empty), pair[1].take(empty, 1))[1])] = True
+        else:
+            found = [tests.touching(*pair) for pair in candidates]
+            rows = np.concatenate([rows[:0], *(pair[0] for pair in found)])
+            cells = np.concatenate([cells[:, :0], *(pair[1] for pair in found)], 1)
+
+
+def _bounds(low: np.ndarray, high: np.ndarray, side: int) -> tuple[np.ndarray, np.ndarray]:
+    """First and last cell of side³ that boxes (3, N) touch along each axis, also those that end where a box begins."""
+    first = np.maximum(np.ceil((low - TOLERANCE) * side).astype(int) - 1, 0)
+    return first, np.minimum(np.floor((high + TOLERANCE) * side).astype(int), side - 1)
+
+
+def _boxes(first: np.ndarray, last: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """All cells from `first` to `last` (3, N): which box (M,), and the cell (3, M)."""
+    lengths = last - first + 1
+    counts = lengths.prod(0)
+    box = np.repeat(np.arange(len(counts)), counts)
+    number = np.arange(len(box)) - np.repeat(np.cumsum(counts) - counts, counts)
+    cells = first.take(box, 1)
+    for axis in (2, 1):
+        number, step = np.divmod(number, lengths[axis].take(box))
+        cells[axis] += step
+    cells[0] += number
+    return box, cells
 
 
 class _Tests:
@@ -88,8 +131,7 @@ class _Tests:
     `scale` chooses a grid; from then on lengths are in its cells, so that a cell's lowest corner is its index.
     """
 
-    def __init__(self, triangles: np.ndarray):
-        corner = np.ascontiguousarray(triangles.transpose(1, 2, 0))  # (corner, axis, T)
+    def __init__(self, corner: np.ndarray):  # (corner, axis, T)
         edge = np.roll(corner, -1, 0) - corner
         self.low, self.high = corner.min(0), corner.max(0)
         self.normal = np.cross(edge[0], edge[1], axis=0)
@@ -107,21 +149,25 @@ class _Tests:
 
     def scale(self, side: int) -> None:
         """Take a grid of side³ cells."""
-        self.first = np.floor((self.low - TOLERANCE) * side).astype(int)
-        # a cell counts that ends where the bounds begin
-        self.lowest = np.maximum(np.ceil((self.low - TOLERANCE) * side).astype(int) - 1, 0)
-        self.highest = np.minimum(np.floor((self.high + TOLERANCE) * side).astype(int), side - 1)
+        self.first, self.last = _bounds(self.low, self.high, side)
         self.to_plane = self.normal.sum(0) / 2 - self.offset * side
         self.thickness = self.reach + TOLERANCE * side
         self.to_edges = [constant * side + reach + TOLERANCE * side for *_, constant, reach in self.projections]
 
-    def touching(self, rows: np.ndarray, first: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Triangles `rows` (P,) beside blocks of eight cells, the `first` (3, P) -> pairs that touch, (Q,), (3, Q)."""
-        both = first + np.arange(2)[:, None, None]
-        within = (both >= self.lowest.take(rows, 1)) & (both <= self.highest.take(rows, 1))  # (2, axis, P)
-        child, pair = np.nonzero(within[OFFSETS[0], 0] & within[OFFSETS[1], 1] & within[OFFSETS[2], 2])
-        rows, cells = rows.take(pair), first.take(pair, 1) + OFFSETS.take(child, 1)
+    def boxes(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Pairs of triangle, one of `rows`, and cell within its bounds: (P,), (3, P)."""
+        box, cells = _boxes(self.first.take(rows, 1), self.last.take(rows, 1))
+        return rows.take(box), cells
 
+    def children(self, rows: np.ndarray, cells: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Pairs of triangle and cell (P,), (3, P) of the grid twice as coarse -> those of this grid within bounds."""
+        both = 2 * cells + np.arange(2)[:, None, None]
+        within = (both >= self.first.take(rows, 1)) & (both <= self.last.take(rows, 1))  # (2, axis, P)
+        child, pair = np.nonzero(within[OFFSETS[0], 0] & within[OFFSETS[1], 1] & within[OFFSETS[2], 2])
+        return rows.take(pair), 2 * cells.take(pair, 1) + OFFSETS.take(child, 1)
+
+    def touching(self, rows: np.ndarray, cells: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Those pairs of triangle and cell (P,), (3, P) within its bounds that touch."""
         corner = cells.astype(np.float64)
         distance = self.to_plane.take(rows)
         for axis in range(3):
