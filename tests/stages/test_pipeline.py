@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -82,7 +83,7 @@ def test_a_training_run_in_mlflow(repro, client, runs):
 def test_pictures_and_files_in_mlflow(repro, client, runs):
     run = runs["furniture r08"].info.run_id
     images = [item.path for item in client.list_artifacts(run, "images")]
-    steps = {path.split("%step%")[1].split("%")[0] for path in images if path.endswith(".png")}
+    steps = {re.search(r"[%+]step[%+](\d+)", path)[1] for path in images if path.endswith(".png")}
     assert {"48", "96", "128"} <= steps
     assert {item.path for item in client.list_artifacts(run)} >= {"images", "plots", "shapes.html", "model"}
     assert runs["furniture r08"].info.artifact_uri.startswith((repro.root / "mlruns" / "artifacts").as_uri())

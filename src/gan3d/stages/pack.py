@@ -26,7 +26,7 @@ def run(params: Params, stages: tuple[str, ...], project: Project, out: Path) ->
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise UserError(f"{out} is not an empty folder: name a new one.")
     chosen = [name for name in params.train.stages if not stages or name in stages]
-    data = VoxelDataset(project.voxels)
+    data = VoxelDataset(project.voxels, params.gan.conditional)
     legs = []
     for name in chosen:
         prev = params.train.stages[name].prev

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from gan3d import snapshot
-from gan3d.dataset import VoxelDataset
+from gan3d.dataset import ANY, VoxelDataset
 from gan3d.errors import UserError
 from gan3d.networks.architecture import Architecture
 from gan3d.snapshot import Snapshot
@@ -73,13 +73,13 @@ def _leg(stage: str, prev: str | None, architecture: dict, recipe: dict[str, Any
 def run(folder: Path, enough: Callable[[], bool], say: Callable[[str], None] = print) -> list[str]:
     """Train the stages of a packed folder, each from its newest checkpoint, until `enough`; returns those that ended.
 
-    Each stage that ends leaves a model in `folder/models`.
+    Each stage leaves a model in `folder/models`, also one that has not ended, to look at.
 
     Raises:
         UserError: when the folder is none of `gan3d pack`.
     """
     legs, rhythm = read(folder / "stages.json")
-    data, ended = VoxelDataset(folder / "data"), []
+    data, ended = VoxelDataset(folder / "data", legs[0].architecture.classes != (ANY,)), []
     grown: dict[str, Snapshot] = {}
     for leg in legs:
         if leg.prev is not None and leg.prev not in grown:
@@ -89,10 +89,10 @@ def run(folder: Path, enough: Callable[[], bool], say: Callable[[str], None] = p
         checkpoints = folder / "checkpoints" / leg.stage / identity(fingerprint, start[2], leg.recipe)
         observer = Lines(leg, say)
         trained, rows = train(data, start, leg.recipe, checkpoints, rhythm, observer, enough=enough)
-        if not rows or rows[-1]["images"] < leg.recipe.images:
-            break
         grown[leg.stage] = replace(trained, up=data.up)
         snapshot.save(folder / "models" / leg.stage, grown[leg.stage])
+        if rows[-1]["images"] < leg.recipe.images:
+            break
         ended.append(leg.stage)
     return ended
 
