@@ -8,7 +8,7 @@ export TF_CPP_MIN_LOG_LEVEL ?= 3
 export PYTHONWARNINGS ?= ignore::FutureWarning
 
 .DEFAULT_GOAL := help
-.PHONY: help setup repro ui dashboard test test-fast test-full lint format lock clean
+.PHONY: help setup repro ui dashboard test test-fast test-full bench lint format lock clean
 
 help: ## show this
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -41,6 +41,12 @@ test-fast: setup ## run the unit tests alone
 
 test-full: setup ## run all tests, soaks too
 	@python -m pytest
+
+bench: setup ## measure speed and time to quality; TORCH_PYTHON names a Python with PyTorch
+	@KERAS_BACKEND=tensorflow python -m benchmarks.steps
+	@KERAS_BACKEND=tensorflow python -m benchmarks.quality
+	@if ls /dev/nvidia[0-9]* >/dev/null 2>&1; then KERAS_BACKEND=jax python -m benchmarks.gpu; \
+	  else echo "No NVIDIA GPU here: benchmarks.gpu is left out."; fi
 
 lint: setup ## check format, lint and types
 	@ruff format --check . && ruff check . && mypy

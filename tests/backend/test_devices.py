@@ -15,6 +15,7 @@ pytestmark = [
     pytest.mark.skipif(importlib.util.find_spec("jax") is None, reason="JAX is not installed (extra `jax`)"),
 ]
 SCRIPT = Path(__file__).with_name("steps_process.py")
+STAGE = Path(__file__).parents[1] / "training" / "stage_process.py"
 
 
 def start(out, *keep, **env):
@@ -54,13 +55,18 @@ def test_four_devices_share_a_batch(alone, tmp_path):
     assert_equal(alone, tmp_path / "four.npz")
 
 
-def test_two_processes_share_a_batch(alone, tmp_path):
+def two_processes():
+    """What each of two processes that train together needs to know."""
     with socket.socket() as found:
         found.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{found.getsockname()[1]}"
     common = {"JAX_COORDINATOR_ADDRESS": address, "JAX_NUM_PROCESSES": "2"}
+    return [common | {"JAX_PROCESS_ID": str(i)} for i in range(2)]
+
+
+def test_two_processes_share_a_batch(alone, tmp_path):
     outs = [tmp_path / f"{i}.npz" for i in range(2)]
-    finish(*[start(out, "resident", **common, JAX_PROCESS_ID=str(i)) for i, out in enumerate(outs)])
+    finish(*[start(out, "resident", **env) for out, env in zip(outs, two_processes(), strict=True)])
     for out in outs:
         assert_equal(alone, out)
 
@@ -70,3 +76,26 @@ def test_a_batch_that_cannot_be_shared(tmp_path):
     _, error = process.communicate(timeout=500)
     assert process.returncode != 0
     assert "batch 4 cannot be shared by 3 devices: make it a multiple of 3." in error
+
+
+@pytest.mark.parametrize("attempts", [1, pytest.param(2, marks=pytest.mark.full)])
+def test_of_two_processes_the_first_alone_writes_and_both_end_with_the_same_model(dataset_folder, tmp_path, attempts):
+    """A whole stage, with checkpoints; then again, where the second process has none and goes on from the first's."""
+    for attempt in range(1, attempts + 1):
+        processes = []
+        for i, env in enumerate(two_processes()):
+            settings = os.environ | {"KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu"} | env
+            folders = tmp_path / f"checkpoints{i}", tmp_path / f"out{i}"
+            command = [sys.executable, STAGE, dataset_folder, *folders, "short"]
+            processes.append(subprocess.Popen(command, env=settings, stderr=subprocess.PIPE, text=True))
+        finish(*processes)
+        models = [{path.name: path.read_bytes() for path in (tmp_path / f"out{i}").glob("*.npz")} for i in range(2)]
+        assert sorted(models[0]) == ["generator.npz", "training.npz"]
+        assert models[0] == models[1]
+        saved = sorted((tmp_path / "checkpoints0").iterdir())
+        assert [int(path.stem.split("-")[0]) for path in saved] == [32, 64]
+        assert not (tmp_path / "checkpoints1").exists()
+        if attempt == 1:
+            first = models
+            saved[-1].unlink()  # as if both had been killed before the end
+    assert models == first

@@ -1,6 +1,6 @@
 """Trains a small stage to its end; `test_killed.py` starts it, kills it and starts it again.
 
-python stage_process.py DATASET CHECKPOINTS OUT
+python stage_process.py DATASET CHECKPOINTS OUT [short]
 """
 
 import json
@@ -14,10 +14,13 @@ from gan3d.training.loop import Rhythm, grow, train
 from gan3d.training.recipe import Recipe
 
 
-def main(data: str, checkpoints: str, out: str) -> None:
+def main(data: str, checkpoints: str, out: str, short: str = "") -> None:
     dataset = VoxelDataset(data)
     architecture = Architecture(8, tuple(dataset.classes), (6, 4), (0.2, 0.1))
     recipe = Recipe(batch=8, penalty_every=2, fade_in=1000, stabilise=3000, seed=2)
+    if short:
+        architecture = Architecture(8, tuple(dataset.classes), (6,), (0.2,))
+        recipe = Recipe(batch=8, penalty_every=2, stabilise=64, seed=2)
     rhythm = Rhythm(log=32, picture=320, checkpoint=32, pictured=2)
     trained, rows = train(dataset, grow(None, architecture, 1), recipe, Path(checkpoints), rhythm)
     snapshot.save(Path(out), trained)
