@@ -23,13 +23,13 @@ def importable(monkeypatch):
 def test_every_call_has_an_answer_and_a_bad_one_costs_only_itself():
     calls = [("double", i) for i in range(20)]
     calls[3], calls[7], calls[11] = ("sleep", 600), ("greedy", 900), ("crash", 0)
-    with Guard(2, Limits(seconds=5, memory=256)) as guard:
+    with Guard(2, Limits(seconds=3, memory=256)) as guard:
         answers = dict(guard.map(mixed, calls))
     assert sorted(answers) == list(range(20))
     assert {i: answer for i, answer in answers.items() if not isinstance(answer, Lost)} == {
         i: 2 * i for i in range(20) if i not in (3, 7, 11)
     }
-    assert answers[3].reason == "It took longer than 5 seconds."
+    assert answers[3].reason == "It took longer than 3 seconds."
     assert answers[7].reason == "It needs more than 256 MiB of memory."
     assert answers[11].reason == "Reading it ended its process."
     assert all(answers[i].advice.endswith(".") for i in (3, 7, 11))

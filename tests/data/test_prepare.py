@@ -74,6 +74,7 @@ def test_meshes_become_a_data_set(meshes, tmp_path):
     assert len({row["hash"] for row in data.rows}) == len(data)
 
 
+@pytest.mark.slow
 def test_the_bytes_are_the_same_for_any_number_of_workers_and_any_kind_of_source(tmp_path):
     source = tmp_path / "many"
     furniture.write(source, chairs=50, tables=50, test=5)
@@ -139,6 +140,7 @@ def test_nothing_left_says_how_many_and_why(tmp_path):
         prepare(tmp_path / "hollow", tmp_path / "out", 8)
 
 
+@pytest.mark.slow
 def test_an_earlier_data_set_stays_when_anything_fails(meshes, tmp_path, monkeypatch):
     out = tmp_path / "out"
     prepare(meshes, out, 8)
@@ -297,6 +299,7 @@ def test_names_are_stems_unless_they_collide(tmp_path):
     assert names == ["chair/1f/model.npy", "chair/2e/model.npy", "other"]
 
 
+@pytest.mark.slow
 def test_an_archive_that_was_replaced_is_read_anew(tmp_path):
     for seed in (1, 2):
         np.savez(tmp_path / "cup.npz", voxels=random_grid(seed)[None])

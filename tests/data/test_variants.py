@@ -319,6 +319,7 @@ GRID = np.random.default_rng(0).random((5, 6, 7)) < 0.4
     [
         (mat(Instance=GRID.astype(np.int8)), "a.mat"),
         (mat(grid=GRID.astype(float), name=np.zeros(3)), "a.mat"),
+        (mat(voxels=GRID, text="a chair", parts={"a": np.ones((3, 3, 3))}, names=np.array(["a", 1], object)), "a.mat"),
         (mat_7_3(instance=GRID.astype(np.uint8)), "a.mat"),
         (mat_7_3(anything=GRID.astype(float)), "a.mat"),
         (npy(np.where(GRID, 1, -1)), "a.npy"),
@@ -336,6 +337,8 @@ def test_grids(content, name):
     ("content", "name", "reason"),
     [
         (mat(a=GRID * 1, b=GRID * 1), "a.mat", "no voxel grid"),
+        (mat(voxels=GRID)[:-30], "a.mat", "more bytes than there are"),
+        (mat(voxels=GRID)[:124] + b"\0\1XX" + bytes(60), "a.mat", "no MATLAB file of version 5"),
         (mat_7_3(points=np.zeros((9, 3))), "a.mat", "holds points"),
         (npy(np.where(GRID, -0.2, 0.3)), "a.npy", "as distances do"),
     ],

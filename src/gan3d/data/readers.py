@@ -11,12 +11,13 @@ from gan3d import grids
 from gan3d.data import binvox, magicavoxel
 from gan3d.data.formats import LARGEST, LFS, PAGE, looks_like, suffix, unsupported
 from gan3d.data.gltf import Beside, parse_gltf
+from gan3d.data.matlab import parse_mat
+from gan3d.data.nifti import parse_nifti
 from gan3d.data.obj import parse_obj
 from gan3d.data.off import parse_off
 from gan3d.data.ply import parse_ply
 from gan3d.data.stl import parse_stl
 from gan3d.data.unreadable import Unreadable, no_faces
-from gan3d.data.volumes import parse_mat, parse_nifti
 
 _GLTF = (".gltf", ".glb")
 
