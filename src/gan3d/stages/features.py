@@ -29,7 +29,7 @@ from gan3d.tracking.facts import cause
 from gan3d.tracking.store import connect
 
 FOLDS = 5
-STRENGTHS = (1e-4, 1e-3, 1e-2)  # C of the SVM; beyond, it converges slowly and gains nothing
+STRENGTHS = (1e-4, 1e-3, 1e-2)  # C of the SVM
 SEED = 0  # of the folds
 PART = 512  # shapes that are unpacked at once
 PLAIN = 8  # side of the grid that the shapes themselves are pooled to
