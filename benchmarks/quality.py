@@ -25,10 +25,10 @@ from gan3d import params
 from gan3d.data import furniture
 from gan3d.data.prepare import prepare
 from gan3d.dataset import VoxelDataset
+from gan3d.evaluation.judge import Judge
 from gan3d.params import resolution
 from gan3d.stages.train import architecture
 from gan3d.training.loop import Rhythm, Row, Silent, grow, train
-from gan3d.tuning.judge import Judge
 
 VALUES = (0.95, 0.9, 0.85, 0.8, 0.75, 0.7)
 
