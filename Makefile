@@ -34,7 +34,7 @@ dashboard: setup ## open the studies of `gan3d tune` on http://127.0.0.1:8080
 	@gan3d tune dashboard
 
 test: setup ## run the tests, all but the long soaks
-	@python -m pytest -m "not full"
+	@python -m pytest -m "not full" -n 2 --dist loadfile
 
 test-fast: setup ## run the unit tests alone
 	@python -m pytest -m "not slow and not full"
