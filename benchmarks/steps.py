@@ -1,6 +1,6 @@
 """The training step on a CPU: fused against plain layers, TensorFlow against PyTorch and JAX, and what bounds it.
 
-    python -m benchmarks.steps [--stages r04,r08,r16] [--rounds 5] [--seconds 100] [--torch PYTHON] [--jax r04,r08] [--tiny]
+    python -m benchmarks.steps [--stages r04,r08,r16] [--jax r04,r08] [--torch PYTHON] [--rounds 5] [--seconds 100]
 
 Networks and recipe are those of params.yaml, at full alpha, on shapes of random boxes. Every competitor gets the same
 weights, shapes and latents and is a process of its own; in each round each takes one cycle of the lazy penalty, one
