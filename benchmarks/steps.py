@@ -1,6 +1,6 @@
 """The training step on a CPU: fused against plain layers, TensorFlow against PyTorch and JAX, and what bounds it.
 
-    python -m benchmarks.steps [--stages r04,r08,r16] [--rounds 5] [--torch PYTHON] [--jax r04,r08] [--tiny]
+    python -m benchmarks.steps [--stages r04,r08,r16] [--jax r04,r08] [--torch PYTHON] [--rounds 5] [--seconds 100]
 
 Networks and recipe are those of params.yaml, at full alpha, on shapes of random boxes. Every competitor gets the same
 weights, shapes and latents and is a process of its own; in each round each takes one cycle of the lazy penalty, one
@@ -20,6 +20,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, replace
@@ -42,6 +43,8 @@ from gan3d.training.loop import grow
 OCCUPANCY = (0.3, 0.2, 0.14, 0.1, 0.08)
 SHAPES = 256
 AGREE = 1e-2  # relative difference of losses, at most, over a cycle; Adam's first steps make much of rounding
+
+LEAST = 2  # rounds
 
 Result = dict[str, Any]
 
@@ -151,10 +154,13 @@ def measure(settings: params.Params, stage: str, given: argparse.Namespace) -> R
             commands["torch"] = ([python, str(script), str(folder)], "tensorflow")
         if stage in given.jax.split(",") and importlib.util.find_spec("jax"):
             commands["jax"] = (own, "jax")
-        steps, rounds = result["penalty_every"], given.rounds
+        steps = result["penalty_every"]
         with competitors(commands, folder) as found:
             seconds: dict[str, list[float]] = {name: [] for name in found}
-            for _ in range(rounds):
+            start = time.monotonic()
+            while len(seconds["fused"]) < LEAST or (
+                len(seconds["fused"]) < given.rounds and time.monotonic() - start < given.seconds
+            ):
                 for name, one in found.items():
                     seconds[name].append(one.tell("cycle")["seconds"] / steps)
             result["competitors"] = {
@@ -211,6 +217,7 @@ def main() -> None:
     parser.add_argument("--stages", default="r04,r08,r16")
     parser.add_argument("--jax", default="r04,r08", help="stages at which JAX takes part")
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--seconds", type=float, default=100, help="after which no round of a stage begins")
     parser.add_argument("--torch", default=os.environ.get("TORCH_PYTHON"), help="an interpreter that has PyTorch")
     parser.add_argument("--tiny", action="store_true", help="small networks, to try the script")
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results/steps.json"))

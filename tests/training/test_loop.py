@@ -11,7 +11,7 @@ import pytest
 
 from gan3d.sampling import Sampler, latents
 from gan3d.snapshot import Snapshot
-from gan3d.training import checkpoint, health
+from gan3d.training import checkpoint, health, loop
 from gan3d.training.loop import Rhythm, Row, Silent, grow, passed, saved_of, summarise, train
 from gan3d.training.step import first_state
 
@@ -198,6 +198,23 @@ def test_losses_that_are_not_finite_end_the_training_at_once(dataset, architectu
 )
 def test_passed(before, images, every, expected):
     assert passed(images, before, every) == bool(expected)
+
+
+def test_turns_that_are_found_done_together_share_their_time(monkeypatch, recipe):
+    """Else the second would seem to have taken no time at all."""
+    clock = iter([10.0, 13.0])
+    monkeypatch.setattr(loop.time, "perf_counter", lambda: next(clock))
+    monkeypatch.setattr(loop, "AHEAD", 1)
+    turns, logs = loop.Turns(recipe), {"penalty": np.ones(2)}
+    turns.began(8.0, 16, 2, logs)
+    assert list(turns.ended(wait=False)) == []
+    turns.began(9.0, 32, 2, logs)
+    (row,) = turns.ended(wait=False)
+    assert (row["images"], row["images_per_second"]) == (16, 2 * recipe.batch / (10 - 8))
+    turns.began(10.5, 48, 2, logs)
+    rows = list(turns.ended(wait=True))
+    assert [row["images"] for row in rows] == [32, 48]
+    assert {row["images_per_second"] for row in rows} == {4 * recipe.batch / (13 - 10)}
 
 
 def test_means_over_a_turn_count_penalties_only_where_there_were_any():

@@ -195,15 +195,18 @@ class Turns:
 
     def ended(self, wait: bool) -> Iterator[Row]:
         """Rows of turns in order: of all with `wait`, else of those that the device should be done with."""
+        rows = []
+        begun, steps_done = 0.0, 0
         while len(self.waiting) > (0 if wait else AHEAD):
             before, images, steps, logs = self.waiting.popleft()
-            row = summarise(logs, self.recipe.penalty_every)
-            since, self.since = max(before, self.since), time.perf_counter()
-            yield row | {
-                "images": images,
-                "alpha": batches.alpha(images, self.recipe),
-                "images_per_second": steps * self.recipe.batch / (self.since - since),
-            }
+            begun = begun or before
+            steps_done += steps
+            row = summarise(logs, self.recipe.penalty_every)  # waits for the device
+            rows.append(row | {"images": images, "alpha": batches.alpha(images, self.recipe)})
+        if rows:  # those that are found done together share the time: when each of them was, nobody saw
+            since, self.since = max(begun, self.since), time.perf_counter()
+            rate = steps_done * self.recipe.batch / (self.since - since)
+            yield from (row | {"images_per_second": rate} for row in rows)
 
 
 def whole(images: int, recipe: Recipe) -> int:
