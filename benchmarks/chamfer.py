@@ -1,6 +1,6 @@
 """All-pairs Chamfer distances beside the plain reference: equality and speed, in one process.
 
-    python benchmarks/chamfer.py REFERENCE.py [--shapes SET.npz] [--out benchmarks/results/chamfer.json]
+    python benchmarks/chamfer.py REFERENCE.py [--shapes SET.npz] [--turns 3] [--out benchmarks/results/chamfer.json]
 
 REFERENCE.py holds `prepare` (N booleans R³ to whatever) and `chamfer` (two such, to all distances): a few lines of
 numpy and SciPy that share no code with `gan3d.evaluation.chamfer`. Both are timed from the boolean grids to the matrix
@@ -24,7 +24,6 @@ from gan3d import grids, shapefiles
 from gan3d.evaluation import chamfer
 
 COUNT, SIDE = 1000, 32  # shapes in either set, voxels along an edge
-TURNS = 3
 
 
 def boxes(count: int, side: int, seed: int) -> np.ndarray:
@@ -62,6 +61,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
     parser.add_argument("reference", type=Path)
     parser.add_argument("--shapes", type=Path)
+    parser.add_argument("--turns", type=int, default=3)
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results/chamfer.json"))
     given = parser.parse_args()
     reference = module(given.reference)
@@ -74,7 +74,7 @@ def main() -> None:
         return reference.chamfer(reference.prepare(a), reference.prepare(b))
 
     times: dict[str, list[float]] = {"gan3d": [], "reference": []}
-    for turn in range(TURNS):
+    for turn in range(given.turns):
         own, found = seconds(ours, a, b)
         other, expected = seconds(theirs, a, b)
         times["gan3d"].append(round(own, 3))
