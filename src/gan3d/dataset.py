@@ -9,6 +9,7 @@ DIR/rejects.csv     file, reason, advice: what could not be read
 import csv
 import hashlib
 import json
+from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from gan3d import grids
 from gan3d.errors import UserError
 
 SPLITS = ("train", "validation", "test")
+BLOCK = 1024  # shapes that are read at once
 COLUMNS = ("name", "class", "split", "group", "hash", "source")
 
 
@@ -32,28 +34,35 @@ class VoxelDataset:
 
     def __init__(self, folder: str | Path):
         self.folder = Path(folder)
-        manifest = self.folder / "manifest.csv"
-        if not manifest.is_file():
-            raise UserError(f"{manifest} is missing: prepare the data first with `gan3d prepare`.")
-        with manifest.open(newline="", encoding="utf-8") as lines:
-            self.rows = list(csv.DictReader(lines))
+        self.manifest = self.folder / "manifest.csv"
+        if not self.manifest.is_file():
+            raise UserError(f"{self.manifest} is missing: prepare the data first with `gan3d prepare`.")
         self.summary: dict[str, Any] = json.loads((self.folder / "summary.json").read_text(encoding="utf-8"))
         self.classes: list[str] = self.summary["classes"]
         self.up: str = self.summary["up"]
 
     def __len__(self) -> int:
-        return len(self.rows)
+        return len(self.labels)
+
+    def _lines(self) -> Iterator[dict[str, str]]:
+        with self.manifest.open(newline="", encoding="utf-8", errors="surrogateescape") as lines:
+            yield from csv.DictReader(lines)
+
+    @cached_property
+    def rows(self) -> list[dict[str, str]]:
+        """The manifest, about 1 kB of memory a shape; training does without."""
+        return list(self._lines())
 
     @cached_property
     def labels(self) -> np.ndarray:
         """Class index of each shape, (N,) int32."""
         index = {name: i for i, name in enumerate(self.classes)}
-        return np.array([index[row["class"]] for row in self.rows], np.int32)
+        return np.fromiter((index[row["class"]] for row in self._lines()), np.int32)
 
     @cached_property
     def splits(self) -> np.ndarray:
         """Split of each shape, (N,) strings out of SPLITS."""
-        return np.array([row["split"] for row in self.rows])
+        return np.fromiter((row["split"] for row in self._lines()), f"<U{max(map(len, SPLITS))}")
 
     def select(self, split: str, class_name: str | None = None) -> np.ndarray:
         """Row numbers of a split, of one class or of all, in the manifest's order.
@@ -95,5 +104,7 @@ class VoxelDataset:
         digest = hashlib.sha256(json.dumps([self.classes, resolution]).encode())
         rows = self.select(split)
         digest.update(self.labels[rows].tobytes())
-        digest.update(np.ascontiguousarray(self.packed(resolution)[rows]).tobytes())
+        packed = self.packed(resolution)
+        for start in range(0, len(rows), BLOCK):  # a split may be larger than memory
+            digest.update(packed[rows[start : start + BLOCK]].tobytes())
         return digest.hexdigest()[:16]
