@@ -1,7 +1,8 @@
 """A prepared voxel data set on disk: bit-packed, memory-mapped, with a manifest.
 
 DIR/manifest.csv    one row a shape: name, class, split, group, hash, source (row i is grid i of every resolution)
-DIR/r04.npy …       uint8 (N, R³ / 8), one file a resolution of the pyramid, `gan3d.grids.pack`
+DIR/r04.npy …       uint8 (N, R³ / 8), one file a resolution of the pyramid, `gan3d.grids.pack`; where that would be
+                    larger than SHARD, several, `r64.0000.npy` …, one after the other
 DIR/summary.json    classes, up axis, counts, occupancy per resolution, what was left out
 DIR/rejects.csv     file, reason, advice: what could not be read
 """
@@ -9,7 +10,7 @@ DIR/rejects.csv     file, reason, advice: what could not be read
 import csv
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from gan3d import grids
 from gan3d.errors import UserError
 
 SPLITS = ("train", "validation", "test")
+SHARD = 2**30  # bytes of the largest file of grids
 BLOCK = 1024  # shapes that are read at once
 COLUMNS = ("name", "class", "split", "group", "hash", "source")
 
@@ -27,6 +29,29 @@ COLUMNS = ("name", "class", "split", "group", "hash", "source")
 def key(resolution: int) -> str:
     """The name of a resolution in files, stages and parameters: 16 is `r16`, 4 is `r04`."""
     return f"r{resolution:02d}"
+
+
+class Shards:
+    """Arrays in several files, one below the other, as one: shapes are taken by their numbers alone."""
+
+    def __init__(self, paths: Sequence[Path]):
+        self.parts = [np.load(path, mmap_mode="r", allow_pickle=False) for path in paths]
+        self.ends = np.cumsum([len(part) for part in self.parts])
+        self.shape = (int(self.ends[-1]), *self.parts[0].shape[1:])
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, rows: np.ndarray | slice) -> np.ndarray:
+        """The grids of some rows (n,), which are not negative, in the order given."""
+        rows = np.arange(len(self))[rows] if isinstance(rows, slice) else np.asarray(rows, np.int64)
+        result = np.empty((len(rows), *self.shape[1:]), self.parts[0].dtype)
+        shard = np.searchsorted(self.ends, rows, side="right")
+        for number in np.unique(shard):
+            chosen = shard == number
+            part = self.parts[number]
+            result[chosen] = part[rows[chosen] - (self.ends[number] - len(part))]
+        return result
 
 
 class VoxelDataset:
@@ -81,13 +106,15 @@ class VoxelDataset:
             chosen &= self.labels == self.classes.index(class_name)
         return np.flatnonzero(chosen)
 
-    def packed(self, resolution: int) -> np.ndarray:
+    def packed(self, resolution: int) -> np.ndarray | Shards:
         """All grids of a resolution as bits, (N, R³ / 8) uint8, memory-mapped.
 
         Raises:
             UserError: when the data set was prepared at a lower resolution.
         """
         path = self.folder / f"{key(resolution)}.npy"
+        if shards := sorted(self.folder.glob(f"{key(resolution)}.[0-9]*.npy")):
+            return Shards(shards)
         if not path.is_file():
             raise UserError(
                 f"{path} is missing: the data set stops below {resolution}³; raise data.resolution to {resolution}"
