@@ -1,7 +1,8 @@
 """A prepared voxel data set on disk: bit-packed, memory-mapped, with a manifest.
 
 DIR/manifest.csv    one row a shape: name, class, split, group, hash, source (row i is grid i of every resolution)
-DIR/r04.npy …       uint8 (N, R³ / 8), one file a resolution of the pyramid, `gan3d.grids.pack`
+DIR/r04.npy …       uint8 (N, R³ / 8), one file a resolution of the pyramid, `gan3d.grids.pack`; where that would be
+                    larger than SHARD, several, `r64.0000.npy` …, one after the other
 DIR/summary.json    classes, up axis, counts, occupancy per resolution, what was left out
 DIR/rejects.csv     file, reason, advice: what could not be read
 """
@@ -9,6 +10,7 @@ DIR/rejects.csv     file, reason, advice: what could not be read
 import csv
 import hashlib
 import json
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -19,6 +21,8 @@ from gan3d import grids
 from gan3d.errors import UserError
 
 SPLITS = ("train", "validation", "test")
+SHARD = 2**30  # bytes of the largest file of grids
+BLOCK = 1024  # shapes that are read at once
 COLUMNS = ("name", "class", "split", "group", "hash", "source")
 ANY = "shape"  # the one class of a data set whose classes do not count
 
@@ -26,6 +30,29 @@ ANY = "shape"  # the one class of a data set whose classes do not count
 def key(resolution: int) -> str:
     """The name of a resolution in files, stages and parameters: 16 is `r16`, 4 is `r04`."""
     return f"r{resolution:02d}"
+
+
+class Shards:
+    """Arrays in several files, one below the other, as one: shapes are taken by their numbers alone."""
+
+    def __init__(self, paths: Sequence[Path]):
+        self.parts = [np.load(path, mmap_mode="r", allow_pickle=False) for path in paths]
+        self.ends = np.cumsum([len(part) for part in self.parts])
+        self.shape = (int(self.ends[-1]), *self.parts[0].shape[1:])
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, rows: np.ndarray | slice) -> np.ndarray:
+        """The grids of some rows (n,), which are not negative, in the order given."""
+        rows = np.arange(len(self))[rows] if isinstance(rows, slice) else np.asarray(rows, np.int64)
+        result = np.empty((len(rows), *self.shape[1:]), self.parts[0].dtype)
+        shard = np.searchsorted(self.ends, rows, side="right")
+        for number in np.unique(shard):
+            chosen = shard == number
+            part = self.parts[number]
+            result[chosen] = part[rows[chosen] - (self.ends[number] - len(part))]
+        return result
 
 
 class VoxelDataset:
@@ -39,30 +66,37 @@ class VoxelDataset:
     def __init__(self, folder: str | Path, conditional: bool = True):
         self.folder = Path(folder)
         self.conditional = conditional
-        manifest = self.folder / "manifest.csv"
-        if not manifest.is_file():
-            raise UserError(f"{manifest} is missing: prepare the data first with `gan3d prepare`.")
-        with manifest.open(newline="", encoding="utf-8") as lines:
-            self.rows = list(csv.DictReader(lines))
+        self.manifest = self.folder / "manifest.csv"
+        if not self.manifest.is_file():
+            raise UserError(f"{self.manifest} is missing: prepare the data first with `gan3d prepare`.")
         self.summary: dict[str, Any] = json.loads((self.folder / "summary.json").read_text(encoding="utf-8"))
         self.classes: list[str] = self.summary["classes"] if conditional else [ANY]
         self.up: str = self.summary["up"]
 
     def __len__(self) -> int:
-        return len(self.rows)
+        return len(self.labels)
+
+    def _lines(self) -> Iterator[dict[str, str]]:
+        with self.manifest.open(newline="", encoding="utf-8", errors="surrogateescape") as lines:
+            yield from csv.DictReader(lines)
+
+    @cached_property
+    def rows(self) -> list[dict[str, str]]:
+        """The manifest, about 1 kB of memory a shape; training does without."""
+        return list(self._lines())
 
     @cached_property
     def labels(self) -> np.ndarray:
         """Class index of each shape, (N,) int32."""
         if not self.conditional:
-            return np.zeros(len(self.rows), np.int32)
+            return np.zeros(len(self.splits), np.int32)
         index = {name: i for i, name in enumerate(self.classes)}
-        return np.array([index[row["class"]] for row in self.rows], np.int32)
+        return np.fromiter((index[row["class"]] for row in self._lines()), np.int32)
 
     @cached_property
     def splits(self) -> np.ndarray:
         """Split of each shape, (N,) strings out of SPLITS."""
-        return np.array([row["split"] for row in self.rows])
+        return np.fromiter((row["split"] for row in self._lines()), f"<U{max(map(len, SPLITS))}")
 
     def select(self, split: str, class_name: str | None = None) -> np.ndarray:
         """Row numbers of a split, of one class or of all, in the manifest's order.
@@ -81,13 +115,15 @@ class VoxelDataset:
             chosen &= self.labels == self.classes.index(class_name)
         return np.flatnonzero(chosen)
 
-    def packed(self, resolution: int) -> np.ndarray:
+    def packed(self, resolution: int) -> np.ndarray | Shards:
         """All grids of a resolution as bits, (N, R³ / 8) uint8, memory-mapped.
 
         Raises:
             UserError: when the data set was prepared at a lower resolution.
         """
         path = self.folder / f"{key(resolution)}.npy"
+        if shards := sorted(self.folder.glob(f"{key(resolution)}.[0-9]*.npy")):
+            return Shards(shards)
         if not path.is_file():
             raise UserError(
                 f"{path} is missing: the data set stops below {resolution}³; raise data.resolution to {resolution}"
@@ -104,5 +140,7 @@ class VoxelDataset:
         digest = hashlib.sha256(json.dumps([self.classes, resolution]).encode())
         rows = self.select(split)
         digest.update(self.labels[rows].tobytes())
-        digest.update(np.ascontiguousarray(self.packed(resolution)[rows]).tobytes())
+        packed = self.packed(resolution)
+        for start in range(0, len(rows), BLOCK):  # a split may be larger than memory
+            digest.update(packed[rows[start : start + BLOCK]].tobytes())
         return digest.hexdigest()[:16]

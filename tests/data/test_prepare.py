@@ -290,6 +290,27 @@ def test_real_sources(tmp_path, source, resolution, least):
     assert json.loads((tmp_path / "out/summary.json").read_text()) == summary
 
 
+def test_many_shapes_come_in_shards_which_read_like_one_file(tmp_path, monkeypatch):
+    voxels = np.random.default_rng(0).random((150, 8, 8, 8)) < 0.3
+    np.savez(tmp_path / "cup.npz", voxels=voxels)
+    prepare(tmp_path / "cup.npz", tmp_path / "one", 8)
+    monkeypatch.setattr("gan3d.dataset.SHARD", 64 * 64)
+    prepare(tmp_path / "cup.npz", tmp_path / "several", 8)
+    assert [path.name for path in sorted((tmp_path / "several").glob("r*.npy"))] == [
+        "r04.npy",
+        "r08.0000.npy",
+        "r08.0001.npy",
+        "r08.0002.npy",
+    ]
+    one, several = VoxelDataset(tmp_path / "one"), VoxelDataset(tmp_path / "several")
+    rows = np.random.default_rng(1).permutation(len(one))
+    assert np.array_equal(several.packed(8)[rows], one.packed(8)[rows])
+    assert np.array_equal(several.packed(8)[60:140:3], one.packed(8)[60:140:3])
+    assert several.packed(8).shape == one.packed(8).shape
+    assert several.fingerprint("train", 8) == one.fingerprint("train", 8)
+    assert several.summary == one.summary
+
+
 def test_names_are_stems_unless_they_collide(tmp_path):
     save(tmp_path / "source/chair/1f/model.npy", random_grid(1))
     save(tmp_path / "source/chair/2e/model.npy", random_grid(2))

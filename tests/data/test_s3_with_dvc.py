@@ -234,6 +234,24 @@ def test_wrong_credentials_are_told(tmp_path_factory):
         assert "Traceback" not in done.stderr
         done = project.run(*fetch, check=False)
         assert "check the credentials" in done.stderr
+        (project.root / "shape.bin").write_bytes(b"shape")
+        for command in (
+            "git init -q",
+            "dvc init -q",
+            "dvc remote add -d store s3://closed/gan3d",
+            "dvc add -q shape.bin",
+        ):
+            project.run(*command.split())
+        project.run("dvc", "remote", "modify", "store", "endpointurl", project.endpoint)
+        for command in ("push", "import-url s3://closed/a.zip"):
+            keys = {
+                "AWS_ACCESS_KEY_ID": "nobody",
+                "AWS_SECRET_ACCESS_KEY": "wrong",
+                "AWS_ENDPOINT_URL": project.endpoint,
+            }
+            done = project.run("dvc", *command.split(), check=False, **keys)
+            assert done.returncode != 0
+            assert "Forbidden" in done.stderr or "Access Key Id" in done.stderr or "credentials" in done.stderr
     finally:
         process.terminate()
         process.wait()

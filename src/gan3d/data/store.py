@@ -6,10 +6,11 @@ import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 
-from gan3d import grids
+from gan3d import dataset, grids
 from gan3d.dataset import key
 from gan3d.errors import UserError
 
@@ -48,10 +49,48 @@ def check_replaceable(out: Path) -> None:
         raise UserError(f"{out} is a file: choose a folder for the prepared data.")
 
 
+class _Rows:
+    """The files of one resolution: each is begun when the one before is full."""
+
+    def __init__(self, folder: Path, resolution: int, total: int):
+        self.folder, self.resolution, self.left = folder, resolution, total
+        self.each = max(ROWS, dataset.SHARD // (resolution**3 // 8) // ROWS * ROWS)  # whole blocks
+        self.several = total > self.each
+        self.number = 0
+        self.file: IO[bytes] | None = None
+        self.room = 0  # bytes that the file still takes
+
+    def write(self, block: bytes) -> None:
+        if not self.room:
+            self.end()
+            count = min(self.left, self.each)
+            name = key(self.resolution) + (f".{self.number:04d}" if self.several else "")
+            # written, not memory-mapped: a full disk is then an error, and not the end of the process
+            self.file = (self.folder / f"{name}.npy").open("wb")
+            header = {"descr": "|u1", "fortran_order": False, "shape": (count, self.resolution**3 // 8)}
+            np.lib.format.write_array_header_1_0(self.file, header)
+            self.room, self.left, self.number = count * self.resolution**3 // 8, self.left - count, self.number + 1
+        assert self.file is not None
+        self.file.write(block)
+        self.room -= len(block)
+
+    def end(self) -> None:
+        """Bring what was written to the disk."""
+        if self.file:
+            self.file.flush()
+            os.fsync(self.file.fileno())
+        self.close()
+
+    def close(self) -> None:
+        if self.file:
+            self.file.close()
+        self.file = None
+
+
 def write_grids(
     folder: Path, packed: Iterable[bytes], training: np.ndarray, resolution: int
 ) -> dict[str, float | None]:
-    """Write rNN.npy of every resolution down to 4³.
+    """Write rNN.npy of every resolution down to 4³, in shards where one file would be larger than `dataset.SHARD`.
 
     Args:
         folder: where to.
@@ -65,24 +104,21 @@ def write_grids(
     pyramid = [r for r in grids.RESOLUTIONS if r <= resolution]
     occupied = dict.fromkeys(pyramid, 0)
     shapes = iter(packed)
+    files = {r: _Rows(folder, r, len(training)) for r in pyramid}
     with ExitStack() as stack:
-        # written, not memory-mapped: a full disk is then an error, and not the end of the process
-        files = {r: stack.enter_context((folder / f"{key(r)}.npy").open("wb")) for r in pyramid}
-        for r, file in files.items():
-            header = {"descr": "|u1", "fortran_order": False, "shape": (len(training), r**3 // 8)}
-            np.lib.format.write_array_header_1_0(file, header)
+        for rows in files.values():
+            stack.callback(rows.close)
         for start in range(0, len(training), ROWS):
-            rows = training[start : start + ROWS]
-            block = np.stack([np.frombuffer(next(shapes), np.uint8) for _ in rows])
+            chosen = training[start : start + ROWS]
+            block = np.stack([np.frombuffer(next(shapes), np.uint8) for _ in chosen])
             voxels = grids.unpack(block, resolution)
             for r in reversed(pyramid):
                 if voxels.shape[1] > r:
                     voxels = grids.reduce(voxels)
                 files[r].write(grids.pack(voxels).tobytes())
-                occupied[r] += int(voxels[rows].sum())
-        for file in files.values():
-            file.flush()
-            os.fsync(file.fileno())
+                occupied[r] += int(voxels[chosen].sum())
+        for rows in files.values():
+            rows.end()
     count = int(training.sum())
     return {key(r): occupied[r] / (count * r**3) if count else None for r in pyramid}
 

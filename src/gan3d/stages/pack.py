@@ -35,8 +35,9 @@ def run(params: Params, stages: tuple[str, ...], project: Project, out: Path) ->
         grown_from = None if prev == SCRATCH else prev
         legs.append(away.Leg(name, grown_from, architecture(params, name, data), params.recipe(name), params.seed))
     (out / "data").mkdir(parents=True, exist_ok=True)
-    for file in ("manifest.csv", "summary.json", *(f"{key(resolution(name))}.npy" for name in chosen)):
-        shutil.copy(data.folder / file, out / "data")
+    for pattern in ("manifest.csv", "summary.json", *(f"{key(resolution(name))}*.npy" for name in chosen)):
+        for file in data.folder.glob(pattern):
+            shutil.copy(file, out / "data")
     for name in chosen:
         for folder in (project.checkpoints / name).glob("*"):
             for newest in sorted(folder.glob("*.npz"))[-1:]:

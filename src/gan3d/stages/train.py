@@ -135,9 +135,9 @@ def architecture(params: Params, stage: str, data: VoxelDataset) -> Architecture
 
 
 def dataset_input(data: VoxelDataset, at: int, fingerprint: str) -> Any:
-    """The training split as MLflow shows it with a run."""
+    """The training split as MLflow shows it with a run: shape, type and digest, for which no grid is read."""
     rows = data.select("train")
-    packed = np.asarray(data.packed(at)[rows])
+    packed = np.broadcast_to(np.zeros(1, np.uint8), (len(rows), at**3 // 8))
     name = f"{'+'.join(data.classes)} at {at}³"
     with warnings.catch_warnings():  # MLflow has two kinds of local source and warns that it took one
         warnings.simplefilter("ignore")

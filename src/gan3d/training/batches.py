@@ -3,6 +3,7 @@ restart."""
 
 import numpy as np
 
+from gan3d.dataset import Shards
 from gan3d.training.recipe import Recipe
 
 
@@ -33,7 +34,7 @@ def decay(images: int, recipe: Recipe) -> float:
 
 
 def draw(
-    packed: np.ndarray | None,
+    packed: np.ndarray | Shards | None,
     rows: np.ndarray,
     labels: np.ndarray,
     latent: int,
@@ -66,7 +67,9 @@ def draw(
     }
 
 
-def _shapes(packed: np.ndarray | None, rows: np.ndarray, chosen: np.ndarray, axes: tuple) -> dict[str, np.ndarray]:
+def _shapes(
+    packed: np.ndarray | Shards | None, rows: np.ndarray, chosen: np.ndarray, axes: tuple
+) -> dict[str, np.ndarray]:
     if packed is None:
         return {"rows": chosen.astype(np.int32).reshape(axes)}
     order = np.argsort(rows[chosen])  # reads a memory map in order
