@@ -89,14 +89,11 @@ def sweep(
 @click.option("--trial", "number", type=click.IntRange(0), help="This trial, instead of the best.")
 def apply(stage: str, storage: str | None, study: str | None, number: int | None) -> None:
     """Write the best values of STAGE into params.yaml and show the difference."""
-    from gan3d import params, project
-
-    here = project.find()
-    loaded = params.load(here.params)
+    params, here = project_and_params()  # quietly, since what follows imports Keras
     from gan3d.tuning.sweep import take_over
     from gan3d.tuning.task import task
 
-    difference = take_over(task(loaded, stage, here, storage, study), number)
+    difference = take_over(task(params, stage, here, storage, study), number)
     click.echo(difference.rstrip() or f"{here.params.name} has these values already")
 
 
