@@ -30,7 +30,7 @@ from gan3d.params import resolution
 from gan3d.stages.train import architecture
 from gan3d.training.loop import Rhythm, Row, Silent, grow, train
 
-VALUES = (0.95, 0.9, 0.85, 0.8, 0.75, 0.7)
+VALUES = (0.9, 0.85, 0.8, 0.75, 0.7, 0.65)
 
 Result = dict[str, Any]
 
