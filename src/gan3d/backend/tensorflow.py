@@ -43,9 +43,17 @@ def value_and_grad(function: Callable) -> Callable:
 
 
 def compile_forward(function: Callable) -> Callable:
-    """See `gan3d.backend`; traced once for each size of batch."""
-    compiled = tf.function(function, autograph=False)
-    return lambda *arrays: compiled(*map(tf.convert_to_tensor, arrays))
+    """See `gan3d.backend`; each size of batch has a `tf.function` of its own, since TensorFlow warns of retracing."""
+    compiled: dict[tuple, Callable] = {}
+
+    def run(*arrays: Any) -> Any:
+        tensors = [tf.convert_to_tensor(array) for array in arrays]
+        sizes = tuple(tuple(tensor.shape) for tensor in tensors)
+        if sizes not in compiled:
+            compiled[sizes] = tf.function(function, autograph=False)
+        return compiled[sizes](*tensors)
+
+    return run
 
 
 def compile_steps(step: Callable, every: int, shapes: np.ndarray | None = None) -> Callable:
