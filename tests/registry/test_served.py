@@ -256,7 +256,8 @@ def test_it_loads_where_gan3d_is_not_installed(champion, tmp_path, expected):
     assert Path(report["home"]).is_relative_to(mlruns / "artifacts")
     np.testing.assert_array_equal(np.load(tmp_path / "voxels.npy", allow_pickle=False), expected)
     parts = "backend backend.tensorflow dataset errors grids"
-    parts += " networks networks.architecture networks.generator networks.growth networks.layers"
+    parts += " networks networks.architecture networks.convolutions networks.discriminator networks.generator"
+    parts += " networks.growth networks.layers"
     parts += " request request.formats request.shapes sampling snapshot"
     assert report["own"] == ["gan3d", *(f"gan3d.{part}" for part in parts.split())]
     assert report["foreign"] == []
