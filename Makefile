@@ -37,7 +37,7 @@ test: setup ## run the tests, all but the long soaks
 	@python -m pytest -m "not full" -n 2 --dist loadfile
 
 test-fast: setup ## run the unit tests alone
-	@python -m pytest -m "not slow and not full"
+	@python -m pytest -m "not slow and not full" -n 2 --dist loadfile
 
 test-full: setup ## run all tests, soaks too
 	@python -m pytest

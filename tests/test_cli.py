@@ -170,6 +170,7 @@ def test_an_error_is_one_line_that_names_the_thing(tmp_path, monkeypatch, capfd,
     assert advice in lines[0]
 
 
+@pytest.mark.slow
 def test_unknown_class_names_those_there_are(model):
     done = gan3d("sample", "--model", model, "--class", "sofa", "--out", "x.npz", cwd=model)
     assert done.returncode == 1

@@ -20,6 +20,7 @@ def importable(monkeypatch):
     monkeypatch.setenv("PYTHONPATH", HERE, prepend=os.pathsep)
 
 
+@pytest.mark.slow
 def test_every_call_has_an_answer_and_a_bad_one_costs_only_itself():
     calls = [("double", i) for i in range(20)]
     calls[3], calls[7], calls[11] = ("sleep", 600), ("greedy", 900), ("crash", 0)
@@ -35,6 +36,7 @@ def test_every_call_has_an_answer_and_a_bad_one_costs_only_itself():
     assert all(answers[i].advice.endswith(".") for i in (3, 7, 11))
 
 
+@pytest.mark.slow
 def test_a_call_that_is_deep_in_c_is_ended():
     with Guard(1, Limits(seconds=1.5, memory=8192)) as guard:
         start = time.monotonic()

@@ -121,6 +121,7 @@ def test_a_folder_of_traps(tmp_path):
 RARE = [pytest.param(kind, marks=pytest.mark.slow) for kind in ("tar", "tgz", "tar.bz2")]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["tar.gz", "zip", *RARE])
 def test_archives_give_what_the_folder_gives(tmp_path, kind):
     files = {"set/chair/train/a.obj": OBJ, "set/chair/test/b.obj": OBJ.replace(b"1 2 4", b"1 3 4")}
@@ -226,6 +227,7 @@ def test_sets_that_reach_for_other_files_are_refused(tmp_path):
     assert len(VoxelDataset(tmp_path / "out")) == 3
 
 
+@pytest.mark.slow
 def test_the_disk_running_full_leaves_the_earlier_data_set(tmp_path):
     """A limit of the size of files stands for the disk: the write fails in the same place, with another number."""
     source = tmp_path / "source"

@@ -41,6 +41,7 @@ def without_grids(monkeypatch):
     monkeypatch.setattr(intervals, "DENSE", 0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("shift", "squeeze"), [(0.0, 1.0), (0.7, 1.0), (0.0, 0.5)])
 def test_intervals_hold_the_truth_19_times_of_20(without_grids, shift, squeeze):
     """The truth is the expected score of as many shapes, over new draws and new real shapes."""

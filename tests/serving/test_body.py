@@ -7,6 +7,7 @@ import time
 from contextlib import contextmanager
 
 import psutil
+import pytest
 from loopback import serving
 
 from gan3d.serving import body
@@ -73,6 +74,7 @@ def test_a_body_in_chunks_below_the_limit_is_read(server):
     assert (status, grid["classes"]) == (200, ["chair"])
 
 
+@pytest.mark.slow
 def test_an_endless_body_takes_no_memory(server):
     process = psutil.Process(os.getpid())  # the server runs in it
     before = process.memory_info().rss

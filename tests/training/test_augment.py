@@ -76,12 +76,14 @@ def steps(recipe: Recipe, count: int = 4) -> tuple[dict, dict]:
     return compile_steps(make_step(*models, recipe), recipe.penalty_every)(first_state(*models, recipe.adapted), given)
 
 
+@pytest.mark.slow
 def test_the_adapted_probability_is_state_that_is_logged():
     state, logs = steps(replace(RECIPE, ada_target=-2.0, ada_images=16))  # always surer than that
     assert logs["augment"] == pytest.approx([0.75, MOST, MOST, MOST])
     assert float(ops.convert_to_numpy(state["augment"])) == pytest.approx(MOST)
 
 
+@pytest.mark.slow
 def test_shifts_change_what_is_learned_and_nothing_else_that_is_drawn():
     plain, shifted = steps(replace(RECIPE, augment=0.0))[0], steps(RECIPE)[0]
     assert "augment" not in shifted

@@ -81,6 +81,7 @@ def replaced(checkup: Checkup, discriminator) -> Checkup:
     return other
 
 
+@pytest.mark.slow
 def test_one_that_knows_nothing_does_not_overfit(checkup, networks):
     """Differences of real shapes are noise, and they are not divided by the noise between real and generated ones."""
 

@@ -117,6 +117,7 @@ STOPS = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("stops", "continued"), STOPS, ids=["once", "twice"])
 def test_a_stage_that_was_stopped_ends_as_if_it_had_not_been(
     straight, dataset, parent, architecture, recipe, tmp_path, stops, continued
