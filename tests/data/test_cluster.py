@@ -10,7 +10,7 @@ from gan3d.data import furniture
 from gan3d.data.prepare import prepare
 from gan3d.errors import UserError
 
-pytest.importorskip("distributed")
+pytest.importorskip("distributed", reason="Dask is not installed: the extra dask brings it")
 pytestmark = pytest.mark.slow
 
 

@@ -77,7 +77,7 @@ def test_paths_of_sqlite_belong_to_the_project(planned):
 
 
 def test_a_database_that_does_not_answer(planned):
-    pytest.importorskip("psycopg")
+    pytest.importorskip("psycopg", reason="psycopg is not installed: the extra postgres brings it")
     chosen = task(tuned(planned), "r08", planned, "postgresql://me:secret@127.0.0.1:1/studies")
     with pytest.raises(UserError, match=r"cannot be reached.*[Rr]efused.*check tune\.storage") as error:
         find_study(chosen)

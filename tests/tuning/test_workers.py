@@ -161,7 +161,7 @@ def postgres(tmp_path):
     initdb, server = shutil.which("initdb", path=path), shutil.which("postgres", path=path)
     if initdb is None or server is None:
         pytest.skip("initdb and postgres are neither on the PATH nor in /usr/lib/postgresql")
-    psycopg = pytest.importorskip("psycopg")
+    psycopg = pytest.importorskip("psycopg", reason="psycopg is not installed: the extra postgres brings it")
     folder = Path("/tmp") / f"gan3d-pg-{os.getpid()}"  # a short path, for the socket, that another user may enter
     folder.mkdir(mode=0o777)
     user = {}
