@@ -117,7 +117,7 @@ def step_case(case: Result, recipe_file: Path, tiny: bool, write: Callable[[Resu
     few = draw(images, recipe.penalty_every)
     result["profile"] = attempt(lambda: profile(lambda: np.asarray(run(state, few)[1]["loss_d"])))
     write(result)
-    if case["form"] == "strided" and case["devices"] == 1:
+    if case["form"] == "packed" and case["devices"] == 1:
         result["traffic"] = attempt(lambda: traffic(step, first_state(generator, discriminator), drawn, shapes, recipe))
         write(result)
 

@@ -243,7 +243,9 @@ class Params(Section):
         return self.model_copy(update={"train": self.train.model_copy(update={"stages": stages})})
 
     def recipe(self, stage: str) -> Recipe:
-        """All that determines how a stage is trained."""
+        """All that determines how a stage is trained; raises UserError for one that does not exist."""
+        if stage not in self.train.stages:
+            raise UserError(f"stage {stage!r} is not in train.stages: choose one of {', '.join(self.train.stages)}.")
         own = self.train.stages[stage]
         gan = self.gan
         return Recipe(

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from keras import ops
 
 from gan3d.backend import value_and_grad
-from gan3d.networks.convolutions import FORM, FORMS
+from gan3d.networks.convolutions import FORM, FORMS, conv_same_packed, pack, packed_axes, unpack
 
 
 def numpy_of(tensor) -> np.ndarray:
@@ -70,6 +70,18 @@ def test_every_form_equals_plain_layers(form, name, batch, side, channels_in, ch
         np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5 * np.abs(b).max())
 
 
+@pytest.mark.parametrize(("channels", "axes"), [(8, (1, 2, 3)), (16, (2, 3)), (33, (3,)), (64, ()), (129, ())])
+def test_voxels_are_packed_until_there_are_64_channels(rng, channels, axes):
+    x = rng.standard_normal((1, 2, 4, 6, channels), np.float32)
+    assert packed_axes(x) == axes
+    packed = pack(ops.convert_to_tensor(x), axes)
+    assert packed.shape[-1] == channels * 2 ** len(axes)
+    assert np.array_equal(numpy_of(unpack(packed, axes)), x)
+    kernel = rng.standard_normal((3, 3, 3, channels, 5), np.float32)
+    expected = numpy_of(plain_same(x, kernel))
+    np.testing.assert_allclose(numpy_of(conv_same_packed(x, kernel)), expected, rtol=1e-4, atol=1e-3)
+
+
 @pytest.mark.parametrize("name", PLAIN)
 @pytest.mark.parametrize("form", FORMS)
 def test_gradients_of_gradients_are_those_of_plain_layers(rng, form, name):
@@ -96,9 +108,11 @@ def test_resampling_of_one_channel_in_every_form(rng, form):
     np.testing.assert_allclose(numpy_of(FORMS[form]["downsample"](x)), mean, rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.parametrize(("before", "after"), [(4, 5), (1, 5), (4, 1)])
 @pytest.mark.parametrize("form", FORMS)
-def test_a_convolution_of_single_voxels_in_every_form(rng, form):
-    x, kernel = rng.standard_normal((2, 3, 3, 3, 4), np.float32), rng.standard_normal((1, 1, 1, 4, 5), np.float32)
+def test_a_convolution_of_single_voxels_in_every_form(rng, form, before, after):
+    x = rng.standard_normal((2, 3, 3, 3, before), np.float32)
+    kernel = rng.standard_normal((1, 1, 1, before, after), np.float32)
     np.testing.assert_allclose(numpy_of(FORMS[form]["same"](x, kernel)), x @ kernel[0, 0, 0], rtol=1e-4, atol=1e-5)
 
 

@@ -65,6 +65,14 @@ def test_minibatch_std_against_numpy(rng, batch, group, size):
         np.testing.assert_allclose(out[i, ..., 5], expected, rtol=1e-5)
 
 
+def test_interleaved_batches_do_not_share_their_spread(rng):
+    one, other = rng.standard_normal((2, 8, 2, 2, 2, 3), np.float32)
+    layer = layers.MinibatchStd(4)
+    both = numpy_of(layer(np.stack([one, other], 1).reshape(16, 2, 2, 2, 3), parts=2))
+    np.testing.assert_allclose(both[::2], numpy_of(layer(one)), rtol=1e-6)
+    np.testing.assert_allclose(both[1::2], numpy_of(layer(other)), rtol=1e-6)
+
+
 def test_equalised_layers_start_with_outputs_of_unit_variance(rng):
     """A gain of √2 makes up for the leaky rectifier, which leaves a bit more than half of the mean square."""
     layer = layers.EqualizedConv3D(64, gain=1.0)

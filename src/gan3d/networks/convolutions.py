@@ -10,6 +10,7 @@ import keras
 from keras import ops
 
 Tensor = Any  # a tensor of whichever backend runs
+FULL = 64  # channels that fill a tile of a tensor core
 
 
 def box(kernel: Tensor) -> Tensor:
@@ -42,10 +43,37 @@ def conv_down(x: Tensor, kernel: Tensor) -> Tensor:
     return ops.conv(x, box(kernel) / 8, 2, "same", data_format="channels_last")
 
 
-def split_taps(kernel: Tensor) -> Tensor:
-    """A 4³ kernel of stride 2 by coarse and fine taps: (4, 4, 4, in, out) to (2, 2, 2, 2, 2, 2, in, out)."""
-    kernel = ops.reshape(kernel, (2, 2, 2, 2, 2, 2, *kernel.shape[3:]))
-    return ops.transpose(kernel, (0, 2, 4, 1, 3, 5, 6, 7))
+def pack(x: Tensor, axes: tuple[int, ...]) -> Tensor:
+    """Every two voxels along each of `axes` (of 1, 2, 3) become one with twice the channels; no number is changed."""
+    shape, blocks, offsets = [-1], [0], []
+    for axis in (1, 2, 3):
+        blocks.append(len(shape))
+        if axis in axes:
+            offsets.append(len(shape) + 1)
+            shape += [x.shape[axis] // 2, 2]
+        else:
+            shape.append(x.shape[axis])
+    packed = ops.transpose(ops.reshape(x, (*shape, x.shape[-1])), (*blocks, *offsets, len(shape)))
+    return ops.reshape(packed, (-1, *(shape[block] for block in blocks[1:]), 2 ** len(axes) * x.shape[-1]))
+
+
+def unpack(x: Tensor, axes: tuple[int, ...]) -> Tensor:
+    """Undo `pack`."""
+    channels = x.shape[-1] // 2 ** len(axes)
+    split = ops.reshape(x, (-1, *x.shape[1:4], *(2 for _ in axes), channels))
+    order = [0]
+    for axis in (1, 2, 3):
+        order += [axis, 4 + axes.index(axis)] if axis in axes else [axis]
+    sides = (2 * x.shape[axis] if axis in axes else x.shape[axis] for axis in (1, 2, 3))
+    return ops.reshape(ops.transpose(split, (*order, 4 + len(axes))), (-1, *sides, channels))
+
+
+def pack_taps(kernel: Tensor, axes: tuple[int, ...]) -> Tensor:
+    """`pack` of a kernel's taps, (k, k, k, in, …, out), so that it meets packed voxels: their channels go before in."""
+    *rest, out = kernel.shape[4:]
+    flat = ops.reshape(kernel, (1, *kernel.shape[:3], -1))
+    sides = (k // 2 if axis in axes else k for axis, k in enumerate(kernel.shape[:3], 1))
+    return ops.reshape(pack(flat, axes), (*sides, 2 ** len(axes) * kernel.shape[3], *rest, out))
 
 
 def pad_voxels(x: Tensor) -> Tensor:
@@ -58,15 +86,52 @@ def conv_valid(x: Tensor, kernel: Tensor) -> Tensor:
     return ops.conv(x, kernel, 1, "valid", data_format="channels_last")
 
 
-def conv_up_subpixel(x: Tensor, kernel: Tensor, convolve: Callable = conv_valid) -> Tensor:
+def conv_pointwise(x: Tensor, kernel: Tensor) -> Tensor:
+    """A 1³ convolution. From or to one channel it is bound by memory, and needs no matrix product."""
+    weights = kernel[0, 0, 0]
+    if weights.shape[0] == 1:
+        return x * weights[0]
+    if weights.shape[1] == 1:
+        return ops.sum(x * weights[:, 0], -1, keepdims=True)
+    return ops.matmul(x, weights)
+
+
+def packed_axes(x: Tensor) -> tuple[int, ...]:
+    """Along which neighbours become channels, until there are FULL of them."""
+    count = sum(x.shape[-1] * 2**n < FULL for n in range(3))
+    return () if x.shape[1] % 2 else (1, 2, 3)[3 - count :]
+
+
+def conv_same_packed(x: Tensor, kernel: Tensor) -> Tensor:
+    """`conv_same` on pairs of voxels, since a tensor core computes 64 channels as fast as 16.
+
+    Along a packed axis two voxels of the output meet four of the padded input, which are two pairs: of 3 taps become 2,
+    for twice the channels in and out.
+    """
+    if kernel.shape[0] == 1:
+        return conv_pointwise(x, kernel)
+    axes = packed_axes(x)
+    for axis in axes:  # the voxels of a pair, the first and the second, meet 4 taps of which the last or first is none
+        pads = [(0, 0)] * len(kernel.shape)
+        both = []
+        for pad in ((0, 1), (1, 0)):
+            pads[axis - 1] = pad
+            both.append(ops.pad(kernel, pads))
+        kernel = ops.stack(both, -2)
+    filters = pack_taps(kernel, axes)
+    filters = ops.reshape(filters, (*filters.shape[:4], -1))
+    return unpack(conv_valid(pack(pad_voxels(x), axes), filters), axes)
+
+
+def conv_up_packed(x: Tensor, kernel: Tensor) -> Tensor:
     """`conv_up` with stride 1: a 2³ convolution draws the eight fine voxels of a coarse one as eight sets of channels.
 
     They are then put in their places (Shi et al. 2016, in three dimensions).
     """
     side, out = x.shape[1], kernel.shape[-1]
-    filters = ops.transpose(split_taps(box(kernel)), (0, 1, 2, 6, 3, 4, 5, 7))  # (taps…, in, offsets…, out)
-    filters = ops.reshape(filters, (2, 2, 2, kernel.shape[-2], 8 * out))
-    y = convolve(pad_voxels(x), filters)  # (B, R + 1, R + 1, R + 1, 8 out): offset 1 lies one further than offset 0
+    filters = ops.reshape(pack_taps(box(kernel), (1, 2, 3)), (2, 2, 2, 8, -1, out))
+    filters = ops.reshape(ops.transpose(filters, (0, 1, 2, 4, 3, 5)), (2, 2, 2, -1, 8 * out))
+    y = conv_valid(pad_voxels(x), filters)  # (B, R + 1, R + 1, R + 1, 8 out): offset 1 lies one further than offset 0
     for axis in (1, 2, 3):
         parts = ops.split(y, 2, -1)  # by the offset along this axis
         parts = [part[(slice(None),) * axis + (slice(i, i + side),)] for i, part in enumerate(parts)]
@@ -75,42 +140,9 @@ def conv_up_subpixel(x: Tensor, kernel: Tensor, convolve: Callable = conv_valid)
     return y
 
 
-def conv_down_blocks(x: Tensor, kernel: Tensor, convolve: Callable = conv_valid) -> Tensor:
+def conv_down_packed(x: Tensor, kernel: Tensor) -> Tensor:
     """`conv_down` with stride 1: every 2³ voxels become one with eight times the channels, then a 2³ convolution."""
-    half, channels = x.shape[1] // 2 + 1, x.shape[-1]
-    x = ops.reshape(pad_voxels(x), (-1, half, 2, half, 2, half, 2, channels))
-    x = ops.reshape(ops.transpose(x, (0, 1, 3, 5, 2, 4, 6, 7)), (-1, half, half, half, 8 * channels))
-    filters = ops.reshape(split_taps(box(kernel) / 8), (2, 2, 2, 8 * channels, kernel.shape[-1]))
-    return convolve(x, filters)
-
-
-def conv_planes(x: Tensor, kernel: Tensor) -> Tensor:
-    """`conv_valid` as one 2D convolution of all planes, each of which has its neighbours in depth as channels.
-
-    On a GPU a 2D convolution is computed channels last on tensor cores, which XLA does not do for a 3D one.
-    """
-    taps = kernel.shape[0]
-    depth = x.shape[1] - taps + 1
-    x = ops.concatenate([x[:, i : i + depth] for i in range(taps)], -1)
-    filters = ops.transpose(kernel, (1, 2, 0, 3, 4))
-    filters = ops.reshape(filters, (*kernel.shape[1:3], taps * kernel.shape[3], kernel.shape[4]))
-    y = ops.conv(ops.reshape(x, (-1, *x.shape[2:])), filters, 1, "valid", data_format="channels_last")
-    return ops.reshape(y, (-1, depth, *y.shape[1:]))
-
-
-def conv_same_planes(x: Tensor, kernel: Tensor) -> Tensor:
-    """`conv_same` in planes; a 1³ convolution is a matrix product."""
-    return ops.matmul(x, kernel[0, 0, 0]) if kernel.shape[0] == 1 else conv_planes(pad_voxels(x), kernel)
-
-
-def conv_up_planes(x: Tensor, kernel: Tensor) -> Tensor:
-    """`conv_up` in planes."""
-    return conv_up_subpixel(x, kernel, conv_planes)
-
-
-def conv_down_planes(x: Tensor, kernel: Tensor) -> Tensor:
-    """`conv_down` in planes."""
-    return conv_down_blocks(x, kernel, conv_planes)
+    return conv_valid(pack(pad_voxels(x), (1, 2, 3)), pack_taps(box(kernel) / 8, (1, 2, 3)))
 
 
 def upsample(x: Tensor) -> Tensor:
@@ -137,31 +169,22 @@ def downsample_mean(x: Tensor) -> Tensor:
 
 
 Form = dict[str, Callable[..., Tensor]]
-STRIDED: Form = {
-    "same": conv_same,
-    "up": conv_up,
-    "down": conv_down,
-    "upsample": upsample,
-    "downsample": downsample,
-}
 FORMS: dict[str, Form] = {
-    "strided": STRIDED,
-    "subpixel": STRIDED | {"up": conv_up_subpixel},
-    "blocks": {
+    "strided": {
         "same": conv_same,
-        "up": conv_up_subpixel,
-        "down": conv_down_blocks,
-        "upsample": upsample_repeat,
-        "downsample": downsample_mean,
+        "up": conv_up,
+        "down": conv_down,
+        "upsample": upsample,
+        "downsample": downsample,
     },
-    "planes": {
-        "same": conv_same_planes,
-        "up": conv_up_planes,
-        "down": conv_down_planes,
+    "packed": {
+        "same": conv_same_packed,
+        "up": conv_up_packed,
+        "down": conv_down_packed,
         "upsample": upsample_repeat,
         "downsample": downsample_mean,
     },
 }
-FASTEST = {"tensorflow": "strided", "jax": "strided"}  # as measured: docs/performance.md
+FASTEST = {"tensorflow": "strided", "jax": "packed"}  # on a CPU, and on a GPU: docs/performance.md
 
 FORM = dict(FORMS[FASTEST[keras.backend.backend()]])

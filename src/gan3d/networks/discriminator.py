@@ -26,6 +26,7 @@ class Discriminator(keras.Model):
     call(voxels (B, R, R, R, 1) in [0, 1], labels (B,) integers, alpha scalar) -> scores (B,), float32.
     The score is the output of the shape's own class (Mescheder et al. 2018, app. D), which costs one layer.
     At alpha 0 it is the discriminator it grew from, fed with the mean of every 2³ voxels.
+    `parts` batches that are interleaved get the scores that each would get alone.
     """
 
     def __init__(self, architecture: Architecture | dict[str, Any], **kwargs: Any) -> None:
@@ -67,9 +68,9 @@ class Discriminator(keras.Model):
             maps.append(x)
         return maps
 
-    def call(self, voxels: Tensor, labels: Tensor, alpha: Tensor = 1.0) -> Tensor:
+    def call(self, voxels: Tensor, labels: Tensor, alpha: Tensor = 1.0, parts: int = 1) -> Tensor:
         a = self.architecture
-        x = leaky(self.last(self.spread(self.maps(voxels, alpha)[-1])))
+        x = leaky(self.last(self.spread(self.maps(voxels, alpha)[-1], parts=parts)))
         x = leaky(self.hidden(ops.reshape(x, (-1, 64 * a.widths[0]))))
         scores = ops.cast(self.score(x), "float32")
         return ops.sum(scores * ops.one_hot(labels, len(a.classes), dtype="float32"), axis=-1)

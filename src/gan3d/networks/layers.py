@@ -11,7 +11,9 @@ SERIAL = keras.saving.register_keras_serializable(package="gan3d")
 
 
 def leaky(x: Tensor) -> Tensor:
-    """Leaky ReLU with slope 0.2 (Karras et al. 2018, table 2)."""
+    """Leaky ReLU with slope 0.2 (Karras et al. 2018, table 2), also at 0, where features of empty space begin."""
+    if keras.backend.backend() == "jax":  # whose own has slope 1 there
+        return ops.where(x > 0, x, 0.2 * x)
     return ops.leaky_relu(x, negative_slope=0.2)
 
 
@@ -107,19 +109,20 @@ class EqualizedDense(_Equalized):
 class MinibatchStd(keras.layers.Layer):
     """Append the mean standard deviation within groups of the batch as one channel (Karras et al. 2018, §3).
 
-    A batch that the group does not divide is one group.
+    A batch that the group does not divide is one group. `parts` batches that are interleaved (the first of each, the
+    second of each, …) do not share groups.
     """
 
     def __init__(self, group: int = 4, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.group = group
 
-    def call(self, x: Tensor) -> Tensor:
-        batch = x.shape[0]
+    def call(self, x: Tensor, parts: int = 1) -> Tensor:
+        batch = x.shape[0] // parts
         group = self.group if batch % self.group == 0 else batch
-        y = ops.reshape(ops.cast(x, "float32"), (group, batch // group, *x.shape[1:]))
+        y = ops.reshape(ops.cast(x, "float32"), (group, parts * batch // group, *x.shape[1:]))
         std = ops.sqrt(ops.var(y, axis=0) + 1e-8)
-        std = ops.mean(std, axis=tuple(range(1, len(std.shape))), keepdims=True)  # (batch // group, 1, 1, 1, 1)
+        std = ops.mean(std, axis=tuple(range(1, len(std.shape))), keepdims=True)  # a group's, (groups, 1, 1, 1, 1)
         std = ops.ones_like(x[..., :1]) * ops.cast(ops.tile(std, (group, 1, 1, 1, 1)), x.dtype)
         return ops.concatenate([x, std], axis=-1)
 

@@ -21,8 +21,7 @@ def run(params: Params, stages: tuple[str, ...], project: Project, out: Path) ->
         UserError: for a stage that does not exist, a folder that is not empty, or when what is grown from is missing.
     """
     for name in stages:
-        if name not in params.train.stages:
-            raise UserError(f"stage {name!r} is not in train.stages: choose one of {', '.join(params.train.stages)}.")
+        params.recipe(name)  # which knows what there is
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise UserError(f"{out} is not an empty folder: name a new one.")
     chosen = [name for name in params.train.stages if not stages or name in stages]

@@ -21,6 +21,7 @@ from gan3d.drawing.curves import training_curves
 from gan3d.drawing.page import write_page
 from gan3d.errors import UserError
 from gan3d.evaluation.judge import Judge
+from gan3d.networks import growth
 from gan3d.networks.architecture import Architecture
 from gan3d.params import SCRATCH, Params, resolution
 from gan3d.project import Project
@@ -46,8 +47,6 @@ def run(params: Params, stage: str, project: Project, dry_run: bool = False) -> 
     Raises:
         UserError: for a stage that does not exist, or when what it grows from is missing.
     """
-    if stage not in params.train.stages:
-        raise UserError(f"stage {stage!r} is not in train.stages: choose one of {', '.join(params.train.stages)}.")
     recipe = params.recipe(stage)
     previous = params.train.stages[stage].prev
     data = VoxelDataset(project.voxels, params.gan.conditional)
@@ -84,7 +83,7 @@ def run(params: Params, stage: str, project: Project, dry_run: bool = False) -> 
     progress = TrainingBar(stage, recipe.images)
     with ending(recorder, progress):
         watching = Together(progress, recorder, pictures)
-        trained, rows = train(data, start, recipe, folder, rhythm(params), watching, validation(params, data, stage))
+        trained, rows = train(data, start, recipe, folder, rhythm(params), watching, validation(params, data, start[2]))
         trained = replace(trained, up=data.up, threshold=threshold(params, trained, data))
         snapshot.save(project.model(stage), trained)
         files = write_outputs(params, stage, project, trained, rows, pictures)
@@ -101,15 +100,16 @@ def rhythm(params: Params) -> Rhythm:
     return Rhythm(track.log, track.picture, track.checkpoint, track.pictured)
 
 
-def validation(params: Params, data: VoxelDataset, stage: str) -> Callable[[Snapshot], float] | None:
+def validation(params: Params, data: VoxelDataset, start: Snapshot) -> Callable[[Snapshot], float] | None:
     """Mean 1-NNA-CD over classes of a model's shapes against the validation split; None where that is too small."""
     try:
-        judge = Judge(data, resolution(stage), params.evaluate.count)
+        judge = Judge(data, start.architecture.resolution, params.evaluate.count)
     except UserError:
         return None
+    sampler = Sampler(start)
 
     def score(model: Snapshot) -> float:
-        sampler = Sampler(model)
+        growth.set_weights(sampler.generator, model.average)
         labels = range(len(data.classes))
         shapes = np.concatenate([sampler.shapes(label, judge.count, seed=SEED) for label in labels])
         found = judge.scores(shapes, np.repeat(labels, judge.count))["one_nna_cd"]

@@ -88,8 +88,15 @@ def make_step(generator: keras.Model, discriminator: keras.Model, recipe: Recipe
     def discriminate(weights: list, voxels: Tensor, batch: dict) -> Tensor:
         return discriminator.stateless_call(weights, [], voxels, batch["labels"], alpha=batch["alpha"])[0]
 
+    def discriminate_both(weights: list, real: Tensor, fake: Tensor, batch: dict) -> tuple[Tensor, Tensor]:
+        # at once, and interleaved, so that devices which share the batch need not exchange shapes
+        voxels = ops.reshape(ops.stack([real, fake], 1), (-1, *real.shape[1:]))
+        labels, alpha = ops.repeat(batch["labels"], 2), batch["alpha"]
+        scores = discriminator.stateless_call(weights, [], voxels, labels, alpha=alpha, parts=2)[0]
+        return scores[::2], scores[1::2]
+
     def discriminator_loss(weights: list, real: Tensor, fake: Tensor, batch: dict, penalised: bool) -> tuple:
-        scores = discriminate(weights, real, batch), discriminate(weights, fake, batch)
+        scores = discriminate_both(weights, real, fake, batch)
         penalty = ops.zeros(())
         if penalised:
             for term in loss.penalties:
