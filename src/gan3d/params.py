@@ -246,8 +246,7 @@ class Params(Section):
         """All that determines how a stage is trained; raises UserError for one that does not exist."""
         if stage not in self.train.stages:
             raise UserError(f"stage {stage!r} is not in train.stages: choose one of {', '.join(self.train.stages)}.")
-        own = self.train.stages[stage]
-        gan = self.gan
+        own, gan = self.train.stages[stage], self.gan
         return Recipe(
             loss=gan.loss,
             gamma=gan.gamma if own.gamma is None else own.gamma,
