@@ -17,8 +17,9 @@ h3 { font-size: 1em; margin: 1.4em 0 .3em; color: #5b616b }
 p { margin: .3em 0 .8em; max-width: 60em }
 img, svg { max-width: 100% }
 table { border-collapse: collapse; margin: .5em 0 }
-th, td { padding: .25em .9em; border-bottom: 1px solid #e3e5e8; vertical-align: top; overflow-wrap: anywhere }
+th, td { padding: .25em .55em; border-bottom: 1px solid #e3e5e8; vertical-align: top; overflow-wrap: anywhere }
 th { text-align: left; font-weight: 600; color: #5b616b }
+th:not(.n), td:not(.n) { min-width: 4.8em }
 td.n, th.n { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap }
 td small { color: #8a909a }
 tr.sum td { font-weight: 600 }
