@@ -3,7 +3,8 @@
     python -m benchmarks.step_case FOLDER fused|plain
 
 FOLDER holds task.json, weights.npz and batches.npz. It takes all steps of the batches once and says how they went; then
-it takes them again for every line that it reads, and says in how many seconds; at `end`, how much memory that needed.
+for every line `cycle` that it reads it takes them again, for `penalised` one step with penalties, and says in how many
+seconds; at `end`, how much memory that needed.
 """
 
 import json
@@ -55,7 +56,9 @@ def main(folder: Path, form: str) -> None:
             assert not growth.set_weights(model, own)
     with np.load(folder / "batches.npz") as arrays:
         batches = {name: arrays[name] for name in arrays.files}
-    run = compile_steps(make_step(generator, discriminator, recipe), recipe.penalty_every)
+    step = make_step(generator, discriminator, recipe)
+    run, run_penalised = compile_steps(step, recipe.penalty_every), compile_steps(step, 1)
+    first = {name: values[:1] for name, values in batches.items()}
     state, logs = run(first_state(generator, discriminator), batches)
     losses = np.stack([np.asarray(logs["loss_d"]), np.asarray(logs["loss_g"])], 1).tolist()
     backend = keras.backend.backend()
@@ -65,7 +68,7 @@ def main(folder: Path, form: str) -> None:
         if line.strip() == "end":
             break
         start = time.perf_counter()
-        state, logs = run(state, batches)
+        state, logs = run_penalised(state, first) if line.strip() == "penalised" else run(state, batches)
         np.asarray(logs["loss_d"])
         print(json.dumps({"seconds": time.perf_counter() - start}), flush=True)
     print(json.dumps({"peak_rss": peak()}), flush=True)

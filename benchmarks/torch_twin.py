@@ -170,7 +170,10 @@ def main(folder: Path) -> None:
         if line.strip() == "end":
             break
         start = time.perf_counter()
-        cycle()
+        if line.strip() == "penalised":
+            twin.step({name: v[0] for name, v in batches.items()}, True)
+        else:
+            cycle()
         print(json.dumps({"seconds": time.perf_counter() - start}), flush=True)
     print(json.dumps({"peak_rss": peak()}), flush=True)
 
