@@ -85,7 +85,10 @@ def compile_steps(step: Callable, every: int, shapes: np.ndarray | None = None) 
         placed = {name: place(values, shared if values.ndim > 2 else same) for name, values in cycles.items()}
         state = jax.tree.map(lambda x: place(x, same), state)
         state, logs = compiled(state, placed, place(np.int32(steps // every), same), kept)
-        return state, {name: values[:steps] for name, values in logs.items()}
+        logs = {name: values[:steps] for name, values in logs.items()}
+        for values in logs.values():  # asked for later, the copy would wait for the run after this one
+            values.copy_to_host_async()
+        return state, logs
 
     return run
 

@@ -108,8 +108,9 @@ class Lines(Silent):
         return record
 
     def logged(self, row: Row) -> None:
-        shown = ("alpha", "loss_d", "loss_g", "penalty", "accuracy_real", "images_per_second")
-        self.say(f"{self.leg.stage} {row['images']:9,.0f} " + " ".join(f"{name} {row[name]:.4g}" for name in shown))
+        shown = ("alpha", "loss_d", "loss_g", "penalty", "accuracy_real", "augment", "images_per_second")
+        values = " ".join(f"{name} {row[name]:.4g}" for name in shown if name in row)
+        self.say(f"{self.leg.stage} {row['images']:9,.0f} {values}")
 
     def warned(self, images: int, message: str) -> None:
         self.say(f"{self.leg.stage} {images:9,} warning: {message}")
