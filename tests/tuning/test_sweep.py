@@ -33,10 +33,10 @@ def tune(home, changes=(), name=None, said=None):
 
 
 def runs(home) -> dict[str, mlflow.entities.Run]:
-    """Runs of the project's store by the number of their trial."""
+    """Runs of the project's study by the number of their trial."""
     client = MlflowClient(f"sqlite:///{home.mlruns / 'mlflow.db'}")
     found = client.search_runs([client.get_experiment_by_name("gan3d").experiment_id])
-    return {run.data.tags.get("trial", "parent"): run for run in found}
+    return {run.data.tags.get("trial", "parent"): run for run in found if "study" in run.data.tags}
 
 
 def account(study, home):
