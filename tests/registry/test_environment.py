@@ -14,7 +14,7 @@ from gan3d import snapshot
 from gan3d.registry.log import log_candidate
 from gan3d.sampling import Sampler
 
-SIGNS = {"stl": b"", "obj": b"v ", "ply": b"ply", "glb": b"glTF", "png": b"\x89PNG"}  # how a file begins
+SIGNS = {"stl": b"", "obj": b"# ", "ply": b"ply", "glb": b"glTF", "png": b"\x89PNG"}  # how a file begins
 
 ABSENT = "import importlib.util, sys; sys.exit(importlib.util.find_spec('gan3d') is not None)"
 
