@@ -94,7 +94,7 @@ def killed_in_mid_trial(home, stage: str, after: int, changes: dict, seconds: fl
     assert retries[0].user_attrs["continued_at"] >= changes["report"]
     assert retries[0].state in (TrialState.COMPLETE, TrialState.PRUNED)
     assert found[str(retries[0].number)].data.tags["retry_of"] == str(victim)
-    assert not list(home.checkpoints.rglob("*.npz"))
+    assert not list((home.checkpoints / "tune").rglob("*.npz"))
 
 
 def test_a_killed_worker_s_trial_is_failed_and_taken_up_by_another(home):
