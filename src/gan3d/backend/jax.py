@@ -24,6 +24,8 @@ if os.environ.get("JAX_COORDINATOR_ADDRESS"):
     jax.distributed.initialize(
         num_processes=int(os.environ["JAX_NUM_PROCESSES"]), process_id=int(os.environ["JAX_PROCESS_ID"])
     )
+    # connects them while all have just begun: later, one that compiles for longer than another might be given up
+    multihost_utils.sync_global_devices("gan3d")
 
 
 AHEAD = 1
