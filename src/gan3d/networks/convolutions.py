@@ -13,11 +13,18 @@ Tensor = Any  # a tensor of whichever backend runs
 FULL = 64  # channels that fill a tile of a tensor core
 
 
+def widened(kernel: Tensor, axis: int) -> tuple[Tensor, Tensor]:
+    """A kernel with one more tap along an axis, which is zero: once the last, once the first."""
+    rest = len(kernel.shape) - axis - 1
+    last, first = ([(0, 0)] * axis + [pad] + [(0, 0)] * rest for pad in ((0, 1), (1, 0)))
+    return ops.pad(kernel, last), ops.pad(kernel, first)
+
+
 def box(kernel: Tensor) -> Tensor:
     """Convolve a 3³ kernel with a 2³ box of ones into a 4³ kernel."""
     for axis in range(3):
-        before, after = ([(0, 0)] * axis + [pad] + [(0, 0)] * (4 - axis) for pad in ((0, 1), (1, 0)))
-        kernel = ops.pad(kernel, before) + ops.pad(kernel, after)
+        last, first = widened(kernel, axis)
+        kernel = last + first
     return kernel
 
 
@@ -112,12 +119,7 @@ def conv_same_packed(x: Tensor, kernel: Tensor) -> Tensor:
         return conv_pointwise(x, kernel)
     axes = packed_axes(x)
     for axis in axes:  # the voxels of a pair, the first and the second, meet 4 taps of which the last or first is none
-        pads = [(0, 0)] * len(kernel.shape)
-        both = []
-        for pad in ((0, 1), (1, 0)):
-            pads[axis - 1] = pad
-            both.append(ops.pad(kernel, pads))
-        kernel = ops.stack(both, -2)
+        kernel = ops.stack(widened(kernel, axis - 1), -2)
     filters = pack_taps(kernel, axes)
     filters = ops.reshape(filters, (*filters.shape[:4], -1))
     return unpack(conv_valid(pack(pad_voxels(x), axes), filters), axes)
