@@ -137,7 +137,7 @@ class Conductor:
         found = {child.name: child.result() for child in self.children if child.over or child.out.is_file()}
         device = found.pop("device", {})
         for result in found.values():
-            shares(result, device)
+            share(result, device)
         facts = {
             "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
             "python": platform.python_version(),
@@ -173,23 +173,11 @@ class Conductor:
         self.note()
 
 
-def shares(result: Result, device: Result) -> None:
-    """Add what a mean step does a second, as shares of the device's peaks."""
-    if "seconds_200_steps" not in result or "peak_flops" not in device:
-        return
-    seconds = result["seconds_200_steps"] / 200
-    for name in ("planned_flops_a_step", "flops_a_step"):
-        if result.get(name):
-            share = result[name] / seconds / device["peak_flops"] / result["devices"]
-            result[name.replace("flops_a_step", "share_of_peak")] = share
-    traffic = result.get("traffic")
-    if isinstance(traffic, dict) and traffic["bytes_penalised_and_plain"]:
-        # bytes are shared between the two kinds of step as operations are
-        both = result["flops_penalised"] + result["flops_plain"]
-        if not both:
-            return
-        result["bytes_a_step"] = traffic["bytes_penalised_and_plain"] * result["flops_a_step"] / both
-        result["share_of_bandwidth"] = result["bytes_a_step"] / seconds / device["peak_bandwidth"]
+def share(result: Result, device: Result) -> None:
+    """Add which share of the device's peak a mean step does, by the operations of the networks as they are drawn."""
+    if "seconds_200_steps" in result and "peak_flops" in device:
+        rate = result["planned_flops_a_step"] * 200 / result["seconds_200_steps"]
+        result["share_of_peak"] = rate / device["peak_flops"] / result["devices"]
 
 
 def line(result: Result) -> str:
@@ -212,7 +200,6 @@ def table(found: Result) -> str:
         "TFLOP a step",
         "TFLOP/s",
         "of peak",
-        "of bandwidth",
         "peak memory, GiB",
         "compile, s",
     ]
@@ -221,7 +208,7 @@ def table(found: Result) -> str:
         if "seconds_200_steps" not in result:
             rows.append([result["name"], "failed", *[""] * (len(head) - 2)])
             continue
-        flops = result.get("flops_a_step") or result["planned_flops_a_step"]
+        flops = result["planned_flops_a_step"]
         rate = flops * 200 / result["seconds_200_steps"]
         rows.append(
             [
@@ -231,8 +218,7 @@ def table(found: Result) -> str:
                 f"{result['images_per_second']:,.0f}",
                 f"{flops / 1e12:.3g}",
                 f"{rate / 1e12:.1f}",
-                f"{rate / device['peak_flops'] / result['devices']:.1%}" if "peak_flops" in device else "",
-                f"{result['share_of_bandwidth']:.1%}" if "share_of_bandwidth" in result else "",
+                f"{result['share_of_peak']:.1%}" if "share_of_peak" in result else "",
                 f"{result['peak_memory'] / 2**30:.1f}" if result["peak_memory"] else "",
                 f"{result['compile_seconds']:.0f}",
             ]

@@ -77,7 +77,6 @@ def step_case(case: Result, recipe_file: Path, tiny: bool, write: Callable[[Resu
     np.asarray(logs["loss_d"])
     first = time.perf_counter() - start
     say("ready")
-    counted = {} if case["devices"] > 1 else operations(step, state, drawn, shapes)
     sys.stdin.readline()
 
     seconds, images, pending = [], recipe.fade_in, collections.deque()
@@ -111,7 +110,6 @@ def step_case(case: Result, recipe_file: Path, tiny: bool, write: Callable[[Resu
         "finite": bool(finite),
         "peak_memory": (jax.local_devices()[0].memory_stats() or {}).get("peak_bytes_in_use"),
         "draw_seconds_200_steps": host_seconds(lambda: draw(images, 8)) * 25,
-        **counted,
     }
     write(result)
     few = draw(images, recipe.penalty_every)
@@ -141,21 +139,6 @@ def traffic(step: Callable, state: Any, drawn: dict[str, np.ndarray], shapes: np
         "bytes_penalised_and_plain": counted.get("bytes accessed"),
         "flops_penalised_and_plain": counted.get("flops"),
         "temporary_bytes": getattr(memory, "temp_size_in_bytes", None),
-    }
-
-
-def operations(step: Callable, state: Any, drawn: dict[str, np.ndarray], shapes: np.ndarray) -> Result:
-    """XLA's own count of operations of a mean step, before any optimisation: convolutions' padding left out."""
-    batch = {name: values[0] for name, values in drawn.items() if name != "rows"} | {"bits": shapes[drawn["rows"][0]]}
-    every = len(drawn["labels"]) if len(drawn["labels"]) < 8 else 8
-    flops = []
-    for penalised in (True, False):
-        lowered = jax.jit(lambda state, batch, p=penalised: step(state, batch, p)).lower(state, batch)
-        flops.append(float((lowered.cost_analysis() or {}).get("flops", 0)))
-    return {
-        "flops_penalised": flops[0],
-        "flops_plain": flops[1],
-        "flops_a_step": (flops[0] + (every - 1) * flops[1]) / every,
     }
 
 
