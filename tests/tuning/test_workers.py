@@ -215,7 +215,7 @@ def test_workers_meet_on_postgresql(home, postgres):
 
 
 def test_trials_spread_over_dask(home):
-    distributed = pytest.importorskip("distributed")
+    distributed = pytest.importorskip("distributed", reason="distributed is not installed: the extra dask brings it")
     params = edit(home, lambda tree: tree["tune"].update(trials=4))
     os.environ["KERAS_BACKEND"] = "tensorflow"
     with distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster:
@@ -225,7 +225,7 @@ def test_trials_spread_over_dask(home):
 
 
 def test_ctrl_c_reaches_the_workers_of_dask(home):
-    distributed = pytest.importorskip("distributed")
+    distributed = pytest.importorskip("distributed", reason="distributed is not installed: the extra dask brings it")
     params = edit(home, lambda tree: tree["tune"].update(trials=4, images=100_000, report=256))
     with distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster:
         command = gan3d(home, "tune", "r04", "--dask", cluster.scheduler_address)
