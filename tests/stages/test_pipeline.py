@@ -212,8 +212,8 @@ def test_a_stage_trained_away_ends_with_the_same_bytes(repro, tmp_path):
     for name in ("generator.npz", "training.npz"):
         assert (folder / "models/r08" / name).read_bytes() == (repro.root / "models/r08" / name).read_bytes()
     # back home, the stage is taken up where it ended, without a step
-    own = next((repro.root / "checkpoints/r08").glob("*"))
-    brought = folder / "checkpoints/r08" / own.name
+    (brought,) = (folder / "checkpoints/r08").glob("*")
+    own = repro.root / "checkpoints/r08" / brought.name  # beside those of other trainings
     shutil.rmtree(own)
     shutil.copytree(brought, own)
     before = {path.name: path.read_bytes() for path in own.iterdir()}
