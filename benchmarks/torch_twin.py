@@ -2,7 +2,7 @@
 
 A script that needs PyTorch and NumPy alone and reads what `benchmarks.steps` has written. It speaks as
 `benchmarks.step_case` does. Channels first, nearest upsampling, convolution, average pooling; gradients of gradients by
-`create_graph`. It does not compute twice what it can keep: D's scores serve for the loss and for the penalty, and G's
+`create_graph`. It does not compute twice what it can keep: D's scores serve for the losses and for the penalty, and G's
 shapes for both players.
 """
 
@@ -131,9 +131,7 @@ class Twin:
         self.learn(self.adam_d, self.d, total)
 
         fake_score = self.discriminate(drawn, labels, alpha)
-        with torch.no_grad():
-            real_score = self.discriminate(real, labels, alpha)
-        loss_g = F.softplus(real_score - fake_score).mean()
+        loss_g = F.softplus(scores[0].detach() - fake_score).mean()
         self.learn(self.adam_g, self.g, loss_g)
         with torch.no_grad():
             for name, value in self.average.items():

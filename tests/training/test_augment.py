@@ -1,5 +1,7 @@
-"""Shifting what the discriminator sees, with a fixed and with an adapted probability."""
+"""Changing what the discriminator sees, with a fixed and with an adapted probability."""
 
+import itertools
+from collections import Counter
 from dataclasses import replace
 
 import keras
@@ -8,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from keras import ops
+from scipy.ndimage import map_coordinates
 
 from gan3d.backend import compile_steps, value_and_grad
 from gan3d.networks import growth
@@ -15,7 +18,7 @@ from gan3d.networks.architecture import Architecture
 from gan3d.networks.discriminator import Discriminator
 from gan3d.networks.generator import Generator
 from gan3d.training import batches
-from gan3d.training.augment import MOST, adapt, augment, shift
+from gan3d.training.augment import CUT, MOST, NUMBERS, STRETCH, adapt, augment, resample, turn
 from gan3d.training.recipe import Recipe
 from gan3d.training.step import first_state, make_step
 
@@ -30,32 +33,114 @@ def moved(shape: np.ndarray, offset: tuple[int, ...]) -> np.ndarray:
     return padded[tuple(slice(first, first + side) for first in start)]
 
 
+def shifts(offsets: list[tuple[int, ...]], side: int) -> np.ndarray:
+    """Where each voxel comes from, (B, 3, side)."""
+    return np.arange(side, dtype=np.float32) - np.array(offsets, np.float32)[:, :, None]
+
+
 @given(st.lists(st.tuples(*[st.integers(-4, 4)] * 3), min_size=1, max_size=4), st.integers(0, 99))
 @settings(deadline=None, max_examples=25)
 def test_shifts_by_whole_voxels_and_fills_with_nothing(offsets, seed):
     shapes = np.random.default_rng(seed).random((len(offsets), 4, 4, 4)).astype(np.float32)
-    out = ops.convert_to_numpy(shift(shapes[..., None], np.array(offsets, np.int32)))[..., 0]
+    out = ops.convert_to_numpy(resample(shapes[..., None], shifts(offsets, 4)))[..., 0]
     assert np.array_equal(out, np.stack([moved(*pair) for pair in zip(shapes, offsets, strict=True)]))
+
+
+@given(st.integers(0, 99))
+@settings(deadline=None, max_examples=25)
+def test_between_two_voxels_it_is_linear(seed):
+    rng = np.random.default_rng(seed)
+    shape, sources = rng.random((5, 5, 5)), rng.uniform(-2, 6, (3, 5)).astype(np.float32)
+    expected = map_coordinates(shape, np.meshgrid(*sources, indexing="ij"), order=1, mode="grid-constant")
+    out = ops.convert_to_numpy(resample(shape.astype(np.float32)[None, ..., None], sources[None]))[0, ..., 0]
+    assert np.allclose(out, expected, atol=1e-5)
 
 
 def test_gradients_come_back_to_where_a_voxel_came_from(rng):
     shapes = ops.convert_to_tensor(rng.random((1, 4, 4, 4, 1)), "float32")
     weight = rng.random((1, 4, 4, 4, 1)).astype(np.float32)
-    (_, _), gradient = value_and_grad(lambda x: (ops.sum(shift(x, np.array([[1, 0, -2]])) * weight), None))(shapes)
+    sources = shifts([(1, 0, -2)], 4)
+    (_, _), gradient = value_and_grad(lambda x: (ops.sum(resample(x, sources) * weight), None))(shapes)
     assert np.allclose(ops.convert_to_numpy(gradient)[0, ..., 0], moved(weight[0, ..., 0], (-1, 0, 2)))
 
 
-@pytest.mark.parametrize("probability", [0.0, 0.3, 1.0])
+def test_turns_are_the_permutations_of_the_axes(rng):
+    shape = rng.random((1, 3, 3, 3, 1)).astype(np.float32)
+    swaps = np.array(list(itertools.product((False, True), repeat=3)))
+    found = {out.tobytes() for out in ops.convert_to_numpy(turn(np.repeat(shape, 8, 0), swaps))[..., 0]}
+    assert found == {shape[0, ..., 0].transpose(order).tobytes() for order in itertools.permutations(range(3))}
+
+
+def numbers(count: int, rng: np.random.Generator, only: int | None = None) -> np.ndarray:
+    """What decides on the changes, at any probability below 1 all of them, one alone, or none (-1)."""
+    drawn = rng.random((count, NUMBERS), np.float32)
+    if only is not None:
+        drawn[:, [i for i in range(4) if i != only]] = 1
+        drawn[:, only : only + 1] = 0
+    return drawn
+
+
+def test_at_probability_0_nothing_changes(rng):
+    shapes = (rng.random((50, 8, 8, 8, 1)) < 0.3).astype(np.float32)
+    assert np.array_equal(ops.convert_to_numpy(augment(shapes, numbers(50, rng), np.float32(0))), shapes)
+
+
+@pytest.mark.parametrize("probability", [0.3, 1.0])
 def test_moves_a_share_of_the_shapes_by_at_most_an_eighth(rng, probability):
     count, side = 400, 16
     shapes = np.zeros((count, side, side, side, 1), np.float32)
     shapes[:, 8, 8, 8] = 1
-    out = ops.convert_to_numpy(augment(shapes, rng.random((count, 4), np.float32), np.float32(probability)))
+    drawn = numbers(count, rng)
+    drawn[:, [0, 1, 3]] = 1  # neither turned nor stretched nor cut
+    out = ops.convert_to_numpy(augment(shapes, drawn, np.float32(probability)))
     places = np.argwhere(out[..., 0])[:, 1:] - 8
     assert len(places) == count
     assert np.abs(places).max(initial=0) <= 2
     still = (places == 0).all(1).mean()  # one shift in 125 is none
     assert abs((1 - still) - probability * 124 / 125) < 0.1
+
+
+def test_turned_and_mirrored_to_all_symmetries_of_the_cube_alike(rng):
+    shape = rng.random((1, 4, 4, 4, 1)).astype(np.float32)
+    count = 4800
+    out = ops.convert_to_numpy(augment(np.repeat(shape, count, 0), numbers(count, rng, only=0), np.float32(0.5)))
+    found = Counter(one.tobytes() for one in out)
+    assert len(found) == 48
+    assert max(found.values()) < 4 * min(found.values())  # three swaps make some permutations twice as often
+    assert all(np.array_equal(np.sort(one, None), np.sort(shape, None)) for one in out[:20])
+
+
+def test_stretches_and_squeezes_each_axis_about_the_middle(rng):
+    side, count = 32, 200
+    shapes = np.zeros((count, side, side, side, 1), np.float32)
+    shapes[:, 8:24, 8:24, 8:24] = 1
+    out = ops.convert_to_numpy(augment(shapes, numbers(count, rng, only=1), np.float32(0.5)))[..., 0]
+    for axis in range(3):
+        lengths = out.max(tuple({1, 2, 3} - {axis + 1})).sum(1) / 16
+        assert 2**-STRETCH - 0.05 < lengths.min() < 0.9
+        assert 1.1 < lengths.max() < 2**STRETCH + 0.05
+    assert np.allclose(out, out[:, ::-1, ::-1, ::-1], atol=1e-4)
+
+
+def test_cuts_a_box_out_and_nothing_else(rng):
+    side, count = 16, 200
+    shapes = np.ones((count, side, side, side, 1), np.float32)
+    gone = 1 - ops.convert_to_numpy(augment(shapes, numbers(count, rng, only=3), np.float32(0.5)))[..., 0]
+    edges = [gone.max(tuple({1, 2, 3} - {axis + 1})).sum(1) for axis in range(3)]
+    assert np.array_equal(np.prod(edges, 0), gone.sum((1, 2, 3)))  # it is a box
+    assert max(edge.max() for edge in edges) == CUT * side
+    assert gone.mean(0).min() > 0  # anywhere, also in the corners
+
+
+@pytest.mark.parametrize("only", range(4))
+def test_gradients_of_each_change_are_those_of_a_linear_map(rng, only):
+    shape, other = (rng.random((2, 8, 8, 8, 1)).astype(np.float32) for _ in range(2))
+    drawn = numbers(2, rng, only)
+    (_, _), gradient = value_and_grad(lambda x: (ops.sum(augment(x, drawn, 0.5) * other), None))(
+        ops.convert_to_tensor(shape)
+    )
+    forward = (ops.convert_to_numpy(augment(shape, drawn, 0.5)) * other).sum()
+    assert (ops.convert_to_numpy(gradient) * shape).sum() == pytest.approx(forward, rel=1e-5)
 
 
 def test_probability_follows_the_accuracy_on_real_shapes():
@@ -84,12 +169,12 @@ def test_the_adapted_probability_is_state_that_is_logged():
 
 
 @pytest.mark.slow
-def test_shifts_change_what_is_learned_and_nothing_else_that_is_drawn():
-    plain, shifted = steps(replace(RECIPE, augment=0.0))[0], steps(RECIPE)[0]
-    assert "augment" not in shifted
-    first, second = (keras.tree.flatten(state["discriminator"]) for state in (plain, shifted))
+def test_changes_alter_what_is_learned_and_nothing_else_that_is_drawn():
+    plain, changed = steps(replace(RECIPE, augment=0.0))[0], steps(RECIPE)[0]
+    assert "augment" not in changed
+    first, second = (keras.tree.flatten(state["discriminator"]) for state in (plain, changed))
     assert not all(np.array_equal(a, b) for a, b in zip(first, second, strict=True))
     packed, rows = np.zeros((3, 8), np.uint8), np.arange(3)
     draws = [batches.draw(packed, rows, rows, 6, 8, 2, r) for r in (RECIPE, replace(RECIPE, augment=0.0))]
-    assert set(draws[0]) - set(draws[1]) == {"shift"}
+    assert set(draws[0]) - set(draws[1]) == {"changes"}
     assert all(np.array_equal(draws[0][name], draws[1][name]) for name in draws[1])

@@ -10,7 +10,7 @@ from keras import ops
 
 from gan3d.backend import value_and_grad
 from gan3d.networks.convolutions import conv_down, conv_same
-from gan3d.training.losses import DRIFT, LOSSES, gradient_norms, r1, r2, wgan_gp
+from gan3d.training.losses import DRIFT, LOSSES, gradient_norms, pairs, r1, r1_r2, wgan_gp
 
 SHAPE = (5, 4, 4, 4, 1)
 
@@ -85,20 +85,30 @@ def grids(rng):
 def test_penalties_of_a_linear_discriminator(grids):
     weights, *shapes = grids
     squared = (weights**2).sum()
-    for penalty, expected in ((r1, squared / 2), (r2, squared / 2), (wgan_gp, (squared**0.5 - 1) ** 2)):
+    for penalty, expected in ((r1, squared / 2), (r1_r2, squared), (wgan_gp, (squared**0.5 - 1) ** 2)):
         assert float(penalty(linear(weights), *map(ops.convert_to_tensor, shapes))) == pytest.approx(expected, rel=1e-6)
 
 
 def test_penalties_of_a_quadratic_discriminator(grids):
     weights, real, fake, mix = grids
     ratio = mix.reshape(-1, 1, 1, 1, 1)
-    at = {"r1": real, "r2": fake, "wgan_gp": (1 - ratio) * real + ratio * fake}
+    at = {"real": real, "fake": fake, "between": (1 - ratio) * real + ratio * fake}
     norms = {name: ((weights * x) ** 2).sum((1, 2, 3, 4)) for name, x in at.items()}
-    expected = {name: norms[name].mean() / 2 for name in ("r1", "r2")}
-    expected["wgan_gp"] = ((norms["wgan_gp"] ** 0.5 - 1) ** 2).mean()
-    for penalty in (r1, r2, wgan_gp):
+    expected = {
+        "r1": norms["real"].mean() / 2,
+        "r1_r2": norms["real"].mean() / 2 + norms["fake"].mean() / 2,
+        "wgan_gp": ((norms["between"] ** 0.5 - 1) ** 2).mean(),
+    }
+    for penalty in (r1, r1_r2, wgan_gp):
         found = float(penalty(quadratic(weights), *map(ops.convert_to_tensor, (real, fake, mix))))
         assert found == pytest.approx(expected[penalty.__name__], rel=1e-6)
+
+
+def test_pairs_lie_side_by_side(grids):
+    _, real, fake, _ = grids
+    both = ops.convert_to_numpy(pairs(ops.convert_to_tensor(real), ops.convert_to_tensor(fake)))
+    assert np.array_equal(both[::2], real)
+    assert np.array_equal(both[1::2], fake)
 
 
 def test_gradient_norms_are_one_a_shape(grids):
@@ -120,7 +130,7 @@ def test_the_gradient_penalty_is_finite_where_the_gradient_vanishes(grids):
 
 @pytest.mark.parametrize("name", LOSSES)
 def test_the_penalised_loss_has_the_gradient_that_finite_differences_find(name, rng):
-    """Second order, through the fused convolutions: d (loss + γ · penalties) / d weights of a smooth discriminator."""
+    """Second order, through the fused convolutions: d (loss + γ · penalty) / d weights of a smooth discriminator."""
     real, fake = (ops.convert_to_tensor(rng.random((3, 4, 4, 4, 1))) for _ in range(2))
     mix = ops.convert_to_tensor(rng.random(3))
     weights = [rng.standard_normal(s) / 3 for s in ((3, 3, 3, 1, 3), (3, 3, 3, 3, 2), (2 * 2**3,))]
@@ -132,7 +142,7 @@ def test_the_penalised_loss_has_the_gradient_that_finite_differences_find(name, 
 
     def penalised(weights):
         loss = LOSSES[name].discriminator(discriminate(weights, real), discriminate(weights, fake))
-        for penalty in LOSSES[name].penalties:
+        if penalty := LOSSES[name].penalty:
             loss = loss + ops.cast(penalty(lambda x: discriminate(weights, x), real, fake, mix), "float64")
         return loss, None
 
@@ -149,12 +159,11 @@ def test_the_penalised_loss_has_the_gradient_that_finite_differences_find(name, 
 
 
 def test_losses_are_what_their_names_promise():
-    penalties = {name: [penalty.__name__ for penalty in loss.penalties] for name, loss in LOSSES.items()}
-    assert penalties == {
-        "relativistic": ["r1", "r2"],
-        "non_saturating": ["r1"],
-        "wgan_gp": ["wgan_gp"],
-        "bce_gated": [],
+    assert {name: loss.penalty for name, loss in LOSSES.items()} == {
+        "relativistic": r1_r2,
+        "non_saturating": r1,
+        "wgan_gp": wgan_gp,
+        "bce_gated": None,
     }
     assert [name for name, loss in LOSSES.items() if loss.gated] == ["bce_gated"]
-    assert replace(LOSSES["bce_gated"], gated=False, penalties=(r1,)) == LOSSES["non_saturating"]
+    assert replace(LOSSES["bce_gated"], gated=False, penalty=r1) == LOSSES["non_saturating"]

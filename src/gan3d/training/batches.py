@@ -4,6 +4,7 @@ restart."""
 import numpy as np
 
 from gan3d.dataset import Shards
+from gan3d.training import augment
 from gan3d.training.recipe import Recipe
 
 
@@ -86,5 +87,5 @@ def _draw_step(size: int, latent: int, seed: list[int], augmented: bool) -> dict
         "mix": rng.random(size, np.float32),
     }
     if augmented:  # last, so that the others stay the same
-        drawn["shift"] = rng.random((size, 2, 4), np.float32)
+        drawn["changes"] = rng.random((size, 2, augment.NUMBERS), np.float32)
     return drawn

@@ -54,14 +54,22 @@ def gradient_norms(discriminate: Callable[[Tensor], Tensor], voxels: Tensor) -> 
     return ops.sum(ops.square(ops.cast(gradient, "float32")), axis=(1, 2, 3, 4))
 
 
+def pairs(real: Tensor, fake: Tensor) -> Tensor:
+    """Two batches as one: the first real shape, the first fake one, the second real one, …
+
+    Interleaved, so that devices which share the batch need not exchange shapes.
+    """
+    return ops.reshape(ops.stack([real, fake], 1), (-1, *real.shape[1:]))
+
+
 def r1(discriminate: Callable, real: Tensor, fake: Tensor, mix: Tensor) -> Tensor:
     """½ E‖∇D(real)‖² (Mescheder et al. 2018, eq. 9)."""
     return ops.mean(gradient_norms(discriminate, real)) / 2
 
 
-def r2(discriminate: Callable, real: Tensor, fake: Tensor, mix: Tensor) -> Tensor:
-    """½ E‖∇D(fake)‖² (Mescheder et al. 2018, eq. 10)."""
-    return ops.mean(gradient_norms(discriminate, fake)) / 2
+def r1_r2(discriminate: Callable, real: Tensor, fake: Tensor, mix: Tensor) -> Tensor:
+    """½ E‖∇D(real)‖² + ½ E‖∇D(fake)‖² (Mescheder et al. 2018, eqs. 9 and 10) in one pass: the mean over both."""
+    return ops.mean(gradient_norms(discriminate, pairs(real, fake)))
 
 
 def wgan_gp(discriminate: Callable, real: Tensor, fake: Tensor, mix: Tensor) -> Tensor:
@@ -72,21 +80,22 @@ def wgan_gp(discriminate: Callable, real: Tensor, fake: Tensor, mix: Tensor) -> 
 
 @dataclass(frozen=True)
 class Loss:
-    """A pair of losses and the penalties that belong to them.
+    """A pair of losses and the penalty that belongs to them.
 
-    `absolute`: a score of 0 means undecided. `gated`: the discriminator's accuracy decides who may learn.
+    The penalty is given D, which scores one batch or `pairs` of two. `absolute`: a score of 0 means undecided. `gated`:
+    the discriminator's accuracy decides who may learn.
     """
 
     discriminator: Callable[[Tensor, Tensor], Tensor]
     generator: Callable[[Tensor, Tensor], Tensor]
-    penalties: tuple[Callable[[Callable, Tensor, Tensor, Tensor], Tensor], ...] = ()
+    penalty: Callable[[Callable, Tensor, Tensor, Tensor], Tensor] | None = None
     absolute: bool = False
     gated: bool = False
 
 
 LOSSES = {
-    "relativistic": Loss(relativistic_d, relativistic_g, (r1, r2)),
-    "non_saturating": Loss(non_saturating_d, non_saturating_g, (r1,), absolute=True),
-    "wgan_gp": Loss(wasserstein_d, wasserstein_g, (wgan_gp,)),
+    "relativistic": Loss(relativistic_d, relativistic_g, r1_r2),
+    "non_saturating": Loss(non_saturating_d, non_saturating_g, r1, absolute=True),
+    "wgan_gp": Loss(wasserstein_d, wasserstein_g, wgan_gp),
     "bce_gated": Loss(non_saturating_d, non_saturating_g, absolute=True, gated=True),
 }

@@ -14,8 +14,8 @@ from gan3d.networks.generator import Generator
 from gan3d.networks.layers import EqualizedConv3D
 from gan3d.training.recipe import Recipe
 
-# of one image: D sees real and fake, learns from both, judges for G on both; G draws and learns
-DISCRIMINATOR_PASSES, GENERATOR_PASSES = 9, 3
+# of one image: D sees real and fake, learns from both, judges the fake for G; G draws and learns
+DISCRIMINATOR_PASSES, GENERATOR_PASSES = 8, 3
 PENALTY_PASSES = 6  # of a penalised image: forward, gradient, and backward through both; twice with R1 and R2
 REACHED = 0.5  # share of a bare convolution's speed that whole steps reach, as measured on two cores
 

@@ -20,9 +20,10 @@ class Recipe:
         fade_in: images over which the new layers fade in; 0 starts with them.
         stabilise: images after that.
         mirror: array axis (0, 1, 2) along which real shapes are flipped at random, or None.
-        augment: probability with which a shape is shifted before the discriminator sees it, real or fake; where
-            `ada_target` is given, where that probability starts.
-        ada_target: mean sign of D(real) to which the probability is adapted (Karras et al. 2020a, §3.1); None keeps it.
+        augment: probability of each way to change a shape before the discriminator sees it, real or fake (see
+            `gan3d.training.augment`); where `ada_target` is given, where that probability starts.
+        ada_target: mean sign of D(real), or of D(real) - D(fake) for a loss that compares, to which the probability is
+            adapted (Karras et al. 2020a, §3.1); None keeps it.
         ada_images: images in which an adapted probability can rise from 0 to 1.
         seed: of all random numbers.
     """
@@ -52,7 +53,7 @@ class Recipe:
 
     @property
     def augmented(self) -> bool:
-        """Whether the discriminator's shapes are ever shifted."""
+        """Whether the discriminator's shapes are ever changed."""
         return self.augment > 0 or self.ada_target is not None
 
     @property

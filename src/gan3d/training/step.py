@@ -10,7 +10,7 @@ from keras import ops
 from gan3d.backend import value_and_grad
 from gan3d.networks.layers import Tensor, blend
 from gan3d.training import augment as augmentation
-from gan3d.training.losses import LOSSES
+from gan3d.training.losses import LOSSES, pairs
 from gan3d.training.recipe import Recipe
 
 State = dict[str, Any]
@@ -77,7 +77,7 @@ def make_step(generator: keras.Model, discriminator: keras.Model, recipe: Recipe
     """Build `step(state, batch, penalised) -> (state, logs)` for two networks and a recipe.
 
     The batch holds every random number of the step: bits (B, R³ / 8), labels (B,), latents (B, latent), flip (B,),
-    mix (B,), the scalars alpha and decay (of the average), and where the recipe augments, shift (B, 2, 4).
+    mix (B,), the scalars alpha and decay (of the average), and where the recipe augments, changes (B, 2, NUMBERS).
     """
     loss = LOSSES[recipe.loss]
     resolution = generator.architecture.resolution
@@ -86,52 +86,49 @@ def make_step(generator: keras.Model, discriminator: keras.Model, recipe: Recipe
         return generator.stateless_call(weights, [], batch["latents"], batch["labels"], alpha=batch["alpha"])[0]
 
     def discriminate(weights: list, voxels: Tensor, batch: dict) -> Tensor:
-        return discriminator.stateless_call(weights, [], voxels, batch["labels"], alpha=batch["alpha"])[0]
-
-    def discriminate_both(weights: list, real: Tensor, fake: Tensor, batch: dict) -> tuple[Tensor, Tensor]:
-        # at once, and interleaved, so that devices which share the batch need not exchange shapes
-        voxels = ops.reshape(ops.stack([real, fake], 1), (-1, *real.shape[1:]))
-        labels, alpha = ops.repeat(batch["labels"], 2), batch["alpha"]
-        scores = discriminator.stateless_call(weights, [], voxels, labels, alpha=alpha, parts=2)[0]
-        return scores[::2], scores[1::2]
+        parts = voxels.shape[0] // batch["labels"].shape[0]  # 2 for pairs
+        labels, alpha = ops.repeat(batch["labels"], parts), batch["alpha"]
+        return discriminator.stateless_call(weights, [], voxels, labels, alpha=alpha, parts=parts)[0]
 
     def discriminator_loss(weights: list, real: Tensor, fake: Tensor, batch: dict, penalised: bool) -> tuple:
-        scores = discriminate_both(weights, real, fake, batch)
+        scores = discriminate(weights, pairs(real, fake), batch)
+        scores = scores[::2], scores[1::2]
         penalty = ops.zeros(())
-        if penalised:
-            for term in loss.penalties:
-                penalty += term(lambda x: discriminate(weights, x, batch), real, fake, batch["mix"])
+        if penalised and loss.penalty:
+            penalty = loss.penalty(lambda x: discriminate(weights, x, batch), real, fake, batch["mix"])
         weight = recipe.gamma * recipe.penalty_every
         value = loss.discriminator(*scores)
         return value + weight * penalty, (value, penalty, *scores)
 
-    def generator_loss(weights: list, critic: list, real: Tensor, batch: dict, probability: Tensor) -> tuple:
-        fake = discriminate(critic, shifted(generate(weights, batch), batch, 1, probability), batch)
-        return loss.generator(discriminate(critic, real, batch), fake), None
+    def generator_loss(weights: list, critic: list, score_real: Tensor, batch: dict, probability: Tensor) -> tuple:
+        fake = seen(generate(weights, batch), batch, 1, probability)
+        return loss.generator(score_real, discriminate(critic, fake, batch)), None
 
-    def shifted(voxels: Tensor, batch: dict, which: int, probability: Tensor) -> Tensor:
-        return augmentation.augment(voxels, batch["shift"][:, which], probability) if recipe.augmented else voxels
+    def seen(voxels: Tensor, batch: dict, which: int, probability: Tensor) -> Tensor:
+        return augmentation.augment(voxels, batch["changes"][:, which], probability) if recipe.augmented else voxels
 
     def step(state: State, batch: dict, penalised: bool) -> tuple[State, dict]:
         probability = state.get("augment", recipe.augment)
         real = present(batch["bits"], resolution, batch["flip"], batch["alpha"], recipe.mirror)
-        real = shifted(real, batch, 0, probability)
-        fake = shifted(ops.stop_gradient(generate(state["generator"], batch)), batch, 1, probability)
+        real = seen(real, batch, 0, probability)
+        fake = seen(ops.stop_gradient(generate(state["generator"], batch)), batch, 1, probability)
 
         # Discriminator
         (_, aux), gradients = value_and_grad(discriminator_loss)(state["discriminator"], real, fake, batch, penalised)
         loss_d, penalty, score_real, score_fake = aux
         gradient_d = norm(gradients)
         critic, adam_d = adam(state["discriminator"], gradients, state["adam_d"], recipe.lr_d, recipe)
-        # losses that only compare scores leave their level free: there the undecided score is the batch's mean
-        undecided = 0.0 if loss.absolute else (ops.mean(score_real) + ops.mean(score_fake)) / 2
-        accuracy = [ops.mean(ops.cast(b, "float32")) for b in (score_real > undecided, score_fake < undecided)]
+        # losses that only compare scores leave their level free: there a shape is judged beside its pair, of one class
+        levels = (0.0, 0.0) if loss.absolute else (score_fake, score_real)
+        accuracy = [ops.mean(ops.cast(b, "float32")) for b in (score_real > levels[0], score_fake < levels[1])]
         if loss.gated:
             learns = sum(accuracy) / 2 <= recipe.gate[1]
             critic, adam_d = choose(learns, (critic, adam_d), (state["discriminator"], state["adam_d"]))
 
-        # Generator
-        (loss_g, _), gradients = value_and_grad(generator_loss)(state["generator"], critic, real, batch, probability)
+        # Generator; real scores are those before D's step, since they only weigh the pairs, and a pass is saved
+        (loss_g, _), gradients = value_and_grad(generator_loss)(
+            state["generator"], critic, score_real, batch, probability
+        )
         gradient_g = norm(gradients)
         weights, adam_g = adam(state["generator"], gradients, state["adam_g"], recipe.lr_g, recipe)
         if loss.gated:
