@@ -1,6 +1,6 @@
 """Changing what the discriminator sees, real and fake alike, so that it cannot learn the training shapes by heart.
 
-Applied to both with the same probability, the changes do not leak into the generator's shapes (Karras et al. 2020a, §2).
+Applied to both with the same probability, they do not leak into the generator's shapes (Karras et al. 2020a, §2).
 """
 
 from keras import ops
