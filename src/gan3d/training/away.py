@@ -108,7 +108,7 @@ class Lines(Silent):
         return record
 
     def logged(self, row: Row) -> None:
-        shown = ("alpha", "loss_d", "loss_g", "penalty", "accuracy_real", "augment", "images_per_second")
+        shown = "alpha loss_d loss_g penalty accuracy_real augment overfitting/r_v images_per_second".split()
         values = " ".join(f"{name} {row[name]:.4g}" for name in shown if name in row)
         self.say(f"{self.leg.stage} {row['images']:9,.0f} {values}")
 
