@@ -30,6 +30,17 @@ from gan3d.training.identity import identity
 from gan3d.training.loop import Rhythm, Row, Silent, grow, train
 from gan3d.training.recipe import Recipe
 
+SHOWN = (  # of a logged row
+    "alpha",
+    "loss_d",
+    "loss_g",
+    "penalty",
+    "accuracy_real",
+    "augment",
+    "overfitting/r_v",
+    "images_per_second",
+)
+
 
 @dataclass(frozen=True)
 class Leg:
@@ -108,8 +119,7 @@ class Lines(Silent):
         return record
 
     def logged(self, row: Row) -> None:
-        shown = "alpha loss_d loss_g penalty accuracy_real augment overfitting/r_v images_per_second".split()
-        values = " ".join(f"{name} {row[name]:.4g}" for name in shown if name in row)
+        values = " ".join(f"{name} {row[name]:.4g}" for name in SHOWN if name in row)
         self.say(f"{self.leg.stage} {row['images']:9,.0f} {values}")
 
     def warned(self, images: int, message: str) -> None:
