@@ -4,6 +4,7 @@ import csv
 import hashlib
 import json
 import os
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,8 @@ import pytest
 # before anything imports Keras; a test of Keras imports it in its own module
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as a shell's background jobs inherit it: tests press Ctrl-C
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 from gan3d import grids
 from gan3d.dataset import COLUMNS, SPLITS, VoxelDataset, key

@@ -21,7 +21,8 @@ STEPS = 20
 
 
 def main(loss: str, out: str, keep: str = "") -> None:
-    recipe = Recipe(loss=loss, batch=4, penalty_every=2, fade_in=32, gate=(0.0, 1.0), augment=0.5, seed=3)
+    augment = 0.5 if loss == "relativistic" else 0.0  # as the recipes have it, and without
+    recipe = Recipe(loss=loss, batch=4, penalty_every=2, fade_in=32, gate=(0.0, 1.0), augment=augment, seed=3)
     generator, discriminator, _ = grow(None, Architecture(6, ("chair", "table"), (4, 3), (0.2, 0.1)), seed=1)
     packed = np.random.default_rng(0).integers(0, 256, (10, 8**3 // 8), np.uint8)
     source = None if keep else packed
