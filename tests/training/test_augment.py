@@ -72,11 +72,11 @@ def test_turns_are_the_permutations_of_the_axes(rng):
 
 
 def numbers(count: int, rng: np.random.Generator, only: int | None = None) -> np.ndarray:
-    """What decides on the changes, at any probability below 1 all of them, one alone, or none (-1)."""
+    """What decides on the changes; with `only`, that one of the four is always made, and no other."""
     drawn = rng.random((count, NUMBERS), np.float32)
     if only is not None:
-        drawn[:, [i for i in range(4) if i != only]] = 1
-        drawn[:, only : only + 1] = 0
+        drawn[:, :4] = 1
+        drawn[:, only] = 0
     return drawn
 
 
