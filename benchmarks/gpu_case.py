@@ -26,14 +26,14 @@ from gan3d.backend.jax import all_cycles, place
 from gan3d.networks import convolutions
 from gan3d.networks.architecture import Architecture
 from gan3d.training import batches, plan
-from gan3d.training.loop import grow
+from gan3d.training.loop import grow, turns
 from gan3d.training.recipe import Recipe
 from gan3d.training.step import first_state, make_step
 
 TURN = {16: 200, 32: 40, 64: 16}  # steps between two looks at the logs, about a second's
 LEAST, LONGEST = 200, 7.0  # measured are so many steps, or as many as fit into so many seconds
 SHAPES = 512
-KERNELS = 25  # of the profile are listed
+KERNELS = 60  # of the profile are listed
 
 Result = dict[str, Any]
 
@@ -73,24 +73,21 @@ def step_case(case: Result, recipe_file: Path, tiny: bool, write: Callable[[Resu
         lambda name, **_: hits.append(name) if name.endswith("/cache_hits") else None
     )
     drawn, start = draw(recipe.fade_in, steps), time.perf_counter()
-    state, logs = run(first_state(generator, discriminator), drawn)
+    state, logs = run(first_state(generator, discriminator, recipe.adapted), drawn)
     np.asarray(logs["loss_d"])
     first = time.perf_counter() - start
     say("ready")
     sys.stdin.readline()
 
-    seconds, images, pending = [], recipe.fade_in, collections.deque()
+    seconds: list[float] = []
     start = last = time.perf_counter()
-    while not seconds or (len(seconds) * steps < LEAST and last - start < LONGEST) or len(seconds) < 3:
-        images += steps * recipe.batch
-        state, logs = run(state, draw(images, steps))
-        pending.append(logs)
-        if len(pending) > 1:
-            finite = np.isfinite(np.asarray(pending.popleft()["loss_d"])).all()
-            seconds.append(time.perf_counter() - last)
-            last += seconds[-1]
-    np.asarray(logs["loss_d"])
-    seconds.append(time.perf_counter() - last)
+    for _, drawn in turns(draw, recipe.fade_in, steps, replace(recipe, stabilise=10**9)):
+        state, logs = run(state, drawn)
+        finite = np.isfinite(np.asarray(logs["loss_d"])).all()
+        seconds.append(time.perf_counter() - last)
+        last += seconds[-1]
+        if len(seconds) > 2 and (len(seconds) * steps >= LEAST or last - start >= LONGEST):
+            break
     own = float(np.median(seconds)) / steps
     planned = plan.estimate(generator, discriminator, recipe, 1.0)
     result = case | {
@@ -109,14 +106,16 @@ def step_case(case: Result, recipe_file: Path, tiny: bool, write: Callable[[Resu
         "planned_flops_a_step": planned.flops * recipe.batch,
         "finite": bool(finite),
         "peak_memory": (jax.local_devices()[0].memory_stats() or {}).get("peak_bytes_in_use"),
-        "draw_seconds_200_steps": host_seconds(lambda: draw(images, 8)) * 25,
+        "draw_seconds_200_steps": host_seconds(lambda: draw(recipe.fade_in, 8)) * 25,
     }
     write(result)
-    few = draw(images, recipe.penalty_every)
+    few = draw(recipe.fade_in, recipe.penalty_every)
     result["profile"] = attempt(lambda: profile(lambda: np.asarray(run(state, few)[1]["loss_d"])))
     write(result)
     if case["form"] == "packed" and case["devices"] == 1:
-        result["traffic"] = attempt(lambda: traffic(step, first_state(generator, discriminator), drawn, shapes, recipe))
+        result["traffic"] = attempt(
+            lambda: traffic(step, first_state(generator, discriminator, recipe.adapted), drawn, shapes, recipe)
+        )
         write(result)
 
 

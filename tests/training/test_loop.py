@@ -1,6 +1,8 @@
 """A stage trained straight through, and one that was stopped and continued, leave the same bytes."""
 
+import queue
 import signal
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -201,21 +203,49 @@ def test_passed(before, images, every, expected):
     assert passed(images, before, every) == bool(expected)
 
 
-def test_turns_that_are_found_done_together_share_their_time(monkeypatch, recipe):
-    """Else the second would seem to have taken no time at all."""
-    clock = iter([10.0, 13.0])
-    monkeypatch.setattr(loop.time, "perf_counter", lambda: next(clock))
-    monkeypatch.setattr(loop, "AHEAD", 1)
-    turns, logs = loop.Turns(recipe), {"penalty": np.ones(2)}
-    turns.began(8.0, 16, 2, logs)
-    assert list(turns.ended(wait=False)) == []
-    turns.began(9.0, 32, 2, logs)
-    (row,) = turns.ended(wait=False)
-    assert (row["images"], row["images_per_second"]) == (16, 2 * recipe.batch / (10 - 8))
-    turns.began(10.5, 48, 2, logs)
-    rows = list(turns.ended(wait=True))
-    assert [row["images"] for row in rows] == [32, 48]
-    assert {row["images_per_second"] for row in rows} == {4 * recipe.batch / (13 - 10)}
+def test_the_next_turn_is_drawn_while_this_one_is_trained(recipe):
+    drawn = queue.Queue()
+
+    def draw(images, steps):
+        drawn.put((images, steps, threading.current_thread()))
+        return {"first": images}
+
+    turns = loop.turns(draw, 32, 4, replace(recipe, penalty_every=2, batch=16, fade_in=0, stabilise=176))
+    images, batch = next(turns)
+    assert (images, batch) == (96, {"first": 32})
+    assert drawn.get() == (32, 4, threading.current_thread())
+    first, steps, thread = drawn.get(timeout=10)  # nobody has asked for it yet
+    assert (first, steps) == (96, 4)
+    assert thread is not threading.current_thread()
+    assert list(turns) == [(160, {"first": 96}), (192, {"first": 160})]
+    assert drawn.get()[:2] == (160, 2)  # the rest, in whole cycles of the penalty
+    assert drawn.empty()
+
+
+def test_what_a_thread_could_not_draw_is_said(recipe):
+    def draw(images, steps):
+        if images:
+            raise OSError("the disk is gone")
+
+    with pytest.raises(OSError, match="the disk is gone"):
+        list(loop.turns(draw, 0, 4, recipe))
+
+
+def test_a_stop_leaves_a_checkpoint_and_nothing_else(straight, dataset, parent, architecture, recipe, tmp_path):
+    """Not the pictures and the row of a checkup that the run would not have had, had it gone on."""
+    first, last, turns = Witness(), Witness(), []
+
+    def enough():
+        turns.append(1)
+        return len(turns) == 3
+
+    _, rows = train(dataset, grow(parent, architecture(8), 1), recipe, tmp_path, RHYTHM, first, enough=enough)
+    assert rows[-1]["images"] == 48
+    assert sorted(first.pictures) == [32]
+    trained, rows = train(dataset, grow(parent, architecture(8), 1), recipe, tmp_path, RHYTHM, last)
+    assert min(last.pictures) == 64
+    assert weights(trained) == weights(straight[0])
+    assert without_times(rows) == without_times(straight[1])
 
 
 def test_means_over_a_turn_count_penalties_only_where_there_were_any():

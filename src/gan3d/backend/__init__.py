@@ -6,6 +6,9 @@ A backend module offers this and nothing else:
     `function(x, *rest) -> (scalar, aux)` becomes `(x, *rest) -> ((scalar, aux), d scalar / d x)`; `x` is a tensor or a
     list of tensors. It nests: a gradient penalty is a gradient inside a gradient.
 
+`vjp(function, x)`
+    `(y, pull)`, where y is `function(x)` and `pull(dy)` what a gradient by y is as one by `x`, a list of tensors.
+
 `compile_steps(step, every, shapes=None)`
     `step(state, batch, penalised) -> (state, logs)` becomes `run(state, batches) -> (state, logs)`, which takes as many
     steps as the leading axis of `batches` is long and penalises the first of every `every`. `logs` are arrays with the
@@ -18,9 +21,6 @@ A backend module offers this and nothing else:
 
 `fits(size)`
     Whether so many bytes of shapes should be kept on the device.
-
-`AHEAD`
-    Runs that may be under way while the host goes on: 1 where they are asynchronous.
 
 `rank()`, `devices()`
     Number of this process among those that train together, of which 0 alone writes; the devices of all of them.
@@ -48,10 +48,9 @@ fits = _module.fits
 rank = _module.rank
 devices = _module.devices
 from_first = _module.from_first
-AHEAD: int = _module.AHEAD
+vjp = _module.vjp
 
 __all__ = [
-    "AHEAD",
     "BACKENDS",
     "compile_forward",
     "compile_steps",
@@ -60,4 +59,5 @@ __all__ = [
     "from_first",
     "rank",
     "value_and_grad",
+    "vjp",
 ]

@@ -28,7 +28,6 @@ if os.environ.get("JAX_COORDINATOR_ADDRESS"):
     multihost_utils.sync_global_devices("gan3d")
 
 
-AHEAD = 1
 SHARE = 0.25  # of a device's memory that may hold shapes
 UNKNOWN = 4 * 2**30  # bytes, of a device that does not tell
 
@@ -57,6 +56,12 @@ def fits(size: int) -> bool:
 def value_and_grad(function: Callable) -> Callable:
     """See `gan3d.backend`."""
     return jax.value_and_grad(function, has_aux=True)
+
+
+def vjp(function: Callable, x: list) -> tuple[Any, Callable]:
+    """See `gan3d.backend`."""
+    y, pull = jax.vjp(function, x)
+    return y, lambda dy: pull(dy)[0]
 
 
 def compile_forward(function: Callable) -> Callable:

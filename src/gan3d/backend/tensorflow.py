@@ -6,8 +6,6 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-AHEAD = 0
-
 
 def rank() -> int:
     """See `gan3d.backend`; one process trains."""
@@ -40,6 +38,15 @@ def value_and_grad(function: Callable) -> Callable:
         return (value, aux), tape.gradient(value, x, unconnected_gradients="zero")
 
     return differentiate
+
+
+def vjp(function: Callable, x: list) -> tuple[Any, Callable]:
+    """See `gan3d.backend`; `pull` can be called once."""
+    with tf.GradientTape(watch_accessed_variables=False) as tape:
+        x = tf.nest.map_structure(tf.convert_to_tensor, x)
+        tape.watch(x)
+        y = function(x)
+    return y, lambda dy: tape.gradient(y, x, dy, unconnected_gradients="zero")
 
 
 def compile_forward(function: Callable) -> Callable:

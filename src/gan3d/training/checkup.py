@@ -69,8 +69,8 @@ class Checkup:
         """D's scores of real shapes, learned from and held out, and of generated ones: quantiles and overfitting.
 
         r_v = (E[D(train)] - E[D(validation)]) / (E[D(train)] - E[D(generated)]) and r_t = E[sign D(train)], from Karras
-        et al. 2020 (ADA), eq. 1; 0 is no overfitting, 1 complete. The score of 0 in r_t becomes the middle between
-        real and generated shapes, since a relativistic loss leaves the level of scores free. r_v is 0, too, where D
+        et al. 2020 (ADA), eq. 1; 0 is no overfitting, 1 complete. In place of 0, r_t has the score of a generated shape
+        of the same class, since a relativistic loss leaves the level of scores free. r_v is 0, too, where D
         does not tell training shapes from generated ones: the gap is then no more than noise.
         """
         if not len(self.labels):
@@ -97,7 +97,7 @@ class Checkup:
         train, validation, generated = (values.mean() for values in scores.values())
         gap, noise = train - generated, np.hypot(scores["train"].std(), scores["generated"].std()) / JUDGED**0.5
         found["overfitting/r_v"] = float(np.clip((train - validation) / gap, -1, 2)) if gap > 3 * noise else 0.0
-        found["overfitting/r_t"] = float(np.sign(scores["train"] - (train + generated) / 2).mean())
+        found["overfitting/r_t"] = float(np.sign(scores["train"] - scores["generated"]).mean())
         return found
 
     def _coverage(self, alpha: float) -> dict[str, float]:

@@ -1,15 +1,15 @@
 """Train one resolution: the loop around the step, counted in images, continued where it was killed."""
 
 import time
-from collections import deque
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 
-from gan3d.backend import AHEAD, compile_steps, fits, from_first, rank
+from gan3d.backend import compile_steps, fits, from_first, rank
 from gan3d.dataset import VoxelDataset
 from gan3d.errors import UserError
 from gan3d.networks import growth
@@ -90,7 +90,8 @@ def train(
         observer: what watches.
         judge: scores a model on shapes that are not trained on, the lower the better: the checkpoint of the best
             score is kept beside the last ones (see `best`).
-        enough: asked after each turn; where it says so, the training stops there, with a checkpoint.
+        enough: asked after each turn; where it says so, the training stops there, with a checkpoint, and without
+            pictures that one which goes on would not have.
 
     Returns:
         The trained snapshot and the logged rows. The last checkpoint stays, so that more images continue from it.
@@ -110,45 +111,46 @@ def train(
     turn = recipe.penalty_every * max(1, round(rhythm.log / recipe.batch / recipe.penalty_every))
     state = first_state(generator, discriminator, recipe.adapted)
     state["average"] = list(first.average.values())
-    images, state, saved = resume(folder, state, recipe, observer)
-    history, record = saved["rows"], observer.started(images, list(saved["rows"]), saved["observer"])
-    gallery, turns, writes = Gallery(first, rhythm.pictured), Turns(recipe), rank() == 0
+    seen, state, saved = resume(folder, state, recipe, observer)
+    history, record = saved["rows"], observer.started(seen, list(saved["rows"]), saved["observer"])
+    gallery, writes = Gallery(first, rhythm.pictured), rank() == 0
     checkup = Checkup(data, (generator, discriminator), gallery.sampler) if writes else None
-    if images >= recipe.images and writes:  # trained to the end before, perhaps on another machine
-        observer.pictured(images, gallery.draw(state["average"], batches.alpha(images, recipe)), gallery.labels)
-    while images < recipe.images:
-        before, seen = time.perf_counter(), images
-        steps = min(turn, whole(recipe.images - images, recipe))
-        drawn = batches.draw(None if resident else packed, rows, labels, architecture.latent, images, steps, recipe)
+    if seen >= recipe.images and writes:  # trained to the end before, perhaps on another machine
+        observer.pictured(seen, gallery.draw(state["average"], batches.alpha(seen, recipe)), gallery.labels)
+
+    def draw(images: int, steps: int) -> dict[str, np.ndarray]:
+        return batches.draw(None if resident else packed, rows, labels, architecture.latent, images, steps, recipe)
+
+    before = time.perf_counter()
+    for images, drawn in turns(draw, seen, turn, recipe):
         state, logs = run(state, drawn)
-        images += steps * recipe.batch
-        turns.began(before, images, steps, logs)
-        over = images >= recipe.images or enough()
-        pictures, saves = (
-            writes and (passed(images, seen, every) or over) for every in (rhythm.picture, rhythm.checkpoint)
-        )
-        for row in turns.ended(wait=pictures or saves):
-            latest, finite = row["images"] == images, np.isfinite(list(row.values())).all()
-            if finite and latest and pictures and checkup is not None:
-                shapes = gallery.draw(state["average"], row["alpha"])
-                row |= checkup.examine(state, row["alpha"], shapes, gallery.labels)
-            if finite and latest and saves and judge is not None and row["alpha"] == 1:
-                row["validation/score"] = judge(snapshot_of(state, first))
-            history.append(row)
-            observer.logged(row)
-            if not finite:
-                message = f"losses are not finite after {row['images']} images: lower lr_g and lr_d, or raise gamma."
+        row = summarise(logs, recipe.penalty_every) | {"images": images, "alpha": batches.alpha(images, recipe)}
+        row["images_per_second"] = (images - seen) / (time.perf_counter() - before)
+        ended, stops = images >= recipe.images, enough()
+        pictures = writes and (passed(images, seen, rhythm.picture) or ended)
+        saves = writes and (passed(images, seen, rhythm.checkpoint) or ended or stops)
+        finite = np.isfinite(list(row.values())).all()
+        if finite and pictures and checkup is not None:
+            shapes = gallery.draw(state["average"], row["alpha"])
+            row |= checkup.examine(state, row["alpha"], shapes, gallery.labels)
+        if finite and saves and judge is not None and row["alpha"] == 1:
+            row["validation/score"] = judge(snapshot_of(state, first))
+        history.append(row)
+        observer.logged(row)
+        if not finite:
+            message = f"losses are not finite after {images} images: lower lr_g and lr_d, or raise gamma."
+            observer.warned(images, message)
+            raise health.DivergedError(message)
+        if pictures:
+            observer.pictured(images, shapes, gallery.labels)
+            for message in health.warnings(row, history[:-1]):
                 observer.warned(images, message)
-                raise health.DivergedError(message)
-            if latest and pictures:
-                observer.pictured(images, shapes, gallery.labels)
-                for message in health.warnings(row, history[:-1]):
-                    observer.warned(images, message)
         if saves:
             everything = {"rows": history, "observer": record}
             checkpoint.save(folder, images, saved_of(state, recipe), everything, rhythm.keep, best(history))
-        if over:
+        if stops:
             break
+        seen, before = images, time.perf_counter()
     return snapshot_of(state, first), history
 
 
@@ -181,32 +183,20 @@ def best(history: list[Row]) -> int | None:
     return int(min(judged, key=lambda row: row["validation/score"])["images"]) if judged else None
 
 
-class Turns:
-    """Turns that the device may still be at while the host goes on, and the rows of those that are done."""
+def turns(draw: Callable[[int, int], dict], images: int, longest: int, recipe: Recipe) -> Iterator[tuple[int, dict]]:
+    """The turns from `images` on to the recipe's end: images seen after each, and its batches, `draw(images, steps)`.
 
-    def __init__(self, recipe: Recipe):
-        self.recipe = recipe
-        self.waiting: deque[tuple[float, int, int, dict]] = deque()
-        self.since = 0.0
-
-    def began(self, before: float, images: int, steps: int, logs: dict) -> None:
-        """A turn of so many steps, after which `images` will have been seen, was given to the device at `before`."""
-        self.waiting.append((before, images, steps, logs))
-
-    def ended(self, wait: bool) -> Iterator[Row]:
-        """Rows of turns in order: of all with `wait`, else of those that the device should be done with."""
-        rows = []
-        begun, steps_done = 0.0, 0
-        while len(self.waiting) > (0 if wait else AHEAD):
-            before, images, steps, logs = self.waiting.popleft()
-            begun = begun or before
-            steps_done += steps
-            row = summarise(logs, self.recipe.penalty_every)  # waits for the device
-            rows.append(row | {"images": images, "alpha": batches.alpha(images, self.recipe)})
-        if rows:  # those that are found done together share the time: when each of them was, nobody saw
-            since, self.since = max(begun, self.since), time.perf_counter()
-            rate = steps_done * self.recipe.batch / (self.since - since)
-            yield from (row | {"images_per_second": rate} for row in rows)
+    A thread draws those of the next turn while the device is at this one's.
+    """
+    with ThreadPoolExecutor(1, "batches") as pool:
+        following = None
+        while images < recipe.images:
+            steps = min(longest, whole(recipe.images - images, recipe))
+            drawn = following.result() if following else draw(images, steps)
+            images += steps * recipe.batch
+            if images < recipe.images:
+                following = pool.submit(draw, images, min(longest, whole(recipe.images - images, recipe)))
+            yield images, drawn
 
 
 def whole(images: int, recipe: Recipe) -> int:

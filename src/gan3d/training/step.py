@@ -7,7 +7,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from gan3d.backend import value_and_grad
+from gan3d.backend import value_and_grad, vjp
 from gan3d.networks.layers import Tensor, blend
 from gan3d.training import augment as augmentation
 from gan3d.training.losses import LOSSES, pairs
@@ -100,8 +100,7 @@ def make_step(generator: keras.Model, discriminator: keras.Model, recipe: Recipe
         value = loss.discriminator(*scores)
         return value + weight * penalty, (value, penalty, *scores)
 
-    def generator_loss(weights: list, critic: list, score_real: Tensor, batch: dict, probability: Tensor) -> tuple:
-        fake = seen(generate(weights, batch), batch, 1, probability)
+    def generator_loss(fake: Tensor, critic: list, score_real: Tensor, batch: dict) -> tuple:
         return loss.generator(score_real, discriminate(critic, fake, batch)), None
 
     def seen(voxels: Tensor, batch: dict, which: int, probability: Tensor) -> Tensor:
@@ -111,7 +110,8 @@ def make_step(generator: keras.Model, discriminator: keras.Model, recipe: Recipe
         probability = state.get("augment", recipe.augment)
         real = present(batch["bits"], resolution, batch["flip"], batch["alpha"], recipe.mirror)
         real = seen(real, batch, 0, probability)
-        fake = seen(ops.stop_gradient(generate(state["generator"], batch)), batch, 1, probability)
+        # both networks learn from the same fakes: they are drawn once, and G's gradient is pulled back through them
+        fake, pull = vjp(lambda weights: seen(generate(weights, batch), batch, 1, probability), state["generator"])
 
         # Discriminator
         (_, aux), gradients = value_and_grad(discriminator_loss)(state["discriminator"], real, fake, batch, penalised)
@@ -126,9 +126,8 @@ def make_step(generator: keras.Model, discriminator: keras.Model, recipe: Recipe
             critic, adam_d = choose(learns, (critic, adam_d), (state["discriminator"], state["adam_d"]))
 
         # Generator; real scores are those before D's step, since they only weigh the pairs, and a pass is saved
-        (loss_g, _), gradients = value_and_grad(generator_loss)(
-            state["generator"], critic, score_real, batch, probability
-        )
+        (loss_g, _), towards = value_and_grad(generator_loss)(fake, critic, score_real, batch)
+        gradients = pull(towards)
         gradient_g = norm(gradients)
         weights, adam_g = adam(state["generator"], gradients, state["adam_g"], recipe.lr_g, recipe)
         if loss.gated:
