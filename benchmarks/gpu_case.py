@@ -66,7 +66,10 @@ def step_case(case: Result, recipe_file: Path, tiny: bool, write: Callable[[Resu
     rows, labels = np.arange(SHAPES), np.arange(SHAPES, dtype=np.int32) % len(architecture.classes)
 
     def draw(images: int, steps: int) -> dict[str, np.ndarray]:
-        return batches.draw(None, rows, labels, architecture.latent, images, steps, recipe)
+        return batches.draw(None, rows, labels, np.ones_like(labels), architecture.latent, images, steps, recipe)
+
+    def send(images: int, steps: int) -> Any:
+        return run.send(draw(images, steps))
 
     hits: list[str] = []
     jax.monitoring.register_event_listener(
@@ -81,7 +84,7 @@ def step_case(case: Result, recipe_file: Path, tiny: bool, write: Callable[[Resu
 
     seconds: list[float] = []
     start = last = time.perf_counter()
-    for _, drawn in turns(draw, recipe.fade_in, steps, replace(recipe, stabilise=10**9)):
+    for _, drawn in turns(send, recipe.fade_in, steps, replace(recipe, stabilise=10**9)):
         state, logs = run(state, drawn)
         finite = np.isfinite(np.asarray(logs["loss_d"])).all()
         seconds.append(time.perf_counter() - last)

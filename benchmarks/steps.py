@@ -98,6 +98,7 @@ def write_task(settings: params.Params, stage: str, folder: Path, tiny: bool) ->
         boxes(architecture.resolution, SHAPES),
         np.arange(SHAPES),
         labels,
+        np.ones(SHAPES, np.int32),
         architecture.latent,
         recipe.fade_in,
         recipe.penalty_every,

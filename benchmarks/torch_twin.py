@@ -107,10 +107,10 @@ class Twin:
 
     def present(self, bits: np.ndarray, flip: Tensor, alpha: float) -> Tensor:
         """Real shapes, mirrored and faded in."""
-        side, mirror = self.resolutions[-1], self.recipe["mirror"]
+        side = self.resolutions[-1]
         real = torch.tensor(np.unpackbits(bits, axis=1)).float().reshape(-1, 1, side, side, side)
-        if mirror is not None:
-            real = torch.where(flip[:, None, None, None, None], real.flip(mirror + 2), real)
+        for axis in (1, 2, 3):
+            real = torch.where((flip == axis)[:, None, None, None, None], real.flip(axis + 1), real)
         return real if side == 4 else torch.lerp(double(F.max_pool3d(real, 2)), real, alpha)
 
     def step(self, batch: dict[str, np.ndarray], penalised: bool) -> tuple[float, float]:

@@ -33,13 +33,13 @@ def test_a_recipe_takes_every_value_from_the_file(tree, tmp_path):
     changed = copy.deepcopy(tree)
     changed["seed"] = 7
     gan = {"loss": "bce_gated", "gamma": 0.25, "penalty_every": 3, "gate": [0.1, 0.7], "mirror": "z"}
-    changed["gan"] |= gan | {"beta_1": 0.5, "beta_2": 0.9, "ema_images": 123}
+    changed["gan"] |= gan | {"beta_1": 0.5, "beta_2": 0.9, "ema": 0.3}
     changed["gan"] |= {"augment": 0.25, "ada_target": 0.5, "ada_images": 999}
     changed["train"]["stages"]["r08"] |= {"batch": 5, "lr_g": 0.1, "lr_d": 0.2, "fade_in": 11, "stabilise": 13}
     before, after = params.load(FILE).recipe("r08"), load(changed, tmp_path).recipe("r08")
     same = [name for name in before.__dataclass_fields__ if getattr(before, name) == getattr(after, name)]
     assert same == []
-    assert (after.mirror, after.images, after.gate) == (2, 24, (0.1, 0.7))
+    assert (after.mirror, after.images, after.gate) == ("z", 24, (0.1, 0.7))
 
 
 def test_a_stages_own_gamma_wins(tree, tmp_path):
@@ -50,7 +50,7 @@ def test_a_stages_own_gamma_wins(tree, tmp_path):
 
 def test_no_mirror(tree, tmp_path):
     tree["gan"]["mirror"] = "none"
-    assert load(tree, tmp_path).recipe("r04").mirror is None
+    assert load(tree, tmp_path).recipe("r04").mirror == "none"
 
 
 def test_a_stage_from_scratch_names_all_its_widths(tree, tmp_path):
@@ -91,7 +91,7 @@ R16 = ("train", "stages", "r16")
         (change("gan", "conditional", value="some"), "gan.conditional", "boolean"),
         (change("gan", "loss", value="wgan"), "gan.loss", "wgan_gp"),
         (change("gan", "gate", value=[0.5]), "gan.gate.1", "missing"),
-        (change("gan", "mirror", value="w"), "gan.mirror", "'x', 'y', 'z' or 'none'"),
+        (change("gan", "mirror", value="w"), "gan.mirror", "'x', 'y', 'z', 'none' or 'measured'"),
         (change("data", "resolution", value=17), "data.resolution", "16, 32"),
         (change("data", "up", value=1), "data.up", "'y'"),
         (change("data", "resolution", value=8), "data.resolution", "16"),

@@ -115,6 +115,25 @@ class VoxelDataset:
             chosen &= self.labels == self.classes.index(class_name)
         return np.flatnonzero(chosen)
 
+    def mirrored(self, mirror: str) -> np.ndarray:
+        """Axis 1, 2 or 3 along which each shape may be flipped, 0 for none, (N,) int32.
+
+        Args:
+            mirror: x, y, z or none for all shapes, or `measured`: that of the shape's class (`gan3d.data.statistics`).
+
+        Raises:
+            UserError: where it was not measured.
+        """
+        numbers = {name: i for i, name in enumerate(("none", *grids.AXES))}
+        if mirror != "measured":
+            return np.full(len(self.splits), numbers[mirror], np.int32)
+        if "mirror" not in self.summary:
+            raise UserError(
+                f"{self.folder / 'summary.json'} does not say along which axis each class is symmetric: prepare the"
+                " data again, or set gan.mirror to x, y, z or none."
+            )
+        return np.fromiter((numbers[self.summary["mirror"][row["class"]]] for row in self._lines()), np.int32)
+
     def packed(self, resolution: int) -> np.ndarray | Shards:
         """All grids of a resolution as bits, (N, R³ / 8) uint8, memory-mapped.
 

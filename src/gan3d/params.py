@@ -53,8 +53,8 @@ class Gan(Section):
     gate: tuple[Annotated[float, Field(ge=0, le=1)], Annotated[float, Field(ge=0, le=1)]]
     beta_1: Annotated[float, Field(ge=0, lt=1)]
     beta_2: Annotated[float, Field(gt=0, lt=1)]
-    ema_images: Positive
-    mirror: Literal["x", "y", "z", "none"]
+    ema: Annotated[float, Field(gt=0, le=1)]
+    mirror: Literal["x", "y", "z", "none", "measured"]
     augment: Annotated[float, Field(ge=0, le=0.8)]
     ada_target: Annotated[float, Field(gt=0, lt=1)] | None
     ada_images: Positive
@@ -257,10 +257,10 @@ class Params(Section):
             lr_d=own.lr_d,
             beta_1=gan.beta_1,
             beta_2=gan.beta_2,
-            ema_images=gan.ema_images,
+            ema=gan.ema,
             fade_in=own.fade_in,
             stabilise=own.stabilise,
-            mirror=None if gan.mirror == "none" else grids.AXES.index(gan.mirror),
+            mirror=gan.mirror,
             augment=gan.augment,
             ada_target=gan.ada_target,
             ada_images=gan.ada_images,

@@ -26,7 +26,9 @@ def main(loss: str, out: str, keep: str = "") -> None:
     generator, discriminator, _ = grow(None, Architecture(6, ("chair", "table"), (4, 3), (0.2, 0.1)), seed=1)
     packed = np.random.default_rng(0).integers(0, 256, (10, 8**3 // 8), np.uint8)
     source = None if keep else packed
-    given = batches.draw(source, np.arange(10), np.arange(10, dtype=np.int32) % 2, 6, 16, STEPS, recipe)
+    given = batches.draw(
+        source, np.arange(10), np.arange(10, dtype=np.int32) % 2, np.ones(10, np.int32), 6, 16, STEPS, recipe
+    )
     step = make_step(generator, discriminator, recipe)
     run = compile_steps(step, recipe.penalty_every, packed if keep else None)
     state, logs = run(first_state(generator, discriminator), given)

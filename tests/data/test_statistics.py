@@ -1,14 +1,16 @@
-import numpy as np
+import shutil
 
-from gan3d.data.statistics import measure, mirror_axis, strangest
+import numpy as np
+import pytest
+
+from gan3d import grids
+from gan3d.data.prepare import prepare
+from gan3d.data.statistics import measure, strangest
+from gan3d.dataset import VoxelDataset
+from gan3d.errors import UserError
 
 
 def test_the_odd_one_is_found_and_named(dataset_folder, tmp_path):
-    import shutil
-
-    from gan3d import grids
-    from gan3d.dataset import VoxelDataset
-
     folder = tmp_path / "odd"
     shutil.copytree(dataset_folder, folder)
     data = VoxelDataset(folder)
@@ -24,10 +26,42 @@ def test_the_odd_one_is_found_and_named(dataset_folder, tmp_path):
     assert found.one_piece(0) == 1
 
 
-def test_symmetry_is_about_the_shape_and_up_is_never_suggested(dataset):
-    found = measure(dataset)
-    assert np.allclose(found.mean_symmetry(), 1)  # boxes, wherever they stand
-    assert mirror_axis(found, "x") in ("y", "z")
-    assert mirror_axis(found, "y") in ("x", "z")
-    found.symmetry[:, [0, 2]] = 0.3
-    assert mirror_axis(found, "y") == "none"
+def test_symmetry_is_about_the_shape(dataset):
+    assert np.allclose(measure(dataset).mean_symmetry(), 1)  # boxes, wherever they stand
+
+
+def wedge(rng, falls: int | None) -> np.ndarray:
+    """Stairs that rise along an axis, or a skew one of no symmetry."""
+    shape, length, height = np.zeros((16, 16, 16), bool), int(rng.integers(10, 16)), int(rng.integers(8, 16))
+    for place in range(length):
+        top = max(1, height * (place + 1) // length)
+        if falls is None:
+            shape[place, :top, : max(1, place)] = True
+        elif falls == 0:
+            shape[place, :top, :12] = True
+        else:
+            shape[:12, :top, place] = True
+    return shape
+
+
+def test_each_class_has_its_own_axis_of_symmetry_and_never_up(tmp_path):
+    rng = np.random.default_rng(0)
+    for name, falls in (("along_x", 2), ("along_z", 0), ("skew", None)):
+        (tmp_path / "source" / name).mkdir(parents=True)
+        for number in range(12):
+            np.save(tmp_path / "source" / name / f"{number}.npy", wedge(rng, falls))
+    summary = prepare(tmp_path / "source", tmp_path / "out", 16, up="y", validation=0.2, test=0.2)
+    assert summary["mirror"] == {"along_x": "x", "along_z": "z", "skew": "none"}
+    axes = {"along_x": 1, "along_z": 3, "skew": 0}
+    for conditional in (True, False):
+        data = VoxelDataset(tmp_path / "out", conditional)
+        assert data.mirrored("measured").tolist() == [axes[row["class"]] for row in data.rows]
+        assert set(data.mirrored("y")) == {2}
+        assert set(data.mirrored("none")) == {0}
+
+
+def test_data_that_was_prepared_before_axes_were_measured(dataset):
+    assert "mirror" not in dataset.summary
+    assert dataset.mirrored("x").all()
+    with pytest.raises(UserError, match="prepare the data again"):
+        dataset.mirrored("measured")

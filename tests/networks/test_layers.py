@@ -55,22 +55,29 @@ def test_blend_goes_from_coarse_to_fine(rng):
 def test_minibatch_std_against_numpy(rng, batch, group, size):
     """Members of one group are `batch / size` apart; a batch that the group does not divide is one group."""
     x = rng.standard_normal((batch, 2, 3, 2, 5), np.float32)
-    out = numpy_of(layers.MinibatchStd(group)(x))
-    assert out.shape == (batch, 2, 3, 2, 6)
-    assert np.array_equal(out[..., :5], x)
+    out = numpy_of(layers.minibatch_std(x, group=group))
+    assert out.shape == (batch, 1, 1, 1, 1)
     for i in range(batch):
         members = x[i % (batch // size) :: batch // size]
         assert len(members) == size
         expected = np.sqrt(members.astype(np.float64).var(0) + 1e-8).mean()
-        np.testing.assert_allclose(out[i, ..., 5], expected, rtol=1e-5)
+        np.testing.assert_allclose(out[i], expected, rtol=1e-5)
 
 
 def test_interleaved_batches_do_not_share_their_spread(rng):
     one, other = rng.standard_normal((2, 8, 2, 2, 2, 3), np.float32)
-    layer = layers.MinibatchStd(4)
-    both = numpy_of(layer(np.stack([one, other], 1).reshape(16, 2, 2, 2, 3), parts=2))
-    np.testing.assert_allclose(both[::2], numpy_of(layer(one)), rtol=1e-6)
-    np.testing.assert_allclose(both[1::2], numpy_of(layer(other)), rtol=1e-6)
+    both = numpy_of(layers.minibatch_std(np.stack([one, other], 1).reshape(16, 2, 2, 2, 3), parts=2))
+    np.testing.assert_allclose(both[::2], numpy_of(layers.minibatch_std(one)), rtol=1e-6)
+    np.testing.assert_allclose(both[1::2], numpy_of(layers.minibatch_std(other)), rtol=1e-6)
+
+
+@pytest.mark.parametrize(("side", "size"), [(4, 3), (5, 3), (4, 1), (1, 3)])
+def test_a_level_equals_one_more_channel_that_is_the_same_everywhere(rng, side, size):
+    layer = layers.EqualizedConv3D(7, size, bias=0.5)
+    layer.build((None, None, None, None, 6))
+    x, level = rng.standard_normal((3, side, side, side, 5), np.float32), rng.random((3, 1, 1, 1, 1), np.float32)
+    expected = layer(np.concatenate([x, np.broadcast_to(level, (*x.shape[:-1], 1))], -1))
+    np.testing.assert_allclose(numpy_of(layer(x, level)), numpy_of(expected), rtol=1e-4, atol=1e-5)
 
 
 def test_equalised_layers_start_with_outputs_of_unit_variance(rng):
@@ -93,5 +100,5 @@ def test_the_bias_is_added_once_after_resampling(rng):
 
 
 def test_custom_layers_are_known_to_keras_by_name():
-    for layer in (layers.EqualizedConv3D, layers.EqualizedDense, layers.MinibatchStd):
+    for layer in (layers.EqualizedConv3D, layers.EqualizedDense):
         assert keras.saving.get_registered_object(f"gan3d>{layer.__name__}") is layer

@@ -14,7 +14,7 @@ from gan3d.networks import growth
 from gan3d.networks.architecture import Architecture
 from gan3d.networks.discriminator import Discriminator
 from gan3d.networks.generator import Generator
-from gan3d.networks.layers import EqualizedConv3D, EqualizedDense, MinibatchStd
+from gan3d.networks.layers import EqualizedConv3D, EqualizedDense
 
 
 def make(network: type[keras.Model], architecture: Architecture, seed: int = 4) -> keras.Model:
@@ -105,7 +105,6 @@ def test_layers_saved_alone_load_in_safe_mode(tmp_path):
     stack = [
         EqualizedConv3D(3, resample="up", bias=0.5),
         EqualizedConv3D(2, resample="down", gain=1.0),
-        MinibatchStd(2),
         EqualizedConv3D(2, 1),
         keras.layers.Flatten(),
         EqualizedDense(5, gain=0.3),

@@ -41,7 +41,7 @@ class Clone:
 
 def small(tree):
     tree["data"] |= {"source": "shapes", "resolution": 8}
-    tree["gan"] |= {"latent": 8, "penalty_every": 2, "ema_images": 64}
+    tree["gan"] |= {"latent": 8, "penalty_every": 2, "ema": 0.5}
     stage = {"batch": 8, "lr_g": 0.005, "lr_d": 0.005, "stabilise": 96}
     tree["train"]["stages"] = {
         "r04": {"prev": "scratch", "width": 8, "fade_in": 0, **stage},

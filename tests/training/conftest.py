@@ -32,4 +32,4 @@ def architecture(dataset) -> Callable[..., Architecture]:
 @pytest.fixture(scope="session")
 def recipe() -> Recipe:
     """Quick enough to see something move in a few steps."""
-    return Recipe(batch=8, penalty_every=2, lr_g=5e-3, lr_d=5e-3, ema_images=50, fade_in=64, stabilise=64, seed=3)
+    return Recipe(batch=8, penalty_every=2, lr_g=5e-3, lr_d=5e-3, ema=0.5, fade_in=64, stabilise=64, seed=3)

@@ -157,7 +157,9 @@ def steps(recipe: Recipe, count: int = 4) -> tuple[dict, dict]:
     for model in models:
         growth.initialise(model, 1)
     packed = np.random.default_rng(0).integers(0, 256, (10, 64), np.uint8)
-    given = batches.draw(packed, np.arange(10), np.arange(10, dtype=np.int32) % 2, 6, 0, count, recipe)
+    given = batches.draw(
+        packed, np.arange(10), np.arange(10, dtype=np.int32) % 2, np.ones(10, np.int32), 6, 0, count, recipe
+    )
     return compile_steps(make_step(*models, recipe), recipe.penalty_every)(first_state(*models, recipe.adapted), given)
 
 
@@ -175,6 +177,6 @@ def test_changes_alter_what_is_learned_and_nothing_else_that_is_drawn():
     first, second = (keras.tree.flatten(state["discriminator"]) for state in (plain, changed))
     assert not all(np.array_equal(a, b) for a, b in zip(first, second, strict=True))
     packed, rows = np.zeros((3, 8), np.uint8), np.arange(3)
-    draws = [batches.draw(packed, rows, rows, 6, 8, 2, r) for r in (RECIPE, replace(RECIPE, augment=0.0))]
+    draws = [batches.draw(packed, rows, rows, rows, 6, 8, 2, r) for r in (RECIPE, replace(RECIPE, augment=0.0))]
     assert set(draws[0]) - set(draws[1]) == {"changes"}
     assert all(np.array_equal(draws[0][name], draws[1][name]) for name in draws[1])

@@ -1,7 +1,5 @@
 """Batches are a function of the seed and the images seen, and of nothing else."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -15,6 +13,7 @@ SEEDS = st.integers(0, 2**31)
 PACKED = grids.pack(np.random.default_rng(0).random((13, 4, 4, 4)) < 0.3)
 LABELS = np.arange(13, dtype=np.int32) % 3
 ROWS = np.arange(13)
+AXES = np.arange(13, dtype=np.int32) % 4
 
 
 @given(rows=st.integers(1, 30), epochs=st.integers(1, 5), seed=SEEDS)
@@ -46,7 +45,7 @@ def test_batches_do_not_depend_on_how_the_steps_are_cut_into_turns(batch, steps,
     start, cut = first * batch, data.draw(st.integers(1, steps - 1))
 
     def draw(images, steps):
-        return batches.draw(PACKED, ROWS, LABELS, 5, images, steps, recipe)
+        return batches.draw(PACKED, ROWS, LABELS, AXES, 5, images, steps, recipe)
 
     whole, head, tail = draw(start, steps), draw(start, cut), draw(start + cut * batch, steps - cut)
     for name, values in whole.items():
@@ -56,7 +55,7 @@ def test_batches_do_not_depend_on_how_the_steps_are_cut_into_turns(batch, steps,
 
 def test_a_batch_holds_what_a_step_needs():
     recipe = Recipe(batch=4, fade_in=20, seed=1)
-    drawn = batches.draw(PACKED, ROWS, LABELS, 5, 8, 3, recipe)
+    drawn = batches.draw(PACKED, ROWS, LABELS, AXES, 5, 8, 3, recipe)
     described = {name: (values.shape, values.dtype.name) for name, values in drawn.items()}
     assert described == {
         "bits": ((3, 4, 8), "uint8"),
@@ -64,20 +63,22 @@ def test_a_batch_holds_what_a_step_needs():
         "alpha": ((3,), "float32"),
         "decay": ((3,), "float32"),
         "latents": ((3, 4, 5), "float32"),
-        "flip": ((3, 4), "bool"),
+        "flip": ((3, 4), "int32"),
         "mix": ((3, 4), "float32"),
     }
     rows = batches.shuffled(13, 8, 12, 1)
     assert np.array_equal(drawn["bits"].reshape(12, 8), PACKED[rows])
     assert np.array_equal(drawn["labels"].ravel(), LABELS[rows])
+    assert all(flip in (0, axis) for flip, axis in zip(drawn["flip"].ravel(), AXES[rows], strict=True))
     assert np.array_equal(drawn["alpha"], np.array([8, 12, 16], np.float32) / 20)
 
 
 def test_what_is_drawn_is_distributed_as_it_should_be():
-    drawn = batches.draw(PACKED, ROWS, LABELS, 16, 0, 100, Recipe(batch=16, seed=2))
+    drawn = batches.draw(PACKED, ROWS, LABELS, AXES, 16, 0, 100, Recipe(batch=16, seed=2))
     assert drawn["latents"].mean() == pytest.approx(0, abs=0.02)
     assert drawn["latents"].std() == pytest.approx(1, abs=0.02)
-    assert drawn["flip"].mean() == pytest.approx(0.5, abs=0.05)
+    flipped = drawn["flip"] > 0
+    assert flipped.mean() == pytest.approx(0.5 * (AXES > 0).mean(), abs=0.05)
     assert drawn["mix"].mean() == pytest.approx(0.5, abs=0.03)
     assert drawn["mix"].min() >= 0
     assert drawn["mix"].max() < 1
@@ -85,7 +86,7 @@ def test_what_is_drawn_is_distributed_as_it_should_be():
 
 
 def test_another_seed_changes_everything_random():
-    one, other = (batches.draw(PACKED, ROWS, LABELS, 5, 0, 4, Recipe(batch=8, seed=seed)) for seed in (0, 1))
+    one, other = (batches.draw(PACKED, ROWS, LABELS, AXES, 5, 0, 4, Recipe(batch=8, seed=seed)) for seed in (0, 1))
     for name in ("bits", "latents", "flip", "mix"):
         assert not np.array_equal(one[name], other[name]), name
 
@@ -94,8 +95,8 @@ def test_a_memory_map_serves_as_well(tmp_path):
     np.save(tmp_path / "r04.npy", PACKED)
     mapped = np.load(tmp_path / "r04.npy", mmap_mode="r")
     recipe = Recipe(batch=8)
-    for name, values in batches.draw(mapped, ROWS, LABELS, 5, 0, 4, recipe).items():
-        assert np.array_equal(values, batches.draw(PACKED, ROWS, LABELS, 5, 0, 4, recipe)[name])
+    for name, values in batches.draw(mapped, ROWS, LABELS, AXES, 5, 0, 4, recipe).items():
+        assert np.array_equal(values, batches.draw(PACKED, ROWS, LABELS, AXES, 5, 0, 4, recipe)[name])
 
 
 @given(images=st.integers(0, 10**7), fade=st.integers(0, 10**6))
@@ -104,23 +105,30 @@ def test_alpha_rises_linearly_to_one(images, fade):
     assert value == (1.0 if images >= fade else images / fade)
 
 
-@given(images=st.integers(0, 10**6), batch=st.integers(1, 512), half_life=st.integers(0, 10**5))
-def test_the_average_has_the_half_life_of_the_recipe(images, batch, half_life):
-    """Later than ten half-lives; before that a tenth of what has been seen, so that the start is soon forgotten."""
-    recipe = Recipe(batch=batch, ema_images=half_life, fade_in=0)
+@given(images=st.integers(1, 10**6), batch=st.integers(1, 512), share=st.floats(0.01, 1))
+def test_the_average_has_the_half_life_of_the_recipe(images, batch, share):
+    """A share of what has been seen."""
+    recipe = Recipe(batch=batch, ema=share)
     left = batches.decay(images, recipe)
     assert 0 <= left < 1
-    life = min(half_life, images / 10)
-    if life == 0:
-        assert left == 0
-    else:
-        assert left ** (life / batch) == pytest.approx(0.5) or left < 1e-9
-    assert left <= batches.decay(images + batch, replace(recipe))
+    assert left ** (share * images / batch) == pytest.approx(0.5) or left < 1e-9
+    assert left <= batches.decay(images + batch, recipe)
+
+
+@pytest.mark.parametrize("batch", [8, 32])
+def test_the_average_weighs_weights_by_a_power_of_when_they_were(batch):
+    """Karras et al. 2024, eq. 3: the weight of what a step left after t of T images goes with (t / T)^γ."""
+    recipe, steps = Recipe(batch=batch, ema=0.15), 2000
+    left = np.array([batches.decay((step + 1) * batch, recipe) for step in range(steps)])
+    weight = (1 - left) * np.append(np.cumprod(left[:0:-1])[::-1], 1.0)
+    power = np.log(2) / recipe.ema - 1
+    assert weight[1000] / weight[-1] == pytest.approx((1001 / 2000) ** power, rel=0.02)
+    assert weight.sum() == pytest.approx(1.0)
 
 
 def test_only_the_chosen_rows_are_drawn():
     rows = np.array([2, 3, 11])
-    drawn = batches.draw(PACKED, rows, LABELS[rows], 5, 0, 3, Recipe(batch=8))
+    drawn = batches.draw(PACKED, rows, LABELS[rows], AXES[rows], 5, 0, 3, Recipe(batch=8))
     bits, labels = drawn["bits"].reshape(24, -1), drawn["labels"].reshape(24)
     assert {bytes(row) for row in bits} == {bytes(row) for row in PACKED[rows]}
     for row, label in zip(bits, labels, strict=True):
@@ -129,10 +137,8 @@ def test_only_the_chosen_rows_are_drawn():
 
 def test_rows_of_shapes_on_the_device_name_what_would_have_been_sent():
     rows = np.array([2, 3, 11])
-    sent, named = (batches.draw(packed, rows, LABELS[rows], 5, 8, 3, Recipe(batch=8)) for packed in (PACKED, None))
+    sent, named = (
+        batches.draw(packed, rows, LABELS[rows], AXES[rows], 5, 8, 3, Recipe(batch=8)) for packed in (PACKED, None)
+    )
     assert np.array_equal(PACKED[rows][named.pop("rows")], sent.pop("bits"))
     assert all(np.array_equal(named[name], sent[name]) for name in sent)
-
-
-def test_a_grown_stage_keeps_the_average_it_was_given():
-    assert batches.decay(32, Recipe(batch=32, ema_images=2000, fade_in=1)) == pytest.approx(0.5 ** (32 / 2000))

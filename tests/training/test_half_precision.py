@@ -24,7 +24,9 @@ def trained(previous: Snapshot | None, dataset, side: int, precision: str) -> tu
     architecture = Architecture(8, tuple(dataset.classes), (6, 5, 4)[:count], (0.3, 0.2, 0.1)[:count], precision)
     generator, discriminator, start = grow(previous, architecture, seed=1)
     rows = dataset.select("train")
-    given = batches.draw(dataset.packed(side), rows, dataset.labels[rows], 8, 16, 6, RECIPE)
+    given = batches.draw(
+        dataset.packed(side), rows, dataset.labels[rows], dataset.mirrored("x")[rows], 8, 16, 6, RECIPE
+    )
     state = first_state(generator, discriminator) | {"average": list(start.average.values())}
     state, logs = compile_steps(make_step(generator, discriminator, RECIPE), RECIPE.penalty_every)(state, given)
     for leaf in keras.tree.flatten(state):

@@ -114,7 +114,7 @@ SICK = [
     ({"overfitting/r_v": 0.8}, "by heart", "gamma"),
     ({"samples/largest_piece": 0.8}, "80% of a shape, in the data 98%", "stabilise"),
     ({"samples/occupancy": 0.1}, "too much", "lr_g"),
-    ({"samples/occupancy": 0.02}, "too little", "ema_images"),
+    ({"samples/occupancy": 0.02}, "too little", "raise ema "),
     ({"coverage/table": 0.05}, "Samples of table resemble only 5%", "batch"),
 ]
 

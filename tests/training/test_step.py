@@ -41,7 +41,9 @@ def drawn(resolution: int, steps: int, recipe: Recipe = RECIPE, images: int = 16
     """Batches of noise."""
     rng = np.random.default_rng(0)
     packed = rng.integers(0, 256, (10, resolution**3 // 8), np.uint8)
-    return batches.draw(packed, np.arange(10), np.arange(10, dtype=np.int32) % 2, 6, images, steps, recipe)
+    return batches.draw(
+        packed, np.arange(10), np.arange(10, dtype=np.int32) % 2, np.ones(10, np.int32), 6, images, steps, recipe
+    )
 
 
 def one(batches: dict[str, np.ndarray], i: int = 0) -> dict:
@@ -266,7 +268,7 @@ def test_accuracies_count_scores_on_the_right_side(loss):
     batch = one(drawn(8, 1))
     generator, discriminator = networks()
     _, logs = make_step(generator, discriminator, replace(RECIPE, loss=loss))(start(networks()), batch, False)
-    real = present(batch["bits"], 8, batch["flip"], batch["alpha"], RECIPE.mirror)
+    real = present(batch["bits"], 8, batch["flip"], batch["alpha"])
     fake = generator(batch["latents"], batch["labels"], alpha=batch["alpha"])
     scores = [ops.convert_to_numpy(discriminator(x, batch["labels"], alpha=batch["alpha"])) for x in (real, fake)]
     levels = (0.0, 0.0) if loss == "non_saturating" else (scores[1], scores[0])

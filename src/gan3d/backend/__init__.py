@@ -13,7 +13,8 @@ A backend module offers this and nothing else:
     `step(state, batch, penalised) -> (state, logs)` becomes `run(state, batches) -> (state, logs)`, which takes as many
     steps as the leading axis of `batches` is long and penalises the first of every `every`. `logs` are arrays with the
     same leading axis, and looking at them waits for the steps. `shapes`, bits (N, bytes), are kept on the device:
-    batches then have numbers of them, `rows`, in place of the `bits`, which the step gets all the same.
+    batches then have numbers of them, `rows`, in place of the `bits`, which the step gets all the same. `run` takes
+    what `run.send(batches)` returns, too: it brings them to the devices, and may be called in another thread meanwhile.
 
 `compile_forward(function)`
     `function(*tensors) -> tensor`, which changes nothing, compiled where that is worth it: drawing one shape of 16³ on

@@ -7,7 +7,7 @@ when JAX_COORDINATOR_ADDRESS, JAX_NUM_PROCESSES and JAX_PROCESS_ID are set, as `
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -69,35 +69,56 @@ def compile_forward(function: Callable) -> Callable:
     return function
 
 
-def compile_steps(step: Callable, every: int, shapes: np.ndarray | None = None) -> Callable:
-    """See `gan3d.backend`; a scan over cycles of one penalised step and `every - 1` plain ones.
+class Sent(NamedTuple):
+    """Batches on the devices.
 
-    Raises:
-        UserError: when the devices cannot share a batch evenly.
+    Attributes:
+        cycles: arrays with the leading axes (cycles, steps a cycle).
+        count: of cycles that are to be run; those after it fill up to the longest run, since another length would be
+            compiled anew.
+        steps: of these cycles.
     """
-    mesh = jax.make_mesh((jax.device_count(),), ("batch",), axis_types=(AxisType.Auto,))
-    same, shared = NamedSharding(mesh, PartitionSpec()), NamedSharding(mesh, PartitionSpec(None, None, "batch"))
-    kept = None if shapes is None else place(shapes, same)
-    compiled = jax.jit(all_cycles(step), donate_argnums=0, out_shardings=(same, same))
-    longest = 0  # cycles: shorter runs are filled up, since another length would be compiled anew
 
-    def run(state: Any, batches: dict[str, np.ndarray]) -> tuple[Any, dict[str, jax.Array]]:
-        nonlocal longest
+    cycles: dict[str, jax.Array]
+    count: jax.Array
+    steps: int
+
+
+class Steps:
+    """See `gan3d.backend`; a scan over cycles of one penalised step and `every - 1` plain ones."""
+
+    def __init__(self, step: Callable, every: int, shapes: np.ndarray | None):
+        self.mesh = jax.make_mesh((jax.device_count(),), ("batch",), axis_types=(AxisType.Auto,))
+        self.same, self.shared = (
+            NamedSharding(self.mesh, PartitionSpec(*axes)) for axes in ((), (None, None, "batch"))
+        )
+        self.every, self.longest = every, 0
+        self.shapes = None if shapes is None else place(shapes, self.same)
+        self.compiled = jax.jit(all_cycles(step), donate_argnums=0, out_shardings=(self.same, self.same))
+
+    def send(self, batches: dict[str, np.ndarray]) -> Sent:
+        """Raises UserError when the devices cannot share a batch evenly."""
         steps, size = batches["labels"].shape
-        if size % mesh.size:
-            raise UserError(f"batch {size} cannot be shared by {mesh.size} devices: make it a multiple of {mesh.size}.")
-        longest = max(longest, steps // every)
-        filling = np.minimum(np.arange(longest * every), steps - 1)
-        cycles = {k: v[filling].reshape(longest, every, *v.shape[1:]) for k, v in batches.items()}
-        placed = {name: place(values, shared if values.ndim > 2 else same) for name, values in cycles.items()}
-        state = jax.tree.map(lambda x: place(x, same), state)
-        state, logs = compiled(state, placed, place(np.int32(steps // every), same), kept)
-        logs = {name: values[:steps] for name, values in logs.items()}
-        for values in logs.values():  # asked for later, the copy would wait for the run after this one
-            values.copy_to_host_async()
-        return state, logs
+        if size % self.mesh.size:
+            raise UserError(
+                f"batch {size} cannot be shared by {self.mesh.size} devices: make it a multiple of {self.mesh.size}."
+            )
+        self.longest = max(self.longest, steps // self.every)
+        filling = np.minimum(np.arange(self.longest * self.every), steps - 1)
+        cycles = {k: v[filling].reshape(self.longest, self.every, *v.shape[1:]) for k, v in batches.items()}
+        placed = {name: place(values, self.shared if values.ndim > 2 else self.same) for name, values in cycles.items()}
+        return Sent(placed, place(np.int32(steps // self.every), self.same), steps)
 
-    return run
+    def __call__(self, state: Any, batches: dict[str, np.ndarray] | Sent) -> tuple[Any, dict[str, jax.Array]]:
+        sent = batches if isinstance(batches, Sent) else self.send(batches)
+        state = jax.tree.map(lambda x: place(x, self.same), state)
+        state, logs = self.compiled(state, sent.cycles, sent.count, self.shapes)
+        return state, {name: values[: sent.steps] for name, values in logs.items()}
+
+
+def compile_steps(step: Callable, every: int, shapes: np.ndarray | None = None) -> Steps:
+    """See `gan3d.backend`."""
+    return Steps(step, every, shapes)
 
 
 def all_cycles(step: Callable) -> Callable:

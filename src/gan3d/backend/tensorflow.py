@@ -63,20 +63,30 @@ def compile_forward(function: Callable) -> Callable:
     return run
 
 
-def compile_steps(step: Callable, every: int, shapes: np.ndarray | None = None) -> Callable:
+class Steps:
     """See `gan3d.backend`; the loop stays in Python, since a CPU step outlasts its dispatch by far."""
-    kept = None if shapes is None else tf.constant(shapes)
-    compiled = tf.function(step, autograph=False)
 
-    def run(state: Any, batches: dict[str, np.ndarray]) -> tuple[Any, dict[str, np.ndarray]]:
+    def __init__(self, step: Callable, every: int, shapes: np.ndarray | None):
+        self.every = every
+        self.shapes = None if shapes is None else tf.constant(shapes)
+        self.compiled = tf.function(step, autograph=False)
+
+    def send(self, batches: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """A CPU has them."""
+        return batches
+
+    def __call__(self, state: Any, batches: dict[str, np.ndarray]) -> tuple[Any, dict[str, np.ndarray]]:
         state = tf.nest.map_structure(tf.convert_to_tensor, state)
         rows = []
         for i in range(len(next(iter(batches.values())))):
             batch = {name: tf.convert_to_tensor(values[i]) for name, values in batches.items()}
-            if kept is not None:
-                batch["bits"] = tf.gather(kept, batch.pop("rows"))
-            state, logs = compiled(state, batch, i % every == 0)
+            if self.shapes is not None:
+                batch["bits"] = tf.gather(self.shapes, batch.pop("rows"))
+            state, logs = self.compiled(state, batch, i % self.every == 0)
             rows.append(logs)
         return state, {name: np.array([float(row[name]) for row in rows]) for name in rows[0]}
 
-    return run
+
+def compile_steps(step: Callable, every: int, shapes: np.ndarray | None = None) -> Steps:
+    """See `gan3d.backend`."""
+    return Steps(step, every, shapes)

@@ -20,8 +20,9 @@ from gan3d.data.convert import Form, Progress, Result, blocks, convert_block
 from gan3d.data.guard import Guard, Limits, Lost
 from gan3d.data.journal import Journal
 from gan3d.data.sources import Item, Source, walk
+from gan3d.data.statistics import mirror_axes
 from gan3d.data.voxelize import Fill
-from gan3d.dataset import COLUMNS
+from gan3d.dataset import COLUMNS, VoxelDataset
 from gan3d.errors import UserError
 
 VERSION = 2
@@ -297,9 +298,15 @@ def _write(
         store.write_csv(folder / "rejects.csv", ("file", "reason", "advice"), unused)
         ledger = contents.ledger(found, items, shapes, duplicates, empty, rejects)
         store.write_csv(folder / "files.csv", contents.LEDGER, ledger)
-        text = json.dumps(summary, indent=2, ensure_ascii=False) + "\n"
-        (folder / "summary.json").write_bytes(text.encode("utf-8", "surrogateescape"))
+        _summarise(folder, summary)
+        summary["mirror"] = mirror_axes(VoxelDataset(folder))
+        _summarise(folder, summary)
     return summary
+
+
+def _summarise(folder: Path, summary: dict[str, Any]) -> None:
+    text = json.dumps(summary, indent=2, ensure_ascii=False) + "\n"
+    (folder / "summary.json").write_bytes(text.encode("utf-8", "surrogateescape"))
 
 
 def _nothing_left(source: Path, files: int, rejects: list[tuple[str, str, str]], empty: int) -> UserError:

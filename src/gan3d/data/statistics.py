@@ -8,8 +8,9 @@ from gan3d import grids
 from gan3d.dataset import VoxelDataset
 
 MOST = 1000  # shapes a class that are looked at, evenly spaced over the data set
+ENOUGH = 200  # training shapes of a class that say along which axis it is symmetric
 FINEST = 32  # resolution at which they are looked at
-SYMMETRIC = 0.75  # mean overlap with the mirror image from which on mirroring is suggested
+SYMMETRIC = 0.75  # mean overlap with the mirror image from which on shapes may be mirrored
 WHOLE = 0.999  # share of the voxels in the largest piece from which on a shape is one piece
 
 
@@ -72,11 +73,23 @@ def _extent(voxels: np.ndarray) -> np.ndarray:
     return result
 
 
-def mirror_axis(found: Statistics, up: str) -> str:
-    """The axis for mirroring as augmentation: the most symmetric one beside the one that points up, or none."""
-    mean = found.mean_symmetry()
-    best = max((axis for axis in grids.AXES if axis != up), key=lambda axis: mean[grids.AXES.index(axis)])
-    return best if mean[grids.AXES.index(best)] >= SYMMETRIC else "none"
+def mirror_axes(data: VoxelDataset) -> dict[str, str]:
+    """The axis along which each class is most like its mirror image, of those beside up, or none where it is not much.
+
+    Classes of one source may face in different directions: in ModelNet10 chairs are symmetric along x, sofas along y.
+    """
+    resolution = min(FINEST, data.summary["resolution"])
+    found = {}
+    for name in data.classes:
+        rows = data.select("train", name)
+        chosen = rows[np.linspace(0, len(rows) - 1, min(ENOUGH, len(rows))).astype(int)]
+        found[name] = _best(_symmetry(data.voxels(resolution, chosen)).mean(0), data.up) if len(chosen) else "none"
+    return found
+
+
+def _best(overlap: np.ndarray, up: str) -> str:
+    best = max((axis for axis in grids.AXES if axis != up), key=lambda axis: overlap[grids.AXES.index(axis)])
+    return best if overlap[grids.AXES.index(best)] >= SYMMETRIC else "none"
 
 
 def strangest(found: Statistics, count: int) -> list[tuple[int, str]]:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import keras
+import numpy as np
 from keras import ops
 
 Tensor = Any  # a tensor of whichever backend runs
@@ -31,6 +32,19 @@ def box(kernel: Tensor) -> Tensor:
 def conv_same(x: Tensor, kernel: Tensor) -> Tensor:
     """A plain convolution of stride 1; x: (B, R, R, R, in), kernel: (k, k, k, in, out)."""
     return ops.conv(x, kernel, 1, "same", data_format="channels_last")
+
+
+def conv_ones(kernel: Tensor, side: int) -> Tensor:
+    """`conv_same` of a grid of ones, (1, side, side, side, out) for a kernel (k, k, k, out): what lies inside, summed.
+
+    As one more channel it would not fill a tile: convolutions of 129 channels are padded first.
+    """
+    k = kernel.shape[0]
+    place = np.arange(side)[:, None] + np.arange(k) - k // 2
+    inside = ((place >= 0) & (place < side)).astype("float32")
+    inside = np.einsum("xi,yj,zk->xyzijk", inside, inside, inside).reshape(side**3, k**3)
+    summed = ops.matmul(ops.cast(inside, kernel.dtype), ops.reshape(kernel, (k**3, -1)))
+    return ops.reshape(summed, (1, side, side, side, -1))
 
 
 def conv_up(x: Tensor, kernel: Tensor) -> Tensor:

@@ -11,11 +11,11 @@ from gan3d.networks.layers import (
     SERIAL,
     EqualizedConv3D,
     EqualizedDense,
-    MinibatchStd,
     Tensor,
     blend,
     downsample,
     leaky,
+    minibatch_std,
 )
 
 
@@ -45,7 +45,6 @@ class Discriminator(keras.Model):
                 layer = EqualizedConv3D(width, resample=resample, name=name, dtype=a.policy)
                 layer.build((None, None, None, None, widths[resolution]))
                 self.convolutions.append(layer)
-        self.spread = MinibatchStd(name="spread", dtype=a.policy)
         self.last = EqualizedConv3D(widths[4], name="last", dtype=a.policy)
         self.last.build((None, None, None, None, widths[4] + 1))
         self.hidden = EqualizedDense(widths[4], name="hidden", dtype=a.policy)
@@ -70,7 +69,8 @@ class Discriminator(keras.Model):
 
     def call(self, voxels: Tensor, labels: Tensor, alpha: Tensor = 1.0, parts: int = 1) -> Tensor:
         a = self.architecture
-        x = leaky(self.last(self.spread(self.maps(voxels, alpha)[-1], parts=parts)))
+        x = self.maps(voxels, alpha)[-1]
+        x = leaky(self.last(x, minibatch_std(x, parts)))
         x = leaky(self.hidden(ops.reshape(x, (-1, 64 * a.widths[0]))))
         scores = ops.cast(self.score(x), "float32")
         return ops.sum(scores * ops.one_hot(labels, len(a.classes), dtype="float32"), axis=-1)

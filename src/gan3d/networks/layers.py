@@ -5,7 +5,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from gan3d.networks.convolutions import FORM, Tensor
+from gan3d.networks.convolutions import FORM, Tensor, conv_ones
 
 SERIAL = keras.saving.register_keras_serializable(package="gan3d")
 
@@ -74,9 +74,15 @@ class EqualizedConv3D(_Equalized):
     def build(self, shape: tuple) -> None:
         self._add_weights((self.kernel_size,) * 3 + (shape[-1], self.filters))
 
-    def call(self, x: Tensor) -> Tensor:
+    def call(self, x: Tensor, level: Tensor | None = None) -> Tensor:
+        """`level`, (B, 1, 1, 1, 1), is one more channel, the last, that is the same everywhere."""
         # scaling the small kernel, not the large activations, saves a pass over memory
-        return FORM[self.resample](x, self.kernel * self.scale) + self.bias
+        kernel = self.kernel * self.scale
+        if level is None:
+            return FORM[self.resample](x, kernel) + self.bias
+        return (
+            FORM[self.resample](x, kernel[..., :-1, :]) + level * conv_ones(kernel[..., -1, :], x.shape[1]) + self.bias
+        )
 
     def get_config(self) -> dict:
         return {
@@ -105,26 +111,15 @@ class EqualizedDense(_Equalized):
         return {**super().get_config(), "units": self.units}
 
 
-@SERIAL
-class MinibatchStd(keras.layers.Layer):
-    """Append the mean standard deviation within groups of the batch as one channel (Karras et al. 2018, §3).
+def minibatch_std(x: Tensor, parts: int = 1, group: int = 4) -> Tensor:
+    """Mean standard deviation in the groups of a batch (Karras et al. 2018, §3): (B, R, R, R, C) to (B, 1, 1, 1, 1).
 
     A batch that the group does not divide is one group. `parts` batches that are interleaved (the first of each, the
     second of each, …) do not share groups.
     """
-
-    def __init__(self, group: int = 4, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.group = group
-
-    def call(self, x: Tensor, parts: int = 1) -> Tensor:
-        batch = x.shape[0] // parts
-        group = self.group if batch % self.group == 0 else batch
-        y = ops.reshape(ops.cast(x, "float32"), (group, parts * batch // group, *x.shape[1:]))
-        std = ops.sqrt(ops.var(y, axis=0) + 1e-8)
-        std = ops.mean(std, axis=tuple(range(1, len(std.shape))), keepdims=True)  # a group's, (groups, 1, 1, 1, 1)
-        std = ops.ones_like(x[..., :1]) * ops.cast(ops.tile(std, (group, 1, 1, 1, 1)), x.dtype)
-        return ops.concatenate([x, std], axis=-1)
-
-    def get_config(self) -> dict:
-        return {**super().get_config(), "group": self.group}
+    batch = x.shape[0] // parts
+    group = group if batch % group == 0 else batch
+    y = ops.reshape(ops.cast(x, "float32"), (group, parts * batch // group, *x.shape[1:]))
+    std = ops.sqrt(ops.var(y, axis=0) + 1e-8)
+    std = ops.mean(std, axis=tuple(range(1, len(std.shape))), keepdims=True)  # a group's, (groups, 1, 1, 1, 1)
+    return ops.cast(ops.tile(std, (group, 1, 1, 1, 1)), x.dtype)

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from gan3d import grids
-from gan3d.data.statistics import Statistics, measure, mirror_axis, strangest
+from gan3d.data.statistics import Statistics, measure, mirror_axes, strangest
 from gan3d.dataset import SPLITS, VoxelDataset
 from gan3d.drawing import document
 from gan3d.drawing.sheets import sheet
@@ -137,17 +137,14 @@ def _occupancy(data: VoxelDataset) -> str:
 
 
 def _symmetry(data: VoxelDataset, found: Statistics) -> str:
+    axes = mirror_axes(data)
     rows = [
-        [name, *(f"{value:.2f}" for value in found.mean_symmetry(label))] for label, name in enumerate(data.classes)
+        [name, *(f"{value:.2f}" for value in found.mean_symmetry(label)), axes[name]]
+        for label, name in enumerate(data.classes)
     ]
-    rows.append(["all", *(f"{value:.2f}" for value in found.mean_symmetry())])
-    axis = mirror_axis(found, data.up)
-    if axis == "none":
-        advice = "No axis beside the one that points up is nearly symmetric: set <code>gan.mirror: none</code>."
-    else:
-        advice = f"Shapes and their mirror images along {axis} are alike: set <code>gan.mirror: {axis}</code>."
+    advice = "With <code>gan.mirror: measured</code> each class is flipped at random along its own axis, if it has one."
     note = "Mean overlap (intersection over union) of a shape and its mirror image; 1.00 is perfect symmetry."
-    table = document.table(["class", *(f"along {axis}" for axis in grids.AXES)], rows, True)
+    table = document.table(["class", *(f"along {axis}" for axis in grids.AXES), "its axis"], rows, True)
     return f"<h2>Mirror symmetry</h2><p class='note'>{note}</p>{table}<p>{advice}</p>"
 
 

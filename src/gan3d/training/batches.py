@@ -25,19 +25,19 @@ def alpha(images: int, recipe: Recipe) -> float:
 
 
 def decay(images: int, recipe: Recipe) -> float:
-    """What one step leaves of the weights' average, for a half-life of `ema_images`.
+    """What the step that ends after so many images leaves of the weights' average.
 
-    Where nothing is faded in, the average starts from random weights, and its half-life grows with what it has seen, so
-    that it forgets them.
+    Its half-life grows with what the stage has seen, so that it soon forgets weights that knew nothing, and in the end
+    spans enough to even out how the generator swings.
     """
-    half_life = recipe.ema_images if recipe.fade_in else min(recipe.ema_images, 0.1 * images)
-    return 0.5 ** (recipe.batch / half_life) if half_life > 0 else 0.0
+    return 0.5 ** (recipe.batch / (recipe.ema * images))
 
 
 def draw(
     packed: np.ndarray | Shards | None,
     rows: np.ndarray,
     labels: np.ndarray,
+    mirrored: np.ndarray,
     latent: int,
     images: int,
     steps: int,
@@ -50,6 +50,7 @@ def draw(
             trained on, in the order of `rows`: the batches then have positions in it, `rows`, in place of `bits`.
         rows: which of them are trained on, (N,).
         labels: the classes of these, (N,) int32.
+        mirrored: the axis 1, 2 or 3 along which each may be flipped, 0 for none, (N,) int32.
         latent: length of a latent vector.
 
     Returns:
@@ -59,9 +60,11 @@ def draw(
     chosen = shuffled(len(rows), images, steps * size, recipe.seed)
     counts = [images + i * size for i in range(steps)]
     drawn = [_draw_step(size, latent, [recipe.seed, 2, count], recipe.augmented) for count in counts]
+    flips = np.stack([step.pop("flip") for step in drawn])
     return {
         **_shapes(packed, rows, chosen, (steps, size)),
         "labels": labels[chosen].reshape(steps, size),
+        "flip": np.where(flips, mirrored[chosen].reshape(steps, size), 0),
         "alpha": np.array([alpha(count, recipe) for count in counts], np.float32),
         "decay": np.array([decay(count + size, recipe) for count in counts], np.float32),
         **{name: np.stack([step[name] for step in drawn]) for name in drawn[0]},

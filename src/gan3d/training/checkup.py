@@ -77,10 +77,9 @@ class Checkup:
             return {}
         critic = [ops.convert_to_numpy(w) for w in state["discriminator"]]
         weights = [ops.convert_to_numpy(w) for w in state["generator"]]
-        alpha32, still = np.float32(alpha), np.zeros(len(self.labels), bool)
+        alpha32, still = np.float32(alpha), np.zeros(len(self.labels), np.int32)
         kinds = {
-            split: present(bits, self.architecture.resolution, still, alpha32, None)
-            for split, bits in self.real.items()
+            split: present(bits, self.architecture.resolution, still, alpha32) for split, bits in self.real.items()
         }
         kinds["generated"] = self.generator.stateless_call(weights, [], self.latents, self.labels, alpha=alpha32)[0]
         scores = {

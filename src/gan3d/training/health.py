@@ -131,7 +131,7 @@ def _pieces(checkups: Sequence[Row]) -> str | None:
         return None
     return (
         f"Samples fall into pieces (the largest holds {own[-1]:.0%} of a shape, in the data {data:.0%}): the generator"
-        " has not learned enough yet or swings; raise stabilise, the batch or ema_images, or lower lr_g."
+        " has not learned enough yet or swings; raise stabilise, the batch or ema, or lower lr_g."
     )
 
 
@@ -142,7 +142,7 @@ def _occupancy(checkups: Sequence[Row]) -> str | None:
         return None
     return (
         f"Samples occupy too {'little' if little else 'much'} ({own[-1]:.1%} of the grid, the data {data:.1%}): the"
-        " generator swings or favours some shapes; lower lr_g, raise ema_images or gamma."
+        " generator swings or favours some shapes; lower lr_g, raise ema or gamma."
     )
 
 

@@ -103,7 +103,11 @@ def train(
     generator, discriminator, first = start
     architecture = first.architecture
     rows = data.select("train")
-    packed, labels = data.packed(architecture.resolution), data.labels[rows]
+    packed, labels, mirrored = (
+        data.packed(architecture.resolution),
+        data.labels[rows],
+        data.mirrored(recipe.mirror)[rows],
+    )
     resident = fits(packed[:1].nbytes * len(rows))
     step = make_step(generator, discriminator, recipe)
     run = compile_steps(step, recipe.penalty_every, np.asarray(packed[rows]) if resident else None)
@@ -118,8 +122,9 @@ def train(
     if seen >= recipe.images and writes:  # trained to the end before, perhaps on another machine
         observer.pictured(seen, gallery.draw(state["average"], batches.alpha(seen, recipe)), gallery.labels)
 
-    def draw(images: int, steps: int) -> dict[str, np.ndarray]:
-        return batches.draw(None if resident else packed, rows, labels, architecture.latent, images, steps, recipe)
+    def draw(images: int, steps: int) -> Any:
+        source = None if resident else packed
+        return run.send(batches.draw(source, rows, labels, mirrored, architecture.latent, images, steps, recipe))
 
     before = time.perf_counter()
     for images, drawn in turns(draw, seen, turn, recipe):
@@ -183,7 +188,7 @@ def best(history: list[Row]) -> int | None:
     return int(min(judged, key=lambda row: row["validation/score"])["images"]) if judged else None
 
 
-def turns(draw: Callable[[int, int], dict], images: int, longest: int, recipe: Recipe) -> Iterator[tuple[int, dict]]:
+def turns(draw: Callable[[int, int], Any], images: int, longest: int, recipe: Recipe) -> Iterator[tuple[int, Any]]:
     """The turns from `images` on to the recipe's end: images seen after each, and its batches, `draw(images, steps)`.
 
     A thread draws those of the next turn while the device is at this one's.

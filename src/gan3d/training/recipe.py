@@ -16,10 +16,12 @@ class Recipe:
         batch: shapes a step.
         lr_g, lr_d: Adam's learning rates.
         beta_1, beta_2: Adam's moments.
-        ema_images: half-life of the average of the generator's weights.
+        ema: half-life of the average of the generator's weights, as share of the images that the stage has seen: a
+            power-function average (Karras et al. 2024, §3.1).
         fade_in: images over which the new layers fade in; 0 starts with them.
         stabilise: images after that.
-        mirror: array axis (0, 1, 2) along which real shapes are flipped at random, or None.
+        mirror: axis x, y or z along which real shapes are flipped at random, or none, or measured: each class along its
+            own axis of symmetry, if it has one.
         augment: probability of each way to change a shape before the discriminator sees it, real or fake (see
             `gan3d.training.augment`); where `ada_target` is given, where that probability starts.
         ada_target: mean sign of D(real), or of D(real) - D(fake) for a loss that compares, to which the probability is
@@ -37,10 +39,10 @@ class Recipe:
     lr_d: float = 1e-3
     beta_1: float = 0.0
     beta_2: float = 0.99
-    ema_images: int = 4000
+    ema: float = 0.15
     fade_in: int = 0
     stabilise: int = 10_000
-    mirror: int | None = 0
+    mirror: str = "x"
     augment: float = 0.0
     ada_target: float | None = None
     ada_images: int = 100_000

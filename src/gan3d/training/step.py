@@ -57,14 +57,14 @@ def unpack(bits: Tensor, resolution: int) -> Tensor:
     return ops.cast(ops.reshape(bits, (-1, resolution, resolution, resolution, 1)), "float32")
 
 
-def present(bits: Tensor, resolution: int, flip: Tensor, alpha: Tensor, mirror: int | None) -> Tensor:
-    """Real shapes as the discriminator meets them: mirrored where `flip` says so, and faded in.
+def present(bits: Tensor, resolution: int, flip: Tensor, alpha: Tensor) -> Tensor:
+    """Real shapes as the discriminator meets them: mirrored along the axis 1, 2 or 3 of `flip`, not at 0, and faded in.
 
     While fading in they are blended with their own reduction (max pooling) drawn at full size, as fakes are.
     """
     real = unpack(bits, resolution)
-    if mirror is not None:
-        real = ops.where(ops.reshape(flip, (-1, 1, 1, 1, 1)), ops.flip(real, mirror + 1), real)
+    for axis in (1, 2, 3):
+        real = ops.where(ops.reshape(flip == axis, (-1, 1, 1, 1, 1)), ops.flip(real, axis), real)
     if resolution == 4:
         return real
     coarse = ops.max_pool(real, 2, 2, data_format="channels_last")
@@ -108,7 +108,7 @@ def make_step(generator: keras.Model, discriminator: keras.Model, recipe: Recipe
 
     def step(state: State, batch: dict, penalised: bool) -> tuple[State, dict]:
         probability = state.get("augment", recipe.augment)
-        real = present(batch["bits"], resolution, batch["flip"], batch["alpha"], recipe.mirror)
+        real = present(batch["bits"], resolution, batch["flip"], batch["alpha"])
         real = seen(real, batch, 0, probability)
         # both networks learn from the same fakes: they are drawn once, and G's gradient is pulled back through them
         fake, pull = vjp(lambda weights: seen(generate(weights, batch), batch, 1, probability), state["generator"])
