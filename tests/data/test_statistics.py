@@ -36,11 +36,11 @@ def wedge(rng, falls: int | None) -> np.ndarray:
     for place in range(length):
         top = max(1, height * (place + 1) // length)
         if falls is None:
-            shape[place, :top, : max(1, place)] = True
+            shape[place, :top, 2 : 2 + max(1, place)] = True
         elif falls == 0:
-            shape[place, :top, :12] = True
+            shape[place, :top, 2:14] = True
         else:
-            shape[:12, :top, place] = True
+            shape[2:14, :top, place] = True
     return shape
 
 

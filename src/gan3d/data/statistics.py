@@ -8,9 +8,10 @@ from gan3d import grids
 from gan3d.dataset import VoxelDataset
 
 MOST = 1000  # shapes a class that are looked at, evenly spaced over the data set
-ENOUGH = 200  # training shapes of a class that say along which axis it is symmetric
 FINEST = 32  # resolution at which they are looked at
-SYMMETRIC = 0.75  # mean overlap with the mirror image from which on shapes may be mirrored
+COARSE = 16  # resolution at which halves of a class are compared
+ALIKE = 0.93  # share of the overlap of two halves that is left when one of them may be flipped
+ENOUGH = 200  # shapes of a class that are looked at one by one where two axes will do
 WHOLE = 0.999  # share of the voxels in the largest piece from which on a shape is one piece
 
 
@@ -74,22 +75,31 @@ def _extent(voxels: np.ndarray) -> np.ndarray:
 
 
 def mirror_axes(data: VoxelDataset) -> dict[str, str]:
-    """The axis along which each class is most like its mirror image, of those beside up, or none where it is not much.
+    """The axis along which each class may be flipped, of those beside up, or none: one half of its shapes, flipped, is
+    like the other half, on average; where that holds for two, the one along which single shapes are more symmetric.
 
-    Classes of one source may face in different directions: in ModelNet10 chairs are symmetric along x, sofas along y.
+    Single shapes need not be symmetric: desks with drawers on the left may be flipped where others have them on the
+    right. Classes of one source may face in different directions: in ModelNet10 chairs are symmetric along x, sofas
+    along y.
     """
-    resolution = min(FINEST, data.summary["resolution"])
-    found = {}
-    for name in data.classes:
-        rows = data.select("train", name)
-        chosen = rows[np.linspace(0, len(rows) - 1, min(ENOUGH, len(rows))).astype(int)]
-        found[name] = _best(_symmetry(data.voxels(resolution, chosen)).mean(0), data.up) if len(chosen) else "none"
-    return found
+    resolution = min(COARSE, data.summary["resolution"])
+    return {name: _mirror_axis(data, resolution, data.select("train", name)[:MOST]) for name in data.classes}
 
 
-def _best(overlap: np.ndarray, up: str) -> str:
-    best = max((axis for axis in grids.AXES if axis != up), key=lambda axis: overlap[grids.AXES.index(axis)])
-    return best if overlap[grids.AXES.index(best)] >= SYMMETRIC else "none"
+def _mirror_axis(data: VoxelDataset, resolution: int, rows: np.ndarray) -> str:
+    if len(rows) < 2:
+        return "none"
+    one, other = (data.voxels(resolution, rows[start::2]).mean(0) for start in (0, 1))
+
+    def alike(flipped: np.ndarray) -> float:
+        return float(np.minimum(one, flipped).sum() / np.maximum(one, flipped).sum())
+
+    able = [i for i, axis in enumerate(grids.AXES) if axis != data.up]
+    able = [i for i in able if alike(np.flip(other, i)) >= ALIKE * alike(other)]
+    if not able:
+        return "none"
+    own = _symmetry(data.voxels(resolution, rows[np.linspace(0, len(rows) - 1, min(ENOUGH, len(rows))).astype(int)]))
+    return grids.AXES[max(able, key=lambda i: own[:, i].mean())]
 
 
 def strangest(found: Statistics, count: int) -> list[tuple[int, str]]:

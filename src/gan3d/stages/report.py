@@ -143,7 +143,10 @@ def _symmetry(data: VoxelDataset, found: Statistics) -> str:
         for label, name in enumerate(data.classes)
     ]
     advice = "With <code>gan.mirror: measured</code> each class is flipped at random along its own axis, if it has one."
-    note = "Mean overlap (intersection over union) of a shape and its mirror image; 1.00 is perfect symmetry."
+    note = (
+        "Mean overlap (intersection over union) of a shape and its mirror image; 1.00 is perfect symmetry. A class has"
+        " an axis when one half of its shapes, flipped along it, is on average like the other half."
+    )
     table = document.table(["class", *(f"along {axis}" for axis in grids.AXES), "its axis"], rows, True)
     return f"<h2>Mirror symmetry</h2><p class='note'>{note}</p>{table}<p>{advice}</p>"
 
