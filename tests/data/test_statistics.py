@@ -1,3 +1,4 @@
+import json
 import shutil
 
 import numpy as np
@@ -60,8 +61,12 @@ def test_each_class_has_its_own_axis_of_symmetry_and_never_up(tmp_path):
         assert set(data.mirrored("none")) == {0}
 
 
-def test_data_that_was_prepared_before_axes_were_measured(dataset):
-    assert "mirror" not in dataset.summary
-    assert dataset.mirrored("x").all()
+def test_data_that_was_prepared_before_axes_were_measured(dataset_folder, tmp_path):
+    folder = tmp_path / "old"
+    shutil.copytree(dataset_folder, folder)
+    summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
+    del summary["mirror"]
+    (folder / "summary.json").write_text(json.dumps(summary), encoding="utf-8")
+    assert VoxelDataset(folder).mirrored("x").all()
     with pytest.raises(UserError, match="prepare the data again"):
-        dataset.mirrored("measured")
+        VoxelDataset(folder).mirrored("measured")

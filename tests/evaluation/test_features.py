@@ -9,6 +9,7 @@ from gan3d.evaluation import features as module
 from gan3d.evaluation.features import features, pool, pooled_voxels
 from gan3d.networks.architecture import Architecture
 from gan3d.networks.discriminator import Discriminator
+from gan3d.networks.layers import minibatch_std
 from gan3d.snapshot import Snapshot
 from gan3d.training.loop import grow
 
@@ -56,7 +57,7 @@ def test_a_shape_s_features_do_not_depend_on_what_stands_beside_it(discriminator
 def test_the_maps_are_those_that_the_score_comes_from(discriminator, voxels):
     given = voxels[:4, ..., None].astype(np.float32)
     deepest = discriminator.maps(given)[-1]
-    hidden = ops.leaky_relu(discriminator.last(discriminator.spread(deepest)), 0.2)
+    hidden = ops.leaky_relu(discriminator.last(deepest, minibatch_std(deepest)), 0.2)
     hidden = ops.leaky_relu(discriminator.hidden(ops.reshape(hidden, (4, -1))), 0.2)
     scores = ops.convert_to_numpy(discriminator.score(hidden))
     labels = np.array([0, 1, 1, 0])
