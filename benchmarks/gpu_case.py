@@ -33,7 +33,7 @@ from gan3d.training.step import first_state, make_step
 TURN = {16: 200, 32: 40, 64: 16}  # steps between two looks at the logs, about a second's
 LEAST, LONGEST = 200, 7.0  # measured are so many steps, or as many as fit into so many seconds
 SHAPES = 512
-KERNELS = 60  # of the profile are listed
+KERNELS = 25  # of the profile are listed
 
 Result = dict[str, Any]
 

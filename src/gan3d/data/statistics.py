@@ -41,13 +41,18 @@ def measure(data: VoxelDataset) -> Statistics:
     """Look at up to MOST shapes of each class."""
     resolution = min(FINEST, data.summary["resolution"])
     members = [np.flatnonzero(data.labels == label) for label in range(len(data.classes))]
-    rows = np.concatenate([one[np.linspace(0, len(one) - 1, min(MOST, len(one))).astype(int)] for one in members])
+    rows = np.concatenate([_spaced(one, MOST) for one in members])
     parts: list[tuple[np.ndarray, ...]] = []
     for start in range(0, len(rows), 256):
         voxels = data.voxels(resolution, rows[start : start + 256])
         parts.append((voxels.mean((1, 2, 3)), grids.largest_piece(voxels), _symmetry(voxels), _extent(voxels)))
     occupancy, largest, symmetry, extent = (np.concatenate(column) for column in zip(*parts, strict=True))
     return Statistics(resolution, rows, data.labels[rows], occupancy, largest, symmetry, extent)
+
+
+def _spaced(rows: np.ndarray, most: int) -> np.ndarray:
+    """Up to `most` of the rows, evenly spaced."""
+    return rows[np.linspace(0, len(rows) - 1, min(most, len(rows))).astype(int)]
 
 
 def _symmetry(voxels: np.ndarray) -> np.ndarray:
@@ -98,7 +103,7 @@ def _mirror_axis(data: VoxelDataset, resolution: int, rows: np.ndarray) -> str:
     able = [i for i in able if alike(np.flip(other, i)) >= ALIKE * alike(other)]
     if not able:
         return "none"
-    own = _symmetry(data.voxels(resolution, rows[np.linspace(0, len(rows) - 1, min(ENOUGH, len(rows))).astype(int)]))
+    own = _symmetry(data.voxels(resolution, _spaced(rows, ENOUGH)))
     return grids.AXES[max(able, key=lambda i: own[:, i].mean())]
 
 

@@ -193,14 +193,17 @@ def turns(draw: Callable[[int, int], Any], images: int, longest: int, recipe: Re
 
     A thread draws those of the next turn while the device is at this one's.
     """
+
+    def one(start: int) -> tuple[int, Any]:
+        steps = min(longest, whole(recipe.images - start, recipe))
+        return start + steps * recipe.batch, draw(start, steps)
+
     with ThreadPoolExecutor(1, "batches") as pool:
         following = None
         while images < recipe.images:
-            steps = min(longest, whole(recipe.images - images, recipe))
-            drawn = following.result() if following else draw(images, steps)
-            images += steps * recipe.batch
+            images, drawn = following.result() if following else one(images)
             if images < recipe.images:
-                following = pool.submit(draw, images, min(longest, whole(recipe.images - images, recipe)))
+                following = pool.submit(one, images)
             yield images, drawn
 
 
