@@ -18,11 +18,10 @@ import jax
 import jax.numpy as jnp
 import keras
 import numpy as np
-from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
 from benchmarks.shapes import boxes
 from gan3d.backend import compile_steps
-from gan3d.backend.jax import all_cycles, place
+from gan3d.backend.jax import Sent, Steps, place
 from gan3d.networks import convolutions
 from gan3d.networks.architecture import Architecture
 from gan3d.training import batches, plan
@@ -116,26 +115,18 @@ def step_case(case: Result, recipe_file: Path, tiny: bool, write: Callable[[Resu
     result["profile"] = attempt(lambda: profile(lambda: np.asarray(run(state, few)[1]["loss_d"])))
     write(result)
     if case["form"] == "packed" and case["devices"] == 1:
-        result["traffic"] = attempt(
-            lambda: traffic(step, first_state(generator, discriminator, recipe.adapted), drawn, shapes, recipe)
-        )
+        first_again = first_state(generator, discriminator, recipe.adapted)
+        result["traffic"] = attempt(lambda: traffic(run, first_again, drawn))
         write(result)
 
 
-def traffic(step: Callable, state: Any, drawn: dict[str, np.ndarray], shapes: np.ndarray, recipe: Recipe) -> Result:
+def traffic(run: Steps, state: Any, sent: Sent) -> Result:
     """XLA's count for the compiled program, in which the body of a loop counts once: a penalised step and a plain one.
 
     The program is that of the run, so that it comes from the cache.
     """
-    mesh = jax.make_mesh((1,), ("batch",), axis_types=(AxisType.Auto,))
-    same, shared = NamedSharding(mesh, PartitionSpec()), NamedSharding(mesh, PartitionSpec(None, None, "batch"))
-    every = recipe.penalty_every
-    cycles = {name: values.reshape(-1, every, *values.shape[1:]) for name, values in drawn.items()}
-    placed = {name: place(values, shared if values.ndim > 2 else same) for name, values in cycles.items()}
-    state = jax.tree.map(lambda x: place(x, same), state)
-    count = place(np.int32(len(cycles["labels"])), same)
-    compiled = jax.jit(all_cycles(step), donate_argnums=0, out_shardings=(same, same))
-    program = compiled.lower(state, placed, count, place(shapes, same)).compile()
+    state = jax.tree.map(lambda x: place(x, run.same), state)
+    program = run.compiled.lower(state, sent.cycles, sent.count, run.shapes).compile()
     counted, memory = program.cost_analysis() or {}, program.memory_analysis()
     return {
         "bytes_penalised_and_plain": counted.get("bytes accessed"),

@@ -74,7 +74,7 @@ class VoxelDataset:
         self.up: str = self.summary["up"]
 
     def __len__(self) -> int:
-        return len(self.labels)
+        return len(self.splits)
 
     def _lines(self) -> Iterator[dict[str, str]]:
         with self.manifest.open(newline="", encoding="utf-8", errors="surrogateescape") as lines:
@@ -88,9 +88,12 @@ class VoxelDataset:
     @cached_property
     def labels(self) -> np.ndarray:
         """Class index of each shape, (N,) int32."""
-        if not self.conditional:
-            return np.zeros(len(self.splits), np.int32)
-        index = {name: i for i, name in enumerate(self.classes)}
+        return self._numbers if self.conditional else np.zeros(len(self), np.int32)
+
+    @cached_property
+    def _numbers(self) -> np.ndarray:
+        """Of each shape's class among the summary's, whether classes count or not."""
+        index = {name: i for i, name in enumerate(self.summary["classes"])}
         return np.fromiter((index[row["class"]] for row in self._lines()), np.int32)
 
     @cached_property
@@ -126,13 +129,14 @@ class VoxelDataset:
         """
         numbers = {name: i for i, name in enumerate(("none", *grids.AXES))}
         if mirror != "measured":
-            return np.full(len(self.splits), numbers[mirror], np.int32)
+            return np.full(len(self), numbers[mirror], np.int32)
         if "mirror" not in self.summary:
             raise UserError(
                 f"{self.folder / 'summary.json'} does not say along which axis each class is symmetric: prepare the"
                 " data again, or set gan.mirror to x, y, z or none."
             )
-        return np.fromiter((numbers[self.summary["mirror"][row["class"]]] for row in self._lines()), np.int32)
+        axes = [numbers[self.summary["mirror"][name]] for name in self.summary["classes"]]
+        return np.array(axes, np.int32)[self._numbers]
 
     def packed(self, resolution: int) -> np.ndarray | Shards:
         """All grids of a resolution as bits, (N, R³ / 8) uint8, memory-mapped.

@@ -28,7 +28,7 @@ def test_the_odd_one_is_found_and_named(dataset_folder, tmp_path):
 
 
 def test_symmetry_is_about_the_shape(dataset):
-    assert np.allclose(measure(dataset).mean_symmetry(), 1)  # boxes, wherever they stand
+    assert np.allclose(measure(dataset).symmetry, 1)  # boxes, wherever they stand
 
 
 def wedge(rng, falls: int | None) -> np.ndarray:

@@ -27,10 +27,9 @@ class Statistics:
     symmetry: np.ndarray  # (N, 3): overlap (IoU) with the mirror image along x, y, z
     extent: np.ndarray  # (N, 3): lengths of the bounding box, as shares of the grid
 
-    def mean_symmetry(self, label: int | None = None) -> np.ndarray:
-        """Mean overlap along x, y, z of one class or of all, (3,)."""
-        chosen = np.flatnonzero(self.labels == label) if label is not None else np.arange(len(self.labels))
-        return self.symmetry[chosen].mean(0)
+    def mean_symmetry(self, label: int) -> np.ndarray:
+        """Mean overlap along x, y, z of one class, (3,)."""
+        return self.symmetry[self.labels == label].mean(0)
 
     def one_piece(self, label: int) -> float:
         """Share of a class's shapes that are one 26-connected piece."""
@@ -88,7 +87,7 @@ def mirror_axes(data: VoxelDataset) -> dict[str, str]:
     along y.
     """
     resolution = min(COARSE, data.summary["resolution"])
-    return {name: _mirror_axis(data, resolution, data.select("train", name)[:MOST]) for name in data.classes}
+    return {name: _mirror_axis(data, resolution, _spaced(data.select("train", name), MOST)) for name in data.classes}
 
 
 def _mirror_axis(data: VoxelDataset, resolution: int, rows: np.ndarray) -> str:
