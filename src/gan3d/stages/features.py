@@ -4,6 +4,7 @@ The protocol of 3D-GAN (Wu et al. 2016, §4.2) on `gan3d.evaluation.features`, b
 themselves. It learns from all shapes but the test split: those that the GAN was trained on, and the validation split.
 """
 
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 import mlflow
 import numpy as np
 from joblib import parallel_config
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import confusion_matrix
 from sklearn.model_selection import GridSearchCV, StratifiedGroupKFold, cross_val_predict
 from sklearn.pipeline import Pipeline, make_pipeline
@@ -118,7 +120,8 @@ def judge(vectors: np.ndarray, data: VoxelDataset) -> Outcome:
     x, y = vectors[learned], data.labels[learned]
     groups = [data.rows[i]["group"] for i in learned]
     folds = list(StratifiedGroupKFold(FOLDS, shuffle=True, random_state=SEED).split(x, y, groups))
-    with parallel_config("threading"):  # the solver lets go of the interpreter's lock
+    with warnings.catch_warnings(), parallel_config("threading"):  # the solver lets go of the interpreter's lock
+        warnings.simplefilter("ignore", ConvergenceWarning)  # with a large C: what it stops at compares well enough
         search = GridSearchCV(classifier(), {"linearsvc__C": STRENGTHS}, cv=folds, n_jobs=-1).fit(x, y)
     accuracies = dict(zip(STRENGTHS, search.cv_results_["mean_test_score"], strict=True))
     strength = search.best_params_["linearsvc__C"]
@@ -140,8 +143,8 @@ def judge(vectors: np.ndarray, data: VoxelDataset) -> Outcome:
 
 
 def classifier() -> Pipeline:
-    """A linear SVM, one class against the rest, on standardised features."""
-    return make_pipeline(StandardScaler(), LinearSVC(tol=1e-3, random_state=SEED))
+    """A linear SVM, one class against the rest, on standardised features; each class weighs the same."""
+    return make_pipeline(StandardScaler(), LinearSVC(tol=1e-3, class_weight="balanced", random_state=SEED))
 
 
 def error(accuracy: float, count: int) -> float:
