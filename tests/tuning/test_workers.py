@@ -123,7 +123,7 @@ def furniture(tmp_path) -> Project:
 
 @pytest.mark.full
 def test_thirty_trials_with_one_of_two_workers_killed(furniture):
-    changes = {"trials": 30, "images": 768, "report": 128, "count": 40, "heartbeat": 4}
+    changes = {"trials": 30, "images": 768, "report": 128, "count": 40, "heartbeat": 10}
     killed_in_mid_trial(furniture, "r08", 10, changes, seconds=3600)
 
 
