@@ -20,7 +20,7 @@ from gan3d.networks.generator import Generator
 from gan3d.training import batches
 from gan3d.training.augment import CUT, MOST, NUMBERS, STRETCH, adapt, augment, resample, turn
 from gan3d.training.recipe import Recipe
-from gan3d.training.step import first_state, make_step
+from gan3d.training.step import first_state, make_step, present
 
 RECIPE = Recipe(batch=4, penalty_every=2, lr_g=5e-3, lr_d=5e-3, augment=0.5, seed=3)
 
@@ -143,19 +143,29 @@ def test_gradients_of_each_change_are_those_of_a_linear_map(rng, only):
     assert (ops.convert_to_numpy(gradient) * shape).sum() == pytest.approx(forward, rel=1e-5)
 
 
-def test_probability_follows_the_accuracy_on_real_shapes():
-    recipe = replace(RECIPE, ada_target=0.6, ada_images=40)
-    up, down = (float(adapt(ops.convert_to_tensor(0.5), accuracy, recipe)) for accuracy in (0.9, 0.7))
-    assert (up, down) == (pytest.approx(0.6), pytest.approx(0.4))
-    assert float(adapt(ops.convert_to_tensor(MOST), 1.0, recipe)) == pytest.approx(MOST)
-    assert float(adapt(ops.convert_to_tensor(0.0), 0.0, recipe)) == 0.0
+def test_probability_follows_the_accuracy_on_real_shapes_that_are_known_by_heart():
+    recipe = replace(RECIPE, ada_target=0.6, ada_images=80)
+
+    def after(probability: float, accuracy: float, by_heart: bool = True) -> float:
+        return float(adapt(ops.convert_to_tensor(probability), accuracy, by_heart, recipe))
+
+    assert after(0.5, 0.9) == pytest.approx(0.6)
+    assert after(0.5, 0.7) == pytest.approx(0.4)
+    assert after(0.5, 0.9, by_heart=False) == pytest.approx(0.4)  # sure of what it never saw, too: G is what is bad
+    assert after(MOST, 1.0) == pytest.approx(MOST)
+    assert after(0.0, 0.0) == 0.0
 
 
-def steps(recipe: Recipe, count: int = 4) -> tuple[dict, dict]:
+def networks() -> tuple[Generator, Discriminator]:
     architecture = Architecture(6, ("column", "slab"), (4, 3), (0.2, 0.1))
     models = Generator(architecture), Discriminator(architecture)
     for model in models:
         growth.initialise(model, 1)
+    return models
+
+
+def steps(recipe: Recipe, count: int = 4) -> tuple[dict, dict]:
+    models = networks()
     packed = np.random.default_rng(0).integers(0, 256, (10, 64), np.uint8)
     given = batches.draw(
         packed, np.arange(10), np.arange(10, dtype=np.int32) % 2, np.ones(10, np.int32), 6, 0, count, recipe
@@ -165,9 +175,34 @@ def steps(recipe: Recipe, count: int = 4) -> tuple[dict, dict]:
 
 @pytest.mark.slow
 def test_the_adapted_probability_is_state_that_is_logged():
-    state, logs = steps(replace(RECIPE, ada_target=-2.0, ada_images=16))  # always surer than that
-    assert logs["augment"] == pytest.approx([0.75, MOST, MOST, MOST])
+    state, logs = steps(replace(RECIPE, ada_target=-2.0, ada_images=32))  # always surer than that
+    assert logs["augment"] == pytest.approx([0.75, 0.75, MOST, MOST])
     assert float(ops.convert_to_numpy(state["augment"])) == pytest.approx(MOST)
+
+
+def test_by_heart_is_what_scores_held_out_shapes_more_like_generated_ones():
+    recipe = replace(RECIPE, augment=0.3, ada_target=-2.0, ada_images=80)
+    models, shapes = networks(), np.random.default_rng(2).integers(0, 256, (30, 64), np.uint8)
+    labels, along = np.arange(10, dtype=np.int32) % 2, np.ones(10, np.int32)
+    found = set()
+    for others in (shapes[10:14], shapes[14:18] & 17, shapes[18:22] | 119):
+        held = np.array([1, 1, 0, 1], np.int32)
+        drawn = batches.draw(shapes[:10], np.arange(10), labels, along, 6, 0, 1, recipe, held)
+        batch = {name: ops.convert_to_tensor(values[0]) for name, values in drawn.items()}
+        state = first_state(*models, recipe.adapted)
+        after = make_step(*models, recipe, others)(state, batch, True)[0]["augment"]
+
+        changes = batch["changes"]
+        real, other = (
+            augment(present(bits, 8, flip, batch["alpha"]), changes[:, 0], 0.3)
+            for bits, flip in ((batch["bits"], batch["flip"]), (others[drawn["held"][0]], 0 * batch["flip"]))
+        )
+        fake = augment(models[0](batch["latents"], batch["labels"]), changes[:, 1], 0.3)
+        means = [float(ops.mean(models[1](voxels, batch["labels"]))) for voxels in (real, fake, other)]
+        known = means[0] + means[1] > 2 * means[2]
+        assert float(ops.convert_to_numpy(after)) == pytest.approx(0.4 if known else 0.2)
+        found.add(known)
+    assert found == {True, False}
 
 
 @pytest.mark.slow

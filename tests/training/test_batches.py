@@ -53,6 +53,20 @@ def test_batches_do_not_depend_on_how_the_steps_are_cut_into_turns(batch, steps,
         assert np.array_equal(values, np.concatenate([head[name], tail[name]])), name
 
 
+def test_held_out_shapes_are_of_the_classes_of_those_they_are_compared_with():
+    held, recipe = np.array([1, 0, 1, 1], np.int32), Recipe(batch=8, seed=1)
+    drawn, alone = (batches.draw(PACKED, ROWS, LABELS, AXES, 5, 0, 60, recipe, one) for one in (held, None))
+    given, labels = drawn.pop("held"), drawn["labels"]
+    assert given.dtype == np.int32
+    assert (given[labels == 2] == -1).all()  # of which none was held out
+    assert (held[given[labels < 2]] == labels[labels < 2]).all()
+    counts = np.bincount(given[labels == 1], minlength=4)
+    assert counts[1] == 0
+    assert counts[[0, 2, 3]].min() > 0.6 * counts.sum() / 3
+    assert drawn.keys() == alone.keys()
+    assert all(np.array_equal(drawn[name], alone[name]) for name in alone)
+
+
 def test_a_batch_holds_what_a_step_needs():
     recipe = Recipe(batch=4, fade_in=20, seed=1)
     drawn = batches.draw(PACKED, ROWS, LABELS, AXES, 5, 8, 3, recipe)

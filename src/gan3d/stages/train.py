@@ -61,7 +61,7 @@ def run(params: Params, stage: str, project: Project, dry_run: bool = False) -> 
     if dry_run:
         return
     fingerprint = data.fingerprint("train", start[0].architecture.resolution)
-    name = identity(fingerprint, start[2], recipe)
+    name = identity(data, start[2], recipe)
     folder = project.checkpoints / stage / name
     if rank() > 0:  # the first process writes for all
         train(data, start, recipe, folder, rhythm(params))

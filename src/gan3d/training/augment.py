@@ -75,11 +75,13 @@ def augment(voxels: Tensor, drawn: Tensor, probability: Tensor) -> Tensor:
     return voxels * (1 - ops.cast(cut, "float32")[:, :, None, None] * box)[..., None]
 
 
-def adapt(probability: Tensor, accuracy_real: Tensor, recipe: Recipe) -> Tensor:
-    """The next probability: up when the discriminator is surer of real shapes than the target, else down.
+def adapt(probability: Tensor, accuracy_real: Tensor, by_heart: Tensor | bool, recipe: Recipe) -> Tensor:
+    """The next probability, `penalty_every` steps on: up when D is surer of real shapes than the target, else down.
 
     Karras et al. 2020a, §3.1, with r_t = E[sign D(real)] of the step's batch; where the loss compares, of D(real) -
-    D(fake) (`gan3d.training.step`).
+    D(fake) (`gan3d.training.step`). A discriminator may also be sure because the generator still draws badly, and then
+    the changes would only hide from it what is wrong: so the probability goes up only where D knows its shapes
+    `by_heart`, that is, where r_v (eq. 1) is above ½, too.
     """
-    surer = ops.sign(2 * accuracy_real - 1 - recipe.ada_target)
-    return ops.clip(probability + surer * (recipe.batch / recipe.ada_images), 0.0, MOST)
+    surer = ops.where(by_heart, ops.sign(2 * accuracy_real - 1 - recipe.ada_target), -1.0)
+    return ops.clip(probability + surer * (recipe.batch * recipe.penalty_every / recipe.ada_images), 0.0, MOST)

@@ -96,8 +96,7 @@ def run(folder: Path, enough: Callable[[], bool], say: Callable[[str], None] = p
         if leg.prev is not None and leg.prev not in grown:
             grown[leg.prev] = snapshot.load(folder / "models" / leg.prev)
         start = grow(None if leg.prev is None else grown[leg.prev], leg.architecture, leg.seed)
-        fingerprint = data.fingerprint("train", leg.architecture.resolution)
-        checkpoints = folder / "checkpoints" / leg.stage / identity(fingerprint, start[2], leg.recipe)
+        checkpoints = folder / "checkpoints" / leg.stage / identity(data, start[2], leg.recipe)
         observer = Lines(leg, say)
         trained, rows = train(data, start, leg.recipe, checkpoints, rhythm, observer, enough=enough)
         grown[leg.stage] = replace(trained, up=data.up)

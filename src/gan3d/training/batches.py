@@ -42,6 +42,7 @@ def draw(
     images: int,
     steps: int,
     recipe: Recipe,
+    held: np.ndarray | None = None,
 ) -> dict[str, np.ndarray]:
     """Batches of `steps` steps that start at `images` images seen, for `gan3d.training.step.make_step`.
 
@@ -52,6 +53,8 @@ def draw(
         labels: the classes of these, (N,) int32.
         mirrored: the axis 1, 2 or 3 along which each may be flipped, 0 for none, (N,) int32.
         latent: length of a latent vector.
+        held: the classes of held-out shapes, (V,), where they steer the augmentation: each shape is then given one of
+            its class, by its position among them, `held`; -1 where its class has none.
 
     Returns:
         Arrays with the leading axes (steps, B), or (steps,) for the scalars alpha and decay.
@@ -60,9 +63,10 @@ def draw(
     chosen = shuffled(len(rows), images, steps * size, recipe.seed)
     counts = [images + i * size for i in range(steps)]
     drawn = [_draw_step(size, latent, [recipe.seed, 2, count], recipe.augmented) for count in counts]
-    flips = np.stack([step.pop("flip") for step in drawn])
+    flips, drawn_held = (np.stack([step.pop(name) for step in drawn]) for name in ("flip", "held"))
     return {
         **_shapes(packed, rows, chosen, (steps, size)),
+        **({} if held is None else {"held": _of_class(labels[chosen].reshape(steps, size), held, drawn_held)}),
         "labels": labels[chosen].reshape(steps, size),
         "flip": np.where(flips, mirrored[chosen].reshape(steps, size), 0),
         "alpha": np.array([alpha(count, recipe) for count in counts], np.float32),
@@ -82,6 +86,15 @@ def _shapes(
     return {"bits": bits.reshape(*axes, -1)}
 
 
+def _of_class(labels: np.ndarray, held: np.ndarray, drawn: np.ndarray) -> np.ndarray:
+    """Positions in `held` of the same class as each of `labels`, int32, chosen by numbers in [0, 1); -1 for none."""
+    order = np.argsort(held, kind="stable")
+    counts = np.bincount(held, minlength=int(labels.max(initial=0)) + 1)
+    firsts = np.cumsum(counts) - counts
+    places = firsts[labels] + (drawn * counts[labels]).astype(np.int64)
+    return np.where(counts[labels] > 0, order[np.minimum(places, len(held) - 1)], -1).astype(np.int32)
+
+
 def _draw_step(size: int, latent: int, seed: list[int], augmented: bool) -> dict[str, np.ndarray]:
     rng = np.random.default_rng(seed)
     drawn = {
@@ -89,6 +102,7 @@ def _draw_step(size: int, latent: int, seed: list[int], augmented: bool) -> dict
         "flip": rng.random(size) < 0.5,
         "mix": rng.random(size, np.float32),
     }
-    if augmented:  # last, so that the others stay the same
+    if augmented:  # what not every recipe uses comes last, so that the others stay the same
         drawn["changes"] = rng.random((size, 2, augment.NUMBERS), np.float32)
+    drawn["held"] = rng.random(size)
     return drawn

@@ -8,21 +8,25 @@ from pathlib import Path
 import keras
 
 import gan3d
+from gan3d.dataset import VoxelDataset
 from gan3d.snapshot import Snapshot
 from gan3d.training.recipe import Recipe
 
 CODE = ("backend", "networks", "training")
 
 
-def identity(data: str, start: Snapshot, recipe: Recipe) -> str:
+def identity(data: VoxelDataset, start: Snapshot, recipe: Recipe) -> str:
     """16 hexadecimal digits; two trainings share them only if one is the beginning of the other.
 
     Args:
-        data: fingerprint of the training split (see `VoxelDataset.fingerprint`).
+        data: its training split counts, and its validation split where that steers the augmentation.
         start: first weights.
         recipe: all of it counts but `stabilise`.
     """
-    digest = hashlib.sha256(data.encode())
+    splits = ("train",) if recipe.adapted is None else ("train", "validation")
+    digest = hashlib.sha256(
+        "".join(data.fingerprint(split, start.architecture.resolution) for split in splits).encode()
+    )
     settings = asdict(recipe) | {"stabilise": None, "backend": keras.backend.backend()}
     digest.update(json.dumps([settings, start.architecture.to_json()], sort_keys=True).encode())
     for weights in (start.average, start.generator, start.discriminator):

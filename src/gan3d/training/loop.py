@@ -25,6 +25,8 @@ from gan3d.training.step import State, first_state, make_step
 
 Row = dict[str, float]
 
+HELD = 512  # validation shapes that a device keeps: 16 MiB at 64³
+
 
 class Observer(Protocol):
     """What watches a training: trackers, progress bars, pictures. Nothing it does changes the result."""
@@ -109,7 +111,9 @@ def train(
         data.mirrored(recipe.mirror)[rows],
     )
     resident = fits(packed[:1].nbytes * len(rows))
-    step = make_step(generator, discriminator, recipe)
+    held = held_out(data) if recipe.adapted is not None else rows[:0]
+    bits, held_labels = (np.asarray(packed[held]), data.labels[held]) if len(held) else (None, None)
+    step = make_step(generator, discriminator, recipe, bits)
     run = compile_steps(step, recipe.penalty_every, np.asarray(packed[rows]) if resident else None)
     # a turn is what runs between two looks at the logs: whole cycles of the lazy penalty
     turn = recipe.penalty_every * max(1, round(rhythm.log / recipe.batch / recipe.penalty_every))
@@ -124,7 +128,9 @@ def train(
 
     def draw(images: int, steps: int) -> Any:
         source = None if resident else packed
-        return run.send(batches.draw(source, rows, labels, mirrored, architecture.latent, images, steps, recipe))
+        return run.send(
+            batches.draw(source, rows, labels, mirrored, architecture.latent, images, steps, recipe, held_labels)
+        )
 
     before = time.perf_counter()
     for images, drawn in turns(draw, seen, turn, recipe):
@@ -157,6 +163,12 @@ def train(
             break
         seen, before = images, time.perf_counter()
     return snapshot_of(state, first), history
+
+
+def held_out(data: VoxelDataset) -> np.ndarray:
+    """Rows of the validation split that steer the augmentation: all of them, or HELD that are evenly spaced."""
+    rows = data.select("validation")
+    return rows[np.linspace(0, len(rows) - 1, min(HELD, len(rows))).astype(int)]
 
 
 def resume(folder: Path, state: State, recipe: Recipe, observer: Observer) -> tuple[int, State, dict[str, Any]]:

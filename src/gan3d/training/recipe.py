@@ -25,7 +25,7 @@ class Recipe:
         augment: probability of each way to change a shape before the discriminator sees it, real or fake (see
             `gan3d.training.augment`); where `ada_target` is given, where that probability starts.
         ada_target: mean sign of D(real), or of D(real) - D(fake) for a loss that compares, to which the probability is
-            adapted (Karras et al. 2020a, §3.1); None keeps it.
+            adapted (Karras et al. 2020a, §3.1) where D knows its shapes by heart; None keeps it.
         ada_images: images in which an adapted probability can rise from 0 to 1.
         seed: of all random numbers.
     """

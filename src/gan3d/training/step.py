@@ -73,11 +73,17 @@ def present(bits: Tensor, resolution: int, flip: Tensor, alpha: Tensor) -> Tenso
     return blend(coarse, real, alpha)
 
 
-def make_step(generator: keras.Model, discriminator: keras.Model, recipe: Recipe) -> Callable:
+def make_step(
+    generator: keras.Model, discriminator: keras.Model, recipe: Recipe, held: np.ndarray | None = None
+) -> Callable:
     """Build `step(state, batch, penalised) -> (state, logs)` for two networks and a recipe.
 
     The batch holds every random number of the step: bits (B, R³ / 8), labels (B,), latents (B, latent), flip (B,),
     mix (B,), the scalars alpha and decay (of the average), and where the recipe augments, changes (B, 2, NUMBERS).
+
+    Args:
+        held: held-out shapes as bits, uint8 (V, R³ / 8), by which an adapted augmentation tells whether D knows its
+            shapes by heart; the batch then holds numbers of them, held (B,). Without them that is taken for granted.
     """
     loss = LOSSES[recipe.loss]
     resolution = generator.architecture.resolution
@@ -105,6 +111,16 @@ def make_step(generator: keras.Model, discriminator: keras.Model, recipe: Recipe
 
     def seen(voxels: Tensor, batch: dict, which: int, probability: Tensor) -> Tensor:
         return augmentation.augment(voxels, batch["changes"][:, which], probability) if recipe.augmented else voxels
+
+    def by_heart(critic: list, batch: dict, real: Tensor, fake: Tensor, probability: Tensor) -> Tensor | bool:
+        """Whether held-out shapes are scored more like generated ones than like the training shapes of their class."""
+        if held is None:
+            return True
+        bits = ops.take(ops.convert_to_tensor(held), ops.maximum(batch["held"], 0), axis=0)
+        still = ops.zeros_like(batch["flip"])  # without labels, the flip of another shape may be none of this one's
+        voxels = seen(present(bits, resolution, still, batch["alpha"]), batch, 0, probability)
+        nearer = real + fake - 2 * discriminate(critic, voxels, batch)
+        return ops.sum(ops.where(batch["held"] < 0, 0.0, nearer)) > 0
 
     def step(state: State, batch: dict, penalised: bool) -> tuple[State, dict]:
         probability = state.get("augment", recipe.augment)
@@ -145,7 +161,10 @@ def make_step(generator: keras.Model, discriminator: keras.Model, recipe: Recipe
             "adam_d": adam_d,
         }
         if "augment" in state:
-            changed["augment"] = augmentation.adapt(probability, accuracy[0], recipe)
+            changed["augment"] = probability
+            if penalised:
+                known = by_heart(state["discriminator"], batch, score_real, score_fake, probability)
+                changed["augment"] = augmentation.adapt(probability, accuracy[0], known, recipe)
         return changed, {
             "loss_d": loss_d,
             "loss_g": loss_g,

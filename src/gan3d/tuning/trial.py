@@ -118,7 +118,6 @@ class Arena:
         previous = params.train.stages[stage].prev
         self.parent = None if previous == SCRATCH else parent(project, stage, previous)
         self.judge = Judge(self.data, self.at, params.tune.count, params.tune.draws)
-        self.fingerprint = self.data.fingerprint("train", self.at)
 
     def start(self, params: Params) -> Any:
         """Networks and first weights for a trial's parameters."""
@@ -129,7 +128,7 @@ class Arena:
         recipe = dataclasses.asdict(self.params.recipe(self.stage))
         fixed = {name: value for name, value in recipe.items() if name not in self.params.tune.space}
         widths = "searched" if "width" in self.params.tune.space else self.params.widths(self.stage)
-        splits = [self.fingerprint, self.data.fingerprint("validation", self.at)]
+        splits = [self.data.fingerprint(split, self.at) for split in ("train", "validation")]
         settings = [splits, fixed, widths, self.params.gan.latent, self.params.train.precision]
         digest = hashlib.sha256(json.dumps(settings).encode())
         for weights in (self.parent.generator, self.parent.discriminator) if self.parent else ():
@@ -152,7 +151,7 @@ class Arena:
         """
         params, recipe = space.budgeted(self.params, self.stage, values)
         start = self.start(params)
-        folder = self.project.checkpoints / "tune" / self.stage / identity(self.fingerprint, start[2], recipe)
+        folder = self.project.checkpoints / "tune" / self.stage / identity(self.data, start[2], recipe)
         every, track = params.tune.report, params.track
         rhythm = Rhythm(min(track.log, every), every, every, self.judge.count)
         watch = Watch(trial, self.judge, self.params, recorder, stopped)
