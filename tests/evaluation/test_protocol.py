@@ -140,6 +140,25 @@ def test_empties_are_left_out_and_counted(dataset):
     assert "0 generated" in nothing[0]["note"]
 
 
+def test_a_draw_of_too_few_shapes_takes_no_score_from_the_others(tmp_path):
+    few = write(tmp_path / "set", {"chair": {"train": 30, "test": 10}})
+
+    def sample(index: int, count: int, seed: int) -> np.ndarray:
+        shapes = real(few)(index, count, seed)
+        shapes[: seed == 1] = False
+        return shapes
+
+    whole, partly = (protocol.evaluate(sample, few, 8, draws=draws)[0] for draws in (1, 2))
+    assert (partly["empty_generated"], partly["generated"]) == (1, 9)
+    for name in ("one_nna_cd", "mmd_cd_x1e3", "novelty_generated_x1e3"):
+        assert partly[name] == whole[name]
+        assert partly[f"{name}_se"] == whole[f"{name}_se"]
+    assert partly["note"].startswith("1 of 2 draws: no scores: 9 generated")
+    found = protocol.assess(lambda index, count, seed: sample(index, count, 1 - seed), few, 8, draws=2)[0]
+    assert found.rows[0]["one_nna_cd"] is not None
+    assert found.neighbours is None  # those of the second draw are not the shown shapes'
+
+
 def test_too_few_shapes(tmp_path):
     sizes = {"chair": FULL, "stool": {"train": 6, "test": 3}, "bench": {"train": 4}, "bed": {"train": 5, "test": 15}}
     dataset = write(tmp_path / "set", sizes)

@@ -138,7 +138,12 @@ def test_average():
     mean = scores.average([a, b])
     assert mean["mmd_cd_x1e3"] == pytest.approx((a["mmd_cd_x1e3"] + b["mmd_cd_x1e3"]) / 2)
     assert mean["jsd_std"] == pytest.approx(abs(a["jsd"] - b["jsd"]) / np.sqrt(2))
-    lacking = scores.average([a, scores.scores(boxes(3, 8), boxes(15, 20))])
+    few = scores.scores(boxes(3, 8), boxes(15, 20))
+    for results in ([few, a, b], [a, few, b], [a, b, few]):
+        partly = scores.average(results)
+        assert [partly[name] for name in ("cov_cd", "jsd_std")] == [mean[name] for name in ("cov_cd", "jsd_std")]
+        assert partly["generated"] == 3
+        assert partly["note"].startswith("1 of 3 draws: no scores: 3 generated and 15 real shapes")
+    lacking = scores.average([few, few])
     assert lacking["cov_cd"] is None
-    assert lacking["generated"] == 3
-    assert "note" in lacking
+    assert lacking["note"].startswith("no scores: 3 generated")

@@ -63,12 +63,14 @@ def histogram(
     """Two distributions of numbers that are not negative over each other, as shares of either set.
 
     Args:
-        high: end of the axis; the 98th percentile of both when it is not given. Greater values fall into the last bin.
+        high: end of the axis; the 98th percentile of both when it is not given, 1 where both are empty. Greater values
+            fall into the last bin.
         percent: write the axis as percentages.
     """
     left, width, height, top = 14, 264, 110, 26
     values = np.concatenate([generated, real])
-    high = float(np.quantile(values, 0.98)) * 1.05 if high is None else high
+    if high is None:
+        high = float(np.quantile(values, 0.98)) * 1.05 if len(values) else 1.0
     edges = np.linspace(0.0, high if high > 0 else 1.0, bins + 1)
     shares = [
         np.histogram(np.minimum(shapes, edges[-1]), edges)[0] / max(len(shapes), 1) for shapes in (real, generated)

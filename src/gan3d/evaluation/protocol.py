@@ -86,7 +86,7 @@ def evaluate(
         over draws `<score>_std`, and its standard error `<score>_se` (see `gan3d.evaluation.intervals`). The generated
         shapes' row also has `one_nna_cd_excess` over the floor, with its `_se`. Empty shapes are left out of both sets
         and counted: `empty_generated` is their number in all draws. The reference of a draw with empties is cut to the
-        same number. A score is None, and `note` says why, where too few shapes remain.
+        same number. A score is None, and `note` says why, where too few shapes remain in every draw.
 
     Raises:
         UserError: when the data set was not prepared at this resolution.
@@ -134,7 +134,7 @@ def assess(
 def _generated(
     sample: Sampler, index: int, reference: Prepared, train: np.ndarray, draws: int, seed: int, report: Callable
 ) -> tuple[dict[str, Any], list[Meeting], np.ndarray | None]:
-    """Mean over draws of generated shapes against the reference, what met, and the first draw's closest neighbours."""
+    """Mean over draws of generated shapes against the reference, what met, and what is closest to the first draw's."""
     count = len(reference)
     enough = too_few(count, count) is None and len(train) >= MINIMUM
     real = chamfer.closest(reference, train) if enough else np.zeros(count)
@@ -148,7 +148,7 @@ def _generated(
             distances, closest = chamfer.nearest(shapes, train)
             part |= novelty_scores(distances, real)
             meeting = replace(meeting, novelty=(distances, real))
-            neighbours = closest if neighbours is None else neighbours
+            neighbours = closest if draw == 0 else neighbours
         else:
             part |= dict.fromkeys(NOVELTY_SCORES)
         part["empty_generated"] = count - len(shapes)
@@ -184,13 +184,15 @@ def _add_errors(
     generated: dict[str, Any], least: dict[str, Any], meetings: list[Meeting], floor_meetings: list[Meeting]
 ) -> None:
     """Put standard errors and the excess over the floor into both rows; None where there is no score."""
-    novel = generated["novelty_generated_x1e3"] is not None
-    able = [m if novel else replace(m, novelty=None) for m in meetings] if generated["one_nna_cd"] is not None else []
-    own, other, excess = standard_errors(able, floor_meetings if least["one_nna_cd"] is not None else [])
+    own, other, excess = standard_errors(_scored(meetings), _scored(floor_meetings))
     for row, errors in ((generated, own), (least, other)):
         row |= {f"{name}_se": errors.get(name) for name in NUMBERS if name in row}
     generated["one_nna_cd_excess"] = None if excess is None else generated["one_nna_cd"] - least["one_nna_cd"]
     generated["one_nna_cd_excess_se"] = excess
+
+
+def _scored(meetings: list[Meeting]) -> list[Meeting]:
+    return [met for met in meetings if too_few(len(met.generated), len(met.reference)) is None]
 
 
 def _occupied(voxels: np.ndarray) -> np.ndarray:
@@ -201,7 +203,7 @@ def mean_over_classes(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     """One row a kind with the mean of each score over its classes, `class` "mean".
 
     The standard deviation and error of the mean take the classes as independent. A score that any class lacks is None,
-    and `note` names the classes.
+    and `note` names the classes, like those in which draws are left out.
     """
     result = []
     for kind in dict.fromkeys(row["kind"] for row in rows):
@@ -214,9 +216,9 @@ def mean_over_classes(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
             for error in (f"{name}_std", f"{name}_se"):
                 if all(error in row for row in chosen):
                     merged[error] = _error_of_mean([row[error] for row in chosen])
-        lacking = [row["class"] for row in chosen if "note" in row]
-        if lacking:
-            merged["note"] = f"scores are missing for {', '.join(lacking)}: see the notes there"
+        noted = [row["class"] for row in chosen if "note" in row]
+        if noted:
+            merged["note"] = f"scores or draws are missing for {', '.join(noted)}: see the notes there"
         result.append(merged)
     return result
 

@@ -153,19 +153,21 @@ def floor(train: np.ndarray, reference: np.ndarray | Prepared, draws: int, seed:
 def average(results: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """Mean over draws of every number that `scores` gives, and its sample standard deviation as `<name>_std`.
 
-    Of the numbers of shapes the least counts; `empty_generated` is summed. A score that any draw lacks is None, like a
-    standard deviation of one draw.
+    Of the numbers of shapes the least counts; `empty_generated` is summed. A draw in which too few shapes remain has no
+    part in a score's mean, and `note` counts them; a score that no draw has is None, like a standard deviation of one.
     """
     merged = dict(results[0]) | {"empty_generated": sum(result["empty_generated"] for result in results)}
     merged |= {name: min(result[name] for result in results) for name in ("generated", "reference")}
-    for result in results:
-        merged |= {"note": result["note"]} if "note" in result else {}
+    notes = [result["note"] for result in results if "note" in result]
+    merged.pop("note", None)
+    if notes:
+        some = "" if len(notes) == len(results) else f"{len(notes)} of {len(results)} draws: "
+        merged["note"] = some + notes[-1]
     for name in NUMBERS:
         if name in merged:
-            values = [result[name] for result in results]
-            known = all(value is not None for value in values)
-            merged[name] = float(np.mean(values)) if known else None
-            merged[f"{name}_std"] = float(np.std(values, ddof=1)) if known and len(values) > 1 else None
+            values = [result[name] for result in results if result[name] is not None]
+            merged[name] = float(np.mean(values)) if values else None
+            merged[f"{name}_std"] = float(np.std(values, ddof=1)) if len(values) > 1 else None
     return merged
 
 

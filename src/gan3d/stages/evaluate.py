@@ -11,6 +11,7 @@ from gan3d import snapshot
 from gan3d.dataset import VoxelDataset
 from gan3d.drawing.sheets import comparison, save_png, sheet
 from gan3d.drawing.voxels import class_color
+from gan3d.errors import UserError
 from gan3d.evaluation import protocol
 from gan3d.evaluation.intervals import WIDE
 from gan3d.evaluation.protocol import EXCESS, Assessment
@@ -18,6 +19,7 @@ from gan3d.params import Params, resolution
 from gan3d.progress import bar
 from gan3d.project import Project
 from gan3d.sampling import Sampler, latents, slerp
+from gan3d.snapshot import Snapshot
 from gan3d.stages import evaluation_page
 from gan3d.stages.evaluation_page import Findings
 from gan3d.tracking.facts import cause
@@ -58,7 +60,7 @@ def run(params: Params, project: Project) -> Scores:
     sheets: dict[str, np.ndarray] = {}
     pictures = project.scores.parent / "pictures"
     for stage in params.train.stages:
-        model = Sampler(snapshot.load(project.model(stage)))
+        model = Sampler(loaded(project.model(stage), data))
         with bar(f"evaluate {stage}", "part") as progress:
             found = protocol.assess(
                 model.shapes,
@@ -82,6 +84,22 @@ def run(params: Params, project: Project) -> Scores:
     page = evaluation_page.write(project.scores.parent / "report.html", findings, data)
     track(params, project, scores, [pictures, page, project.scores, project.table])
     return scores
+
+
+def loaded(folder: Path, data: VoxelDataset) -> Snapshot:
+    """A model that is to be scored on a data set.
+
+    Raises:
+        UserError: when it was trained on other classes, whose numbers would mean others here.
+    """
+    model = snapshot.load(folder)
+    own, there = model.architecture.classes, tuple(data.classes)
+    if own != there:
+        raise UserError(
+            f"{folder} was trained on {', '.join(own)}, but {data.folder} has {', '.join(there)}: train it again, with"
+            " `dvc repro`, or prepare the data as they were."
+        )
+    return model
 
 
 def write_json(path: Path, tree: Any) -> None:
