@@ -72,6 +72,7 @@ class VoxelDataset:
         self.summary: dict[str, Any] = json.loads((self.folder / "summary.json").read_text(encoding="utf-8"))
         self.classes: list[str] = self.summary["classes"] if conditional else [ANY]
         self.up: str = self.summary["up"]
+        self._fingerprints: dict[tuple[str, int], str] = {}
 
     def __len__(self) -> int:
         return len(self.splits)
@@ -91,15 +92,20 @@ class VoxelDataset:
         return self._numbers if self.conditional else np.zeros(len(self), np.int32)
 
     @cached_property
-    def _numbers(self) -> np.ndarray:
-        """Of each shape's class among the summary's, whether classes count or not."""
+    def _columns(self) -> np.ndarray:
+        """Of each shape's class the number among the summary's, whether classes count or not, and its split."""
         index = {name: i for i, name in enumerate(self.summary["classes"])}
-        return np.fromiter((index[row["class"]] for row in self._lines()), np.int32)
+        kinds = [("class", np.int32), ("split", f"<U{max(map(len, SPLITS))}")]
+        return np.fromiter(((index[row["class"]], row["split"]) for row in self._lines()), kinds)
+
+    @cached_property
+    def _numbers(self) -> np.ndarray:
+        return np.ascontiguousarray(self._columns["class"])
 
     @cached_property
     def splits(self) -> np.ndarray:
         """Split of each shape, (N,) strings out of SPLITS."""
-        return np.fromiter((row["split"] for row in self._lines()), f"<U{max(map(len, SPLITS))}")
+        return np.ascontiguousarray(self._columns["split"])
 
     def select(self, split: str, class_name: str | None = None) -> np.ndarray:
         """Row numbers of a split, of one class or of all, in the manifest's order.
@@ -159,7 +165,12 @@ class VoxelDataset:
         return grids.unpack(np.asarray(self.packed(resolution)[rows]), resolution)
 
     def fingerprint(self, split: str, resolution: int) -> str:
-        """Hash of a split's content at a resolution: its classes, labels and grids, in order."""
+        """Hash of a split's content at a resolution: its classes, labels and grids, in order; read once."""
+        if (split, resolution) not in self._fingerprints:
+            self._fingerprints[split, resolution] = self._fingerprint(split, resolution)
+        return self._fingerprints[split, resolution]
+
+    def _fingerprint(self, split: str, resolution: int) -> str:
         digest = hashlib.sha256(json.dumps([self.classes, resolution]).encode())
         rows = self.select(split)
         digest.update(self.labels[rows].tobytes())

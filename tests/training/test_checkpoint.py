@@ -60,6 +60,18 @@ def test_the_newest_is_used_and_the_last_two_are_kept(tmp_path):
     assert checkpoint.load(tmp_path, state(0), END)[0] == 1000
 
 
+def test_a_shorter_training_leaves_a_longer_ones_checkpoints(tmp_path):
+    for images in (90, 100):
+        checkpoint.save(tmp_path, images, state(images), RECORD)
+    torn = checkpoint.save(tmp_path, 110, state(110), RECORD)  # 90 goes
+    torn.write_bytes(b"torn")
+    for images in (4, 8, 12):
+        assert checkpoint.load(tmp_path, state(0), 12) is None or images > 4
+        checkpoint.save(tmp_path, images, state(images), RECORD)
+    assert [int(path.stem.split("-")[0]) for path in sorted(tmp_path.iterdir())] == [8, 12, 100]
+    assert checkpoint.load(tmp_path, state(0), END)[0] == 100
+
+
 def test_equal_states_make_equal_files(tmp_path):
     first, second = (checkpoint.save(tmp_path / name, 4, state(2), RECORD) for name in "ab")
     assert first.name == second.name
@@ -162,13 +174,13 @@ def test_losses_that_are_not_finite_survive_the_record(tmp_path):
 
 
 def test_a_shorter_training_passes_over_the_checkpoints_of_a_longer_one(tmp_path):
-    """They would make it longer than it was asked to be; its own are then kept, not theirs."""
+    """They would make it longer than it was asked to be."""
     for images in (4, 8):
         checkpoint.save(tmp_path, images, state(images), RECORD)
     assert checkpoint.load(tmp_path, state(0), end=7)[0] == 4
     assert checkpoint.load(tmp_path, state(0), end=3) is None
-    own = checkpoint.save(tmp_path, 2, state(2), RECORD)
-    assert list(tmp_path.iterdir()) == [own]
+    checkpoint.save(tmp_path, 2, state(2), RECORD)
+    assert checkpoint.load(tmp_path, state(0), end=3)[0] == 2
 
 
 def test_damaged_checkpoints_do_not_push_out_a_whole_one(tmp_path):

@@ -59,14 +59,17 @@ def train(stages: tuple[str, ...], dry_run: bool) -> None:
 def pack(out: Path, stages: tuple[str, ...]) -> None:
     """Write into the folder OUT what a machine without MLflow and DVC needs to train STAGES, or all.
 
-    There: KERAS_BACKEND=jax python -m gan3d.training.away OUT. Back here, copy OUT/checkpoints into this project, and
-    `dvc repro` goes on from where it stopped.
+    There, with the backend of params.yaml: KERAS_BACKEND=jax python -m gan3d.training.away OUT. Back here, copy
+    OUT/checkpoints into this project, and `dvc repro` goes on from where it stopped.
     """
     params, here = project_and_params()
     from gan3d.stages import pack as stage
 
     size = stage.run(params, stages, here, out)
-    click.echo(f"{out} ({size / 2**20:,.1f} MiB): there, run  python -m gan3d.training.away {out.name}")
+    click.echo(
+        f"{out} ({size / 2**20:,.1f} MiB): there, run  KERAS_BACKEND={params.train.backend}"
+        f" python -m gan3d.training.away {out.name}"
+    )
 
 
 @click.command()

@@ -42,7 +42,7 @@ def run(params: Params, stages: tuple[str, ...], project: Project, out: Path) ->
             for newest in sorted(folder.glob("*.npz"))[-1:]:
                 (out / "checkpoints" / name / folder.name).mkdir(parents=True, exist_ok=True)
                 shutil.copy(newest, out / "checkpoints" / name / folder.name)
-    away.write(out / "stages.json", legs, rhythm(params))
+    away.write(out / "stages.json", legs, rhythm(params), params.train.backend)
     return sum(path.stat().st_size for path in out.rglob("*") if path.is_file())
 
 

@@ -78,7 +78,7 @@ def augment(voxels: Tensor, drawn: Tensor, probability: Tensor) -> Tensor:
 def adapt(probability: Tensor, accuracy_real: Tensor, by_heart: Tensor | bool, recipe: Recipe) -> Tensor:
     """The next probability, `penalty_every` steps on: up when D is surer of real shapes than the target, else down.
 
-    Karras et al. 2020a, §3.1, with r_t = E[sign D(real)] of the step's batch; where the loss compares, of D(real) -
+    Karras et al. 2020a, §3, with r_t = E[sign D(real)] of the step's batch; where the loss compares, of D(real) -
     D(fake) (`gan3d.training.step`). A discriminator may also be sure because the generator still draws badly, and then
     the changes would only hide from it what is wrong: so the probability goes up only where D knows its shapes
     `by_heart`, that is, where r_v (eq. 1) is above ½, too.

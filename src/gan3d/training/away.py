@@ -4,8 +4,9 @@
 
     KERAS_BACKEND=jax python -m gan3d.training.away DIR --seconds 600
 
-goes on with the stages, from checkpoint to checkpoint. What it leaves in DIR/checkpoints, copied back into the
-repository's `checkpoints`, is what `dvc repro` takes the stages up from there, to the same weights.
+goes on with the stages of a project with `train.backend: jax`, from checkpoint to checkpoint. What it leaves in
+DIR/checkpoints, copied back into the repository's `checkpoints`, is what `dvc repro` takes the stages up from there, to
+the same weights.
 
     DIR/stages.json        what is to be trained: architecture, recipe and seed of each stage, and what it grows from
     DIR/data/              the prepared data set, as far up as the stages need it
@@ -15,11 +16,14 @@ repository's `checkpoints`, is what `dvc repro` takes the stages up from there, 
 
 import argparse
 import json
+import os
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
+
+import keras
 
 from gan3d import snapshot
 from gan3d.dataset import ANY, VoxelDataset
@@ -59,20 +63,27 @@ class Leg:
     seed: int
 
 
-def write(path: Path, legs: list[Leg], rhythm: Rhythm) -> None:
-    """Stages in the order of training, and how often to save, as JSON."""
-    path.write_text(json.dumps({"rhythm": asdict(rhythm), "stages": [asdict(leg) for leg in legs]}, indent=1) + "\n")
+def write(path: Path, legs: list[Leg], rhythm: Rhythm, backend: str) -> None:
+    """Stages in the order of training, how often to save, and the backend that the project trains on, as JSON."""
+    tree = {"backend": backend, "rhythm": asdict(rhythm), "stages": [asdict(leg) for leg in legs]}
+    path.write_text(json.dumps(tree, indent=1) + "\n")
 
 
 def read(path: Path) -> tuple[list[Leg], Rhythm]:
     """Undo `write`.
 
     Raises:
-        UserError: when there is no such file.
+        UserError: when there is no such file, or Keras runs on another backend than the project, which would take up
+            no checkpoint of this one.
     """
     if not path.is_file():
         raise UserError(f"{path} is missing: make the folder with `gan3d pack`.")
     tree = json.loads(path.read_text())
+    if tree["backend"] != keras.backend.backend():
+        raise UserError(
+            f"{path} is of a project with train.backend {tree['backend']}, and Keras runs on {keras.backend.backend()}:"
+            f" set KERAS_BACKEND={tree['backend']} here, or change train.backend there and pack again."
+        )
     return [_leg(**fields) for fields in tree["stages"]], Rhythm(**tree["rhythm"])
 
 
@@ -139,6 +150,8 @@ def main() -> None:
         print(line, flush=True)
 
     try:
+        if os.environ.get("JAX_COORDINATOR_ADDRESS"):
+            raise UserError("training away takes one process, and all its GPUs: unset JAX_COORDINATOR_ADDRESS.")
         ended = run(arguments.folder, lambda: time.monotonic() >= end, say)
     except UserError as error:
         raise SystemExit(f"error: {error}") from None

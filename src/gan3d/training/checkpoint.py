@@ -18,8 +18,15 @@ def digest(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()[:16]
 
 
+def whole(path: Path) -> bool:
+    """Whether a checkpoint is as it was written."""
+    return digest(path.read_bytes()) == path.stem.split("-")[1]
+
+
 def save(folder: Path, images: int, state: Any, record: dict[str, Any], keep: int = 2, best: int | None = None) -> Path:
-    """Write a checkpoint and drop all but the newest `keep`; a kill at any moment leaves the earlier ones whole.
+    """Write a checkpoint and keep, of those up to it, the newest `keep`; a kill at any moment leaves them whole.
+
+    Newer ones are of a longer training, which may be gone on with: they stay, unless they are damaged.
 
     Args:
         state: a nested structure of arrays.
@@ -39,9 +46,9 @@ def save(folder: Path, images: int, state: Any, record: dict[str, Any], keep: in
         out.flush()
         os.fsync(out.fileno())
     unfinished.replace(path)
-    # newer ones were passed over: they are damaged, or of a longer training
-    kept = sorted(old for old in folder.glob("*.npz") if old.name <= path.name)
-    kept = kept[-keep:] + [old for old in kept if int(old.stem.split("-")[0]) == best]
+    upto = sorted(old for old in folder.glob("*.npz") if old.name <= path.name)
+    kept = upto[-keep:] + [old for old in upto if int(old.stem.split("-")[0]) == best]
+    kept += [newer for newer in folder.glob("*.npz") if newer.name > path.name and whole(newer)]
     for other in {*folder.glob("*.npz"), *folder.glob("*.tmp")} - set(kept):
         other.unlink(missing_ok=True)
     return path

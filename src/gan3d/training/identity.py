@@ -19,7 +19,8 @@ def identity(data: VoxelDataset, start: Snapshot, recipe: Recipe) -> str:
     """16 hexadecimal digits; two trainings share them only if one is the beginning of the other.
 
     Args:
-        data: its training split counts, and its validation split where that steers the augmentation.
+        data: its training split counts, the axes along which its shapes are flipped, and its validation split where
+            that steers the augmentation.
         start: first weights.
         recipe: all of it counts but `stabilise`.
     """
@@ -27,6 +28,7 @@ def identity(data: VoxelDataset, start: Snapshot, recipe: Recipe) -> str:
     digest = hashlib.sha256(
         "".join(data.fingerprint(split, start.architecture.resolution) for split in splits).encode()
     )
+    digest.update(data.mirrored(recipe.mirror)[data.select("train")].tobytes())
     settings = asdict(recipe) | {"stabilise": None, "backend": keras.backend.backend()}
     digest.update(json.dumps([settings, start.architecture.to_json()], sort_keys=True).encode())
     for weights in (start.average, start.generator, start.discriminator):

@@ -10,7 +10,7 @@ class Recipe:
     Attributes:
         loss: a name of `gan3d.training.losses.LOSSES`.
         gamma: weight of the gradient penalties (γ of R1 and R2; λ of WGAN-GP).
-        penalty_every: steps between two penalties, which are then as many times stronger (Karras et al. 2020, §2.2).
+        penalty_every: steps between two penalties, which are then as many times stronger (Karras et al. 2020, §3.1).
         gate: for `bce_gated`: the discriminator learns while its accuracy is at most the second threshold, the
             generator while that accuracy is at least the first.
         batch: shapes a step.
@@ -25,7 +25,7 @@ class Recipe:
         augment: probability of each way to change a shape before the discriminator sees it, real or fake (see
             `gan3d.training.augment`); where `ada_target` is given, where that probability starts.
         ada_target: mean sign of D(real), or of D(real) - D(fake) for a loss that compares, to which the probability is
-            adapted (Karras et al. 2020a, §3.1) where D knows its shapes by heart; None keeps it.
+            adapted (Karras et al. 2020a, §3) where D knows its shapes by heart; None keeps it.
         ada_images: images in which an adapted probability can rise from 0 to 1.
         seed: of all random numbers.
     """
