@@ -219,6 +219,46 @@ def test_a_stage_trained_away_ends_with_the_same_bytes(repro, tmp_path):
     before = {path.name: path.read_bytes() for path in own.iterdir()}
     repro.run("dvc", "repro", "--single-item", "--force", "train@r08")
     assert {path.name: path.read_bytes() for path in own.iterdir()} == before
+    other = repro.run(*away, check=False, KERAS_BACKEND="jax")
+    assert other.returncode == 1
+    assert "train.backend tensorflow, and Keras runs on jax: set KERAS_BACKEND=tensorflow" in other.stderr
     refused = repro.run("gan3d", "pack", str(folder), check=False)
     assert refused.returncode == 1
     assert "is not an empty folder" in refused.stderr
+
+
+def test_evaluation_of_classes_without_test_shapes_and_of_other_classes(repro, tmp_path):
+    copy = type(repro)(tmp_path / "copy")
+    shutil.copytree(repro.root, copy.root, ignore=shutil.ignore_patterns(".dvc", ".git"), symlinks=True)
+    manifest, summary = (copy.root / "data/voxels" / name for name in ("manifest.csv", "summary.json"))
+    for path in (manifest, summary):  # DVC's files may be links to its cache
+        content = path.read_text(encoding="utf-8")
+        path.unlink()
+        path.write_text(content, encoding="utf-8")
+    rows = manifest.read_text(encoding="utf-8")
+    manifest.write_text(rows.replace(",table,test,", ",table,train,"), encoding="utf-8")
+    told = copy.run("gan3d", "evaluate").stdout
+    assert "no scores: 0 generated and 0 real shapes remain" in told
+    assert (copy.root / "evaluation/report.html").is_file()
+    for path in (manifest, summary):
+        path.write_text(path.read_text(encoding="utf-8").replace("table", "stool"), encoding="utf-8")
+    refused = copy.run("gan3d", "evaluate", check=False)
+    assert refused.returncode == 1
+    assert "models/r04 was trained on chair, table, but" in refused.stderr
+    assert "has chair, stool: train it again" in refused.stderr
+
+
+def test_a_stage_above_the_prepared_resolution(repro, tmp_path):
+    copy = type(repro)(tmp_path / "copy")
+    shutil.copytree(repro.root, copy.root, ignore=shutil.ignore_patterns(".dvc", ".git", "mlruns"), symlinks=True)
+
+    def higher(tree):
+        tree["data"]["resolution"] = 16
+        tree["train"]["stages"]["r16"] = tree["train"]["stages"]["r08"] | {"prev": "r08"}
+
+    copy.edit(higher)
+    for command in (("train", "r16", "--dry-run"), ("pack", str(tmp_path / "packed"), "r16")):
+        refused = copy.run("gan3d", *command, check=False)
+        assert refused.returncode == 1
+        assert "r16.npy is missing" in refused.stderr
+        assert "prepare it again" in refused.stderr

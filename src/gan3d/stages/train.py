@@ -15,7 +15,7 @@ import mlflow.data
 import numpy as np
 
 from gan3d import snapshot
-from gan3d.backend import rank
+from gan3d.backend import from_first, rank
 from gan3d.dataset import VoxelDataset, key
 from gan3d.drawing.curves import training_curves
 from gan3d.drawing.page import write_page
@@ -23,6 +23,8 @@ from gan3d.errors import UserError
 from gan3d.evaluation.judge import Judge
 from gan3d.networks import growth
 from gan3d.networks.architecture import Architecture
+from gan3d.networks.discriminator import Discriminator
+from gan3d.networks.generator import Generator
 from gan3d.params import SCRATCH, Params, resolution
 from gan3d.project import Project
 from gan3d.sampling import Sampler
@@ -52,7 +54,7 @@ def run(params: Params, stage: str, project: Project, dry_run: bool = False) -> 
     data = VoxelDataset(project.voxels, params.gan.conditional)
     _enough(data, project.voxels)
     parent = None if previous == SCRATCH else snapshot.load(project.model(previous))
-    start = grow(parent, architecture(params, stage, data), params.seed)
+    start = begun(params, stage, data, parent)
     rate = plan.measured_rate(start[0].architecture.widths[-1], start[0].architecture.resolution)
     costs = plan.estimate(start[0], start[1], recipe, rate)
     settings = {"stage": stage, "prev": previous, **_plain(recipe), **_plain(start[0].architecture)}
@@ -65,6 +67,7 @@ def run(params: Params, stage: str, project: Project, dry_run: bool = False) -> 
     folder = project.checkpoints / stage / name
     if rank() > 0:  # the first process writes for all
         train(data, start, recipe, folder, rhythm(params))
+        together()
         return
     tags = cause(project.work) | {"stage": stage, "name": params.name, "inputs": name, "data": fingerprint}
     if previous != SCRATCH and project.run_file(previous).is_file():
@@ -92,6 +95,22 @@ def run(params: Params, stage: str, project: Project, dry_run: bool = False) -> 
     run_file.parent.mkdir(parents=True, exist_ok=True)
     record = {"run_id": recorder.run_id, "inputs": name, "images": rows[-1]["images"]}
     run_file.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+    together()
+
+
+def begun(
+    params: Params, stage: str, data: VoxelDataset, parent: Snapshot | None
+) -> tuple[Generator, Discriminator, Snapshot]:
+    """Networks and first weights of a stage; a threshold that is a number counts from the first picture on."""
+    generator, discriminator, first = grow(parent, architecture(params, stage, data), params.seed)
+    if params.gan.threshold != "calibrated":
+        first = replace(first, threshold=params.gan.threshold)
+    return generator, discriminator, first
+
+
+def together() -> None:
+    """Let the other processes wait until the first has written what the next stage grows from."""
+    from_first(np.int64(0))
 
 
 def rhythm(params: Params) -> Rhythm:
@@ -126,8 +145,13 @@ def threshold(params: Params, trained: Snapshot, data: VoxelDataset) -> float:
 
 
 def architecture(params: Params, stage: str, data: VoxelDataset) -> Architecture:
-    """Networks of a stage for a data set."""
+    """Networks of a stage for a data set.
+
+    Raises:
+        UserError: when the data set stops below the stage's resolution.
+    """
     widths = params.widths(stage)
+    data.packed(resolution(stage))  # or UserError, where the data set was prepared at a lower one
     occupancy = [data.summary["occupancy"][key(4 * 2**i)] for i in range(len(widths))]
     return Architecture(
         params.gan.latent, tuple(data.classes), widths, tuple(occupancy), precision=params.train.precision

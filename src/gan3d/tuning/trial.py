@@ -21,12 +21,12 @@ from gan3d.errors import UserError
 from gan3d.evaluation.judge import Judge
 from gan3d.params import SCRATCH, Params, resolution
 from gan3d.project import Project
-from gan3d.stages.train import architecture
+from gan3d.stages.train import begun
 from gan3d.tracking.facts import cause
 from gan3d.tracking.recorder import Recorder
 from gan3d.training import health
 from gan3d.training.identity import identity
-from gan3d.training.loop import Rhythm, Row, Silent, grow, train
+from gan3d.training.loop import Rhythm, Row, Silent, train
 from gan3d.tuning import space
 
 PICTURED = 8  # shapes a class in the picture of a trial
@@ -121,7 +121,7 @@ class Arena:
 
     def start(self, params: Params) -> Any:
         """Networks and first weights for a trial's parameters."""
-        return grow(self.parent, architecture(params, self.stage, self.data), params.seed)
+        return begun(params, self.stage, self.data, self.parent)
 
     def inputs(self) -> str:
         """Hash of all that the trials of a study have in common, so that scores of different causes never meet."""
