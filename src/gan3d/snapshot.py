@@ -136,7 +136,7 @@ def read_config(folder: Path) -> dict[str, Any]:
 
 
 def _save(path: Path, arrays: dict[str, np.ndarray]) -> None:
-    np.savez(path, allow_pickle=False, **arrays)
+    np.savez(path, **arrays)  # type: ignore[arg-type]  # NumPy 2.1 would store its keyword allow_pickle as an array
 
 
 def _arrays(path: Path) -> dict[str, np.ndarray]:

@@ -1,5 +1,6 @@
 """What params.yaml may say of a search, and what a trial is trained with."""
 
+import optuna
 import pytest
 from small_project import edit
 
@@ -59,6 +60,24 @@ def test_floats_are_trained_as_params_yaml_will_have_them():
 def test_present_values_begin_a_study_if_they_are_inside(planned):
     assert space.present(tuned(planned), "r08") == {"lr_g": 0.005, "batch": 8}
     assert space.present(tuned(planned, space={"batch": [16, 32]}), "r08") is None
+    gamma = {"gamma": {"low": 0.1, "high": 3, "log": True}}
+    assert space.present(tuned(planned, space=gamma), "r08") == {"gamma": 1.0}  # gan.gamma, where the stage has none
+
+
+def test_whole_numbers_and_others(planned):
+    ranges = {"gamma": {"low": 0.1, "high": 3, "log": True}, "lr_d": {"low": 0.001, "high": 0.01}}
+    params = tuned(planned, space=ranges | {name: {"low": 2, "high": 64} for name in ("width", "batch", "fade_in")})
+    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
+    drawn = [space.suggest(study.ask(), params.tune.space) for _ in range(5)]
+    for name, kind in {"gamma": float, "lr_d": float, "width": int, "batch": int, "fade_in": int}.items():
+        assert {type(values[name]) for values in drawn} == {kind}
+    assert all(0.1 <= values["gamma"] <= 3 for values in drawn)
+    assert len({values["gamma"] for values in drawn}) == 5
+
+
+def test_widths_of_several_resolutions_are_outside_of_any_space(planned):
+    params = tuned(planned, space={"width": [4, 8]}).with_stage("r08", {"prev": "scratch", "width": (8, 6)})
+    assert space.present(params, "r08") is None
 
 
 def test_a_wrong_stage_and_a_wrong_storage(planned):

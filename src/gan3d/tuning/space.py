@@ -5,10 +5,11 @@ from typing import Any
 
 import optuna
 
-from gan3d.params import Params, Range, Stage, Tune
+from gan3d.params import Params, Range, Tune
 from gan3d.training.recipe import Recipe
 
 DIGITS = 4  # of a float that is trained, so that params.yaml can hold exactly that
+WHOLE = ("width", "batch", "fade_in")  # numbers
 ENDLESS = 10**9  # images of a trial that the clock ends
 
 
@@ -18,10 +19,10 @@ def suggest(trial: optuna.Trial, space: dict[str, Any]) -> dict[str, Any]:
     for name, given in space.items():
         if not isinstance(given, Range):
             values[name] = trial.suggest_categorical(name, list(given))
-        elif Stage.model_fields[name].annotation is float or name.startswith("lr_"):
-            values[name] = trial.suggest_float(name, given.low, given.high, log=given.log)
-        else:
+        elif name in WHOLE:
             values[name] = trial.suggest_int(name, int(given.low), int(given.high), log=given.log)
+        else:
+            values[name] = trial.suggest_float(name, given.low, given.high, log=given.log)
     return trained(values)
 
 
@@ -32,10 +33,13 @@ def trained(values: dict[str, Any]) -> dict[str, Any]:
 
 def present(params: Params, stage: str) -> dict[str, Any] | None:
     """The values that params.yaml has for the stage, None when one is outside the space."""
-    values = {name: getattr(params.train.stages[stage], name) for name in params.tune.space}
+    own, recipe = params.train.stages[stage], params.recipe(stage)
+    values = {name: recipe.gamma if name == "gamma" else getattr(own, name) for name in params.tune.space}
     for name, given in params.tune.space.items():
-        inside = given.low <= values[name] <= given.high if isinstance(given, Range) else values[name] in given
-        if not inside:
+        value = values[name]
+        if not isinstance(value, int | float):  # the widths of several resolutions, which no space has
+            return None
+        if not (given.low <= value <= given.high if isinstance(given, Range) else value in given):
             return None
     return values
 
