@@ -7,10 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import trimesh
 from click.testing import CliRunner
 
+from gan3d import shapefiles
 from gan3d.cli import cli, main
 from gan3d.data import furniture
+from gan3d.errors import UserError
 
 GAN3D = Path(sys.executable).with_name("gan3d")
 COMMANDS = (
@@ -82,6 +85,22 @@ def test_show_draws_meshes_grids_and_sets(prepared):
         done = CliRunner().invoke(cli, ["show", str(file), "--out", str(root / out)])
         assert done.exit_code == 0, done.output
         assert (root / out).stat().st_size > 1000
+
+
+def test_show_reads_side_files_and_says_what_is_wrong(tmp_path):
+    box = trimesh.creation.box((1, 2, 3))
+    for name, content in trimesh.exchange.gltf.export_gltf(box.scene()).items():
+        (tmp_path / name.replace("model.gltf", "box.gltf")).write_bytes(content)
+    assert CliRunner().invoke(cli, ["show", str(tmp_path / "box.gltf"), "--resolution", "16"]).exit_code == 0
+    assert CliRunner().invoke(cli, ["show", str(tmp_path / "box.gltf"), "--resolution", "100"]).exit_code == 2
+    (tmp_path / "empty.npy").write_bytes(b"")
+    np.savez(tmp_path / "torn.npz", voxels=np.ones((3, 4, 4, 4), bool))
+    content = (tmp_path / "torn.npz").read_bytes()
+    (tmp_path / "torn.npz").write_bytes(content[: len(content) // 2])
+    np.save(tmp_path / "none.npy", np.ones((0, 4, 4, 4), bool))
+    for name in ("empty.npy", "torn.npz", "none.npy"):
+        with pytest.raises(UserError, match=name):
+            shapefiles.load(tmp_path / name, 8)
 
 
 @pytest.fixture(scope="module")

@@ -69,7 +69,9 @@ class VoxelDataset:
         self.manifest = self.folder / "manifest.csv"
         if not self.manifest.is_file():
             raise UserError(f"{self.manifest} is missing: prepare the data first with `gan3d prepare`.")
-        self.summary: dict[str, Any] = json.loads((self.folder / "summary.json").read_text(encoding="utf-8"))
+        self.summary: dict[str, Any] = json.loads(
+            (self.folder / "summary.json").read_text(encoding="utf-8", errors="surrogateescape")
+        )
         self.classes: list[str] = self.summary["classes"] if conditional else [ANY]
         self.up: str = self.summary["up"]
         self._fingerprints: dict[tuple[str, int], str] = {}

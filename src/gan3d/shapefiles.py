@@ -1,16 +1,19 @@
 """Shapes to files and from files, by extension: grids, meshes, pictures, pages."""
 
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 
 from gan3d import meshing
 from gan3d.data import binvox
+from gan3d.data.archives import Place
 from gan3d.data.readers import Mesh, Unreadable, as_grid, read
 from gan3d.data.voxelize import voxelize
 from gan3d.drawing.page import write_page
-from gan3d.drawing.sheets import animate, by_class, save_png, strip
+from gan3d.drawing.sheets import animate, by_class, colors_of, save_png, strip
 from gan3d.drawing.voxels import render
 from gan3d.errors import UserError
 
@@ -38,6 +41,7 @@ def write(
     occupancy: np.ndarray | None = None,
     threshold: float = 0.5,
     style: meshing.Style = "marching_cubes",
+    classes: Sequence[str] = (),
 ) -> list[Path]:
     """Write shapes in the format of the path's extension; a folder that is missing is made.
 
@@ -50,6 +54,7 @@ def write(
         occupancy: the generator's floats (n, R, R, R), for smoother marching cubes.
         threshold: of the occupancy.
         style: of meshes, "marching_cubes" or "blocks".
+        classes: all of the model's, by whose order pictures are coloured; those of `labels`, when it is not given.
 
     Returns:
         The files written.
@@ -65,9 +70,9 @@ def write(
     elif suffix == ".npz":
         np.savez_compressed(path, voxels=voxels)
     elif suffix == ".png":
-        save_png(path, by_class(voxels, labels, up))
+        save_png(path, by_class(voxels, labels, up, classes))
     elif suffix == ".html":
-        write_page(path, voxels, labels, path.stem, up=up)
+        write_page(path, voxels, labels, path.stem, up=up, colors=colors_of(labels, classes))
     else:
         several = len(voxels) > 1
         paths = [path.with_stem(f"{path.stem}_{i:03d}") if several else path for i in range(len(voxels))]
@@ -102,7 +107,7 @@ def load(path: Path, resolution: int) -> np.ndarray:
     try:
         if path.suffix.lower() in ARRAYS:
             return _arrays(path)
-        shape = read(path, path.name)
+        shape = read(path, path.name, Place(path, None, path.parent).beside)
     except Unreadable as error:
         raise UserError(f"{path}: {error.reason} {error.advice}") from None
     return (voxelize(*shape, resolution) if isinstance(shape, Mesh) else _cube(shape))[None]
@@ -116,8 +121,10 @@ def _arrays(path: Path) -> np.ndarray:
         else:
             with stored:
                 array = stored["voxels" if "voxels" in stored.files else stored.files[0]]
-    except (OSError, ValueError, IndexError) as error:
+    except (OSError, EOFError, ValueError, IndexError, BadZipFile, zlib.error) as error:
         raise UserError(f"{path} cannot be read as an array ({error}): check that it is whole.") from None
+    if array.ndim not in (3, 4) or not array.size:
+        raise UserError(f"{path} has the shape {array.shape}: store a grid (R, R, R), or several (n, R, R, R).")
     shapes = array if array.ndim == 4 else array[None]
     return np.stack([_cube(as_grid(shape)) for shape in shapes])
 

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -100,6 +101,29 @@ def test_a_download_that_breaks_off_continues(server, tmp_path, monkeypatch):
     assert fetch(f"{server.address}/data.bin", tmp_path).read_bytes() == CONTENT
 
 
+def test_two_at_once_bring_one_whole_file(server, tmp_path):
+    with ThreadPoolExecutor(4) as pool:
+        paths = list(pool.map(lambda _: fetch(f"{server.address}/data.bin", tmp_path), range(4)))
+    assert {path.read_bytes() == CONTENT for path in paths} == {True}
+    assert len([one for one in server.asked if one.startswith("bytes=0-1048575")]) == 1
+
+
+def test_a_file_that_grew_too_long_is_not_kept(server, tmp_path, monkeypatch):
+    class Stop(BaseException):
+        pass
+
+    def stop(done: int, total: int) -> None:
+        raise Stop
+
+    with pytest.raises(Stop):
+        fetch(f"{server.address}/data.bin", tmp_path, progress=stop)
+    (partial,) = tmp_path.rglob("*.partial")
+    partial.write_bytes(CONTENT + b"more")
+    with pytest.raises(UserError, match="gave more bytes than its size"):
+        fetch(f"{server.address}/data.bin", tmp_path)
+    assert fetch(f"{server.address}/data.bin", tmp_path).read_bytes() == CONTENT
+
+
 def test_a_process_that_stopped_leaves_what_it_has(server, tmp_path):
     class Stop(BaseException):
         pass
@@ -145,7 +169,7 @@ def test_what_cannot_be_had_is_one_sentence_within_seconds(server, tmp_path):
             fetch(f"https://127.0.0.1:{nobody}/data.zip", tmp_path)
     with pytest.raises(UserError, match="check the address"):
         fetch(f"{server.address}/gone.zip", tmp_path)
-    with pytest.raises(UserError, match="check the credentials"):
+    with pytest.raises(UserError, match="download it by hand"):
         fetch(f"{server.address}/secret.zip", tmp_path)
     server.content = b"<!DOCTYPE html><html>Sign in</html>"
     with pytest.raises(UserError, match="gave a web page"):

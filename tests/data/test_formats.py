@@ -61,21 +61,35 @@ def test_magicavoxel_comes_back_with_the_room_around_it(grid):
     assert np.array_equal(read(magicavoxel.encode(grid), "a.vox"), grid if grid.any() else np.zeros((1, 1, 1), bool))
 
 
+def chunk(name: bytes, body: bytes) -> bytes:
+    return name + struct.pack("<ii", len(body), 0) + body
+
+
+def dictionary(**pairs: str) -> bytes:
+    parts = struct.pack("<i", len(pairs))
+    for name, value in pairs.items():
+        for text in (name.encode(), value.encode()):
+            parts += struct.pack("<i", len(text)) + text
+    return parts
+
+
+def transform(node: int, child: int, **frame: str) -> bytes:
+    body = struct.pack("<i", node) + dictionary() + struct.pack("<4i", child, -1, 0, 1)
+    return chunk(b"nTRN", body + dictionary(**frame))
+
+
+@pytest.mark.parametrize("height", [3, 4, 5, 8])
+@pytest.mark.parametrize("move", ["0 0 0", "0 0 4", "-3 20 4"])
+def test_a_lone_magicavoxel_model_keeps_its_room_wherever_the_scene_puts_it(height, move):
+    grid = np.zeros((6, 5, 8), bool)
+    grid[1:3, 2, :height] = True
+    parts = magicavoxel.encode(grid)[20:] + transform(0, 1, _t=move)
+    parts += chunk(b"nSHP", struct.pack("<i", 1) + dictionary() + struct.pack("<2i", 1, 0) + dictionary())
+    content = b"VOX " + struct.pack("<i", 150) + b"MAIN" + struct.pack("<ii", 0, len(parts)) + parts
+    assert np.array_equal(read(content, "a.vox"), grid)
+
+
 def test_a_magicavoxel_scene_is_joined_with_its_transforms():
-    def chunk(name: bytes, body: bytes) -> bytes:
-        return name + struct.pack("<ii", len(body), 0) + body
-
-    def dictionary(**pairs: str) -> bytes:
-        parts = struct.pack("<i", len(pairs))
-        for name, value in pairs.items():
-            for text in (name.encode(), value.encode()):
-                parts += struct.pack("<i", len(text)) + text
-        return parts
-
-    def transform(node: int, child: int, **frame: str) -> bytes:
-        body = struct.pack("<i", node) + dictionary() + struct.pack("<4i", child, -1, 0, 1)
-        return chunk(b"nTRN", body + dictionary(**frame))
-
     bar = magicavoxel.encode(np.ones((4, 1, 2), bool))[20:]  # its SIZE and XYZI
     quarter = str(1 | 0 << 2 | 1 << 4)  # x' = -y, y' = x, z' = z
     parts = bar + transform(0, 1) + chunk(b"nGRP", struct.pack("<i", 1) + dictionary() + struct.pack("<3i", 2, 2, 4))

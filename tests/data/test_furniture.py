@@ -9,6 +9,7 @@ from gan3d.data import furniture
 from gan3d.data.prepare import resolve
 from gan3d.data.readers import read
 from gan3d.data.voxelize import voxelize
+from gan3d.errors import UserError
 
 
 def digest(folder: Path) -> str:
@@ -31,6 +32,19 @@ def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(tmp_path):
     assert [len(list((tmp_path / "a/chair" / split).iterdir())) for split in ("train", "test")] == [4, 2]
     furniture.write(tmp_path / "a", chairs=3, tables=3, test=1)  # an existing folder is replaced
     assert len(list((tmp_path / "a").rglob("*.obj"))) == 6
+
+
+def test_a_folder_of_somebody_else_is_left_alone(tmp_path):
+    (tmp_path / "mine/sub").mkdir(parents=True)
+    (tmp_path / "mine/sub/thesis.txt").write_text("all of it")
+    (tmp_path / "note").write_text("a file")
+    for name in ("mine", "note"):
+        with pytest.raises(UserError, match=f"{name} holds other files than the embedded furniture"):
+            furniture.ensure(tmp_path / name)
+    assert (tmp_path / "mine/sub/thesis.txt").read_text() == "all of it"
+    (tmp_path / "empty").mkdir()
+    furniture.write(tmp_path / "empty", chairs=2, tables=2, test=1)
+    assert len(list((tmp_path / "empty").rglob("*.obj"))) == 4
 
 
 def test_meshes_read_back_as_they_were_made(tmp_path):

@@ -1,6 +1,8 @@
 import csv
+import errno
 import io
 import json
+import os
 import zipfile
 from pathlib import Path
 
@@ -10,10 +12,13 @@ from scipy import io as matlab
 
 from gan3d import grids
 from gan3d.data import furniture, store
+from gan3d.data.convert import Result
 from gan3d.data.export import export
+from gan3d.data.journal import Journal
 from gan3d.data.prepare import prepare
 from gan3d.dataset import VoxelDataset
 from gan3d.errors import UserError
+from gan3d.stages.prepare import describe
 
 SHARED = Path(__file__).resolve().parents[2] / ".." / "shared"
 needs_shared = pytest.mark.skipif(not SHARED.is_dir(), reason="the shared data is not beside the repository")
@@ -222,6 +227,58 @@ def test_rotations_and_copies_stay_in_one_split(tmp_path):
     assert len(splits) == 30
     assert all(len(found) == 1 for found in splits.values())
     assert set().union(*splits.values()) == {"train", "validation", "test"}
+
+
+def test_relatives_of_unstated_split_follow_those_whose_split_is_stated(tmp_path):
+    lines = ["file,class,split"]
+    for number in range(20):
+        for rotation in (1, 2, 3):  # the first rotations are stated, in turn
+            name = f"chair_{number:09d}_{rotation}.npy"
+            save(tmp_path / "source" / name, np.rot90(random_grid(number), rotation))
+            lines.append(f"{name},chair,{('train', 'test')[number % 2] if rotation == 1 else ''}")
+    save(tmp_path / "source/copy.npy", np.rot90(random_grid(3), 2))  # of a shape that is a relative of a test shape
+    lines.append("copy.npy,chair,")
+    (tmp_path / "table.csv").write_text("\n".join(lines))
+    summary = prepare(tmp_path / "source", tmp_path / "out", 8, table=tmp_path / "table.csv", test=0.3, validation=0)
+    assert summary["counts"]["chair"] == {"train": 30, "validation": 0, "test": 30}
+    assert summary["duplicates"] == 1
+    splits: dict[str, set[str]] = {}
+    for row in VoxelDataset(tmp_path / "out").rows:
+        splits.setdefault(row["group"], set()).add(row["split"])
+    assert all(len(found) == 1 for found in splits.values())
+
+
+def test_a_source_of_test_shapes_alone_is_described(tmp_path):
+    for index in range(3):
+        save(tmp_path / f"source/chair/test/{index}.npy", random_grid(index))
+    summary = prepare(tmp_path / "source", tmp_path / "out", 8)
+    assert "unknown, since there are no training shapes" in describe(summary, tmp_path / "out")
+
+
+def test_a_class_whose_name_is_no_utf_8(tmp_path):
+    name = os.fsdecode(b"fen\xeatre")
+    for index in range(3):
+        save(tmp_path / f"source/{name}/{index}.npy", random_grid(index))
+    prepare(tmp_path / "source", tmp_path / "out", 8)
+    assert VoxelDataset(tmp_path / "out").classes == [name]
+
+
+def test_work_that_is_broken_off_stays(tmp_path):
+    def work(results: dict[int, Result], error: Exception) -> None:
+        with Journal(tmp_path / "work") as journal:
+            journal.open("key", 3)
+            for number, result in results.items():
+                journal.add(number, result)
+            assert journal.result(0) == b"grid"
+            raise error
+
+    with pytest.raises(OSError, match="No space"):
+        work({0: b"grid"}, OSError(errno.ENOSPC, "No space left on device"))
+    with pytest.raises(UserError, match="lost"):
+        work({1: None}, UserError("the workers are lost."))
+    with pytest.raises(UserError, match="nothing is left"):  # which the same results would say again
+        work({2: ("why", "what to do")}, UserError("nothing is left."))
+    assert not (tmp_path / "work").exists()
 
 
 def test_a_stated_test_split_stays_whole(tmp_path):

@@ -1,11 +1,13 @@
 import io
+import tarfile
 import zipfile
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from gan3d.data.classes import class_names, group_name
+from gan3d.data import archives
+from gan3d.data.classes import Label, class_names, group_name
 from gan3d.data.readers import Mesh, Unreadable
 from gan3d.data.sources import walk
 from gan3d.errors import UserError
@@ -148,6 +150,34 @@ def test_hostile_members_of_a_zip_are_rejected_and_nothing_is_written(tmp_path):
         "chair/link.obj",
     }
     assert sorted(p.name for p in tmp_path.rglob("*")) == ["x.zip"]
+
+
+def test_a_large_archive_inside_a_tar_is_not_cut(tmp_path, monkeypatch):
+    inner = pack(tmp_path / "inner.zip", ["chair/a.obj", "table/b.obj"], OBJ + "# " + "".join(map(chr, range(33, 127))))
+    with tarfile.open(tmp_path / "outer.tar", "w") as archive:
+        archive.add(inner, "inner.zip")
+    monkeypatch.setattr(archives, "LARGEST", 200)  # of a shape; an archive may be larger
+    source = walk(tmp_path / "outer.tar", scratch=tmp_path / "scratch")
+    assert source.rejects == []
+    assert [item.name for item in source.items] == ["inner.zip/chair/a.obj", "inner.zip/table/b.obj"]
+    assert isinstance(source.items[1].read(), Mesh)
+
+
+def test_a_head_that_claims_more_grids_than_there_are_bytes_is_refused(tmp_path):
+    (tmp_path / "x").mkdir()
+    np.save(tmp_path / "x/a.npy", np.ones((2, 4, 4, 4), np.uint8))
+    content = (tmp_path / "x/a.npy").read_bytes()
+    assert b"(2, 4, 4, 4)" in content
+    (tmp_path / "x/a.npy").write_bytes(content.replace(b"(2, 4, 4, 4), }      ", b"(2000000, 4, 4, 4), }"))
+    source = walk(tmp_path / "x")
+    assert not source.items
+    assert [row[1] for row in source.rejects] == ["It is damaged."]
+
+
+def test_a_table_beside_a_set_with_labels_of_its_own_is_refused(tmp_path):
+    np.savez(tmp_path / "set.npz", voxels=np.ones((2, 4, 4, 4), bool))
+    with pytest.raises(UserError, match=r"holds the labels of its shapes itself: set data\.labels to null"):
+        walk(tmp_path / "set.npz", {"set.npz": Label("chair", None)})
 
 
 def test_a_damaged_member_is_unreadable_and_the_others_are_not(tmp_path):

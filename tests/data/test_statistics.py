@@ -1,5 +1,6 @@
 import json
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -20,11 +21,20 @@ def test_the_odd_one_is_found_and_named(dataset_folder, tmp_path):
     np.save(folder / "r16.npy", grids.pack(voxels))
     found = measure(VoxelDataset(folder))
     assert len(found.rows) == len(data)
-    row, why = strangest(found, 3)[0]
+    row, why = strangest(found, 3, "y")[0]
     assert row == 5
     assert why.split(",")[0] in ("full", "wide", "deep")
     assert found.symmetry[5].tolist() == [1, 1, 1]
     assert found.one_piece(0) == 1
+
+
+@pytest.mark.parametrize(("up", "word"), [("x", "deep"), ("y", "deep"), ("z", "tall")])
+def test_what_is_tall_stands_upright(dataset, up, word):
+    found = measure(dataset)
+    extent = found.extent.copy()
+    extent[3, 2] += 5  # along z
+    row, why = strangest(replace(found, extent=extent), 1, up)[0]
+    assert (row, why.split(",")[0]) == (int(found.rows[3]), word)
 
 
 def test_symmetry_is_about_the_shape(dataset):

@@ -32,6 +32,15 @@ def test_labels_take_room_and_are_written(shapes):
     assert (labelled[64:] < 128).any()
 
 
+def test_a_class_has_its_colour_also_alone(shapes):
+    alone = sheets.by_class(shapes[:2], ["table", "table"], classes=["chair", "table"])
+    both = sheets.by_class(shapes[:2], ["chair", "table"], classes=["chair", "table"])
+    half = alone.shape[1] // 2
+    assert np.array_equal(alone[:64, half:], both[:64, half:])
+    assert not np.array_equal(alone[:64, :half], both[:64, :half])
+    assert sheets.colors_of(["table"]) == [voxels.class_color(0)]
+
+
 def test_strip_and_comparison(shapes):
     assert sheets.strip(shapes, size=32).shape == (32, 160, 3)
     picture = sheets.comparison({"real": shapes, "generated": shapes[:2]}, size=32)

@@ -95,10 +95,10 @@ def test_a_server_that_stays_away_leaves_it_to_sync(client, tmp_path):
     box.put_end("FINISHED")
     assert box.close(seconds=5) == 2
     assert "no answer" in box.trouble
-    assert sync(client, tmp_path) == {run: 2}
+    assert sync(client, tmp_path) == ({run: 2}, {})
     assert curve(client, run) == [(10, 1.0)]
     assert client.get_run(run).info.status == "FINISHED"
-    assert sync(client, tmp_path) == {}
+    assert sync(client, tmp_path) == ({}, {})
 
 
 def test_delivering_twice_leaves_one(client, tmp_path):
@@ -113,13 +113,35 @@ def test_delivering_twice_leaves_one(client, tmp_path):
     assert curve(client, run) == [(10, 1.0)]
 
 
+def test_a_run_that_was_deleted_keeps_back_no_other(client, tmp_path):
+    gone, run = sorted((new_run(client), new_run(client)))
+    client.delete_run(gone)
+    for name in (gone, run):
+        (tmp_path / name).mkdir()
+        entry = json.dumps({"kind": "metrics", "rows": rows(10), "time": 1_700_000_000_000})
+        (tmp_path / name / "00000001.json").write_text(entry)
+    done, refused = sync(client, tmp_path)
+    assert done == {run: 1}
+    assert list(refused) == [gone]
+    assert "deleted" in refused[gone]
+    assert curve(client, run) == [(10, 1.0)]
+
+
+def test_files_that_a_kill_left_without_their_entry_are_in_nobodys_way(client, tmp_path):
+    run = new_run(client)
+    (tmp_path / run / "00000001").mkdir(parents=True)
+    box = Outbox(client, run, tmp_path)
+    box.put_image("vis", 10, np.zeros((4, 4, 3), np.uint8))
+    assert box.close() == 0
+
+
 def test_a_torn_entry_is_left_out(client, tmp_path):
     run = new_run(client)
     folder = tmp_path / run
     folder.mkdir()
     (folder / "00000001.json").write_text('{"kind": "metr')
     (folder / "00000002.json").write_text(json.dumps({"kind": "metrics", "rows": rows(20), "time": 1}))
-    assert sync(client, tmp_path) == {run: 2}
+    assert sync(client, tmp_path) == ({run: 2}, {})
     assert curve(client, run) == [(20, 2.0)]
 
 

@@ -6,6 +6,7 @@ from typing import Any
 import click
 
 from gan3d.commands.setup import path_option, project_and_params
+from gan3d.errors import UserError
 
 
 @click.command()
@@ -104,8 +105,13 @@ def sync() -> None:
     from gan3d.tracking.store import connect
 
     here = project.find()
-    done = deliver(connect(here.mlruns), here.mlruns / "outbox")
+    done, refused = deliver(connect(here.mlruns), here.mlruns / "outbox")
     for run, entries in done.items():
         click.echo(f"{run}: {entries} entries delivered")
+    for run, why in refused.items():
+        raise UserError(
+            f"{len(refused)} runs take nothing, the first {run} ({why}): run `gan3d sync` again when the server is"
+            f" there, or, if the run was deleted, remove {here.mlruns / 'outbox' / run}."
+        )
     if not any(done.values()):
         click.echo("nothing was waiting")

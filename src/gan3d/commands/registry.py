@@ -1,5 +1,6 @@
 """`gan3d registry`: which versions there are, which one is champion, and how two of them differ."""
 
+import os
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -68,7 +69,7 @@ def compare(one: str, two: str, out: Path | None) -> None:
     from gan3d.registry import aliases
 
     numbers = aliases.number_of(client, one), aliases.number_of(client, two)
-    choose_backend("tensorflow")
+    choose_backend(os.environ.get("KERAS_BACKEND", "tensorflow"))
     from gan3d import project
     from gan3d.registry import compare as comparing
 

@@ -60,7 +60,8 @@ def sample(
     drawn = draw(sampler, [Request(class_name, count, seed)], truncation, threshold)
     voxels = drawn.voxels
     for out in outs:
-        for path in shapefiles.write(out, voxels, drawn.names, drawn.up, drawn.occupancy, drawn.threshold, style):
+        floats, labels, classes = drawn.occupancy, drawn.names, drawn.classes
+        for path in shapefiles.write(out, voxels, labels, drawn.up, floats, drawn.threshold, style, classes):
             click.echo(path)
 
 
@@ -105,7 +106,11 @@ def interpolate(
 @click.argument("file", type=path_option)
 @click.option("--out", type=path_option, help="A .png or .html; FILE with .png, when it is not given.")
 @click.option(
-    "--resolution", type=click.IntRange(4, 256), default=64, show_default=True, help="At which to draw a mesh."
+    "--resolution",
+    type=click.Choice([4, 8, 16, 32, 64, 128, 256]),
+    default=64,
+    show_default=True,
+    help="At which to draw a mesh.",
 )
 @click.option(
     "--count", type=click.IntRange(1), default=32, show_default=True, help="Of a file of many, the first so many."

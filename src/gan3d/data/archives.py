@@ -21,7 +21,7 @@ from functools import lru_cache
 from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
-from gan3d.data.formats import LARGEST, suffix
+from gan3d.data.formats import ARCHIVES, LARGEST, suffix
 from gan3d.data.readers import Unreadable, contents
 from gan3d.errors import UserError
 
@@ -139,10 +139,28 @@ def _index(path: Path) -> Mapping[str, Any]:
 def _opened(path: Path, member: str) -> IO[bytes]:
     if is_zip(path):
         return _zip(path).open(member)
-    offset, size = _tar(path)[member]
-    with path.open("rb") as stream:
-        stream.seek(offset)
-        return io.BytesIO(stream.read(min(size, LARGEST + 1)))
+    return io.BufferedReader(_Part(path, *_tar(path)[member]))
+
+
+class _Part(io.RawIOBase):
+    """Bytes of a file from an offset on, read as they are asked for."""
+
+    def __init__(self, path: Path, offset: int, size: int):
+        self.stream, self.left = path.open("rb"), size
+        self.stream.seek(offset)
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        block = self.stream.read(min(len(buffer), self.left))
+        buffer[: len(block)] = block
+        self.left -= len(block)
+        return len(block)
+
+    def close(self) -> None:
+        self.stream.close()
+        super().close()
 
 
 def members(path: Path) -> tuple[list[tuple[str, str]], list[Reject]]:
@@ -180,7 +198,7 @@ def _zip_members(path: Path) -> Iterator[tuple[str, str, tuple[str, str] | None]
         fault = None
         if stat.S_ISLNK(info.external_attr >> 16):
             fault = _LINK
-        elif info.file_size > LARGEST and suffix(info.filename) not in (".zip", ".npz", ".h5", ".hdf5"):
+        elif info.file_size > LARGEST and suffix(info.filename) not in (*ARCHIVES, ".npz", ".h5", ".hdf5"):
             fault = ("It unpacks to more than 1 GiB.", "Simplify the shape, or split the file.")
         elif info.header_offset < end:
             fault = ("It shares its bytes with another file, as in a zip bomb.", "Pack the archive again.")

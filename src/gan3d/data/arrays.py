@@ -83,6 +83,8 @@ def grids(place: Place, name: str, key: str, rows: list[int]) -> Iterator[np.nda
                 yield error
     except MemoryError:
         raise
+    except Unreadable as error:
+        yield error
     except Exception:  # numpy, zlib and HDF5 fail in many ways on a damaged file
         _stream.cache_clear()
         yield Unreadable(f"Its {key or 'array'} is damaged.", "Export or download it again.")

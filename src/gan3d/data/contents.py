@@ -2,7 +2,7 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from gan3d.data import splits
 from gan3d.data.archives import Reject
@@ -21,6 +21,36 @@ class Shape:
     item: Item
     number: int
     hash: str
+
+
+def settled(shapes: list[Shape]) -> list[Shape]:
+    """The same shapes, where those of no stated split take that of a relative: of their group, or of an equal grid.
+
+    A relative that is trained on counts before others.
+    """
+    known: dict[tuple[str, str], set[str]] = defaultdict(set)
+    for shape in shapes:
+        if shape.item.split is not None:
+            for kin in _kin(shape):
+                known[kin].add(shape.item.split)
+    if not known or all(shape.item.split is not None for shape in shapes):
+        return shapes
+    todo, found = True, list(shapes)
+    while todo:  # a relative's relative is one, too
+        todo = False
+        for number, shape in enumerate(found):
+            near = set().union(*(known[kin] for kin in _kin(shape) if kin in known))
+            if shape.item.split is None and near:
+                split = min(near, key=SPLITS.index)
+                found[number] = replace(shape, item=replace(shape.item, split=split))
+                for kin in _kin(shape):
+                    known[kin].add(split)
+                todo = True
+    return found
+
+
+def _kin(shape: Shape) -> tuple[tuple[str, str], tuple[str, str]]:
+    return (shape.item.class_name, f"group {shape.item.group}"), (shape.item.class_name, f"grid {shape.hash}")
 
 
 def deduplicated(shapes: list[Shape]) -> tuple[list[Shape], list[Item]]:

@@ -17,6 +17,8 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import urlsplit
 
+from filelock import FileLock
+
 from gan3d.data.formats import ARCHIVES, SETS, suffix
 from gan3d.errors import UserError
 
@@ -134,8 +136,13 @@ def _version(info: dict[str, Any]) -> dict[str, Any]:
 
 
 def _fetch_file(system: Any, path: str, info: dict[str, Any], result: Path, progress: Progress | None) -> None:
-    """One file, continued from what an earlier try left of the same version."""
+    """One file, continued from what an earlier try left of the same version; one process at a time writes it."""
     result.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(result.parent / f".{result.name}.lock"):
+        _fetch_locked(system, path, info, result, progress)
+
+
+def _fetch_locked(system: Any, path: str, info: dict[str, Any], result: Path, progress: Progress | None) -> None:
     origin, partial = result.parent / f"{result.name}.origin.json", result.parent / f"{result.name}.partial"
     version = {"path": path, **_version(info)}
     same = len(version) > 2 and origin.is_file() and json.loads(origin.read_text(encoding="utf-8")) == version
@@ -198,6 +205,9 @@ def _copy(system: Any, path: str, size: int, out: Any, progress: Progress | None
         out.write(block)
         if progress:
             progress(out.tell(), size)
+    if out.tell() > size:
+        out.truncate(0)
+        raise UserError(f"{path} gave more bytes than its size of {size}: run it again.")
 
 
 def _fetch_prefix(
@@ -254,7 +264,10 @@ def _explained(source: str, address: str, error: Exception) -> UserError:
     text = " ".join(str(deepest).split())[:160].rstrip(".") or type(deepest).__name__
     kind = type(error).__name__
     advice = "check the address and the network, then run it again: it continues where it stopped"
-    if kind == "NoCredentialsError" or isinstance(error, PermissionError) or "403" in text or "Credential" in text:
+    denied = kind == "NoCredentialsError" or isinstance(error, PermissionError) or "403" in text or "Credential" in text
+    if denied and address.startswith("http"):
+        advice = "the server does not give it to everybody: download it by hand, and name the file"
+    elif denied:
         advice = (
             "check the credentials (AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY) and the bucket's rules"
         )

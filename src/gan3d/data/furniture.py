@@ -11,6 +11,7 @@ import numpy as np
 from gan3d.data.chairs import chair
 from gan3d.data.parts import Parts
 from gan3d.data.tables import table
+from gan3d.errors import UserError
 
 MAKERS: dict[str, Callable[[np.random.Generator], Parts]] = {"chair": chair, "table": table}
 
@@ -25,9 +26,14 @@ def make(class_name: str, index: int, seed: int = 0) -> Parts:
 def write(folder: str | Path, chairs: int = 700, tables: int = 700, seed: int = 0, test: int = 120) -> None:
     """Write FOLDER/{chair,table}/{train,test}/NAME.obj; the last `test` shapes of a class are its test split.
 
-    The same seed gives the same bytes. The folder appears whole or not at all; an existing one is replaced.
+    The same seed gives the same bytes. The folder appears whole or not at all; an earlier one is replaced.
+
+    Raises:
+        UserError: when the folder holds anything else.
     """
     folder = Path(folder)
+    if folder.exists() and not (folder / STAMP).is_file() and (not folder.is_dir() or any(folder.iterdir())):
+        raise UserError(f"{folder} holds other files than the embedded furniture: name another folder for it.")
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as scratch:
         whole = Path(scratch) / folder.name

@@ -25,8 +25,8 @@ _EMPTY, _GRID, _REJECT = range(3)
 class Journal:
     """Results by item number; grids stay on disk. Use it in a `with` block.
 
-    The folder is removed when the block ends well or with an error, which would come again; it stays when the process
-    is killed or interrupted.
+    The folder is removed when the block ends, also with an error once all results are there, which would come again; it
+    stays when the work is broken off: by a kill, a full disk, or workers that are lost.
 
     Raises:
         UserError: when another process is writing it.
@@ -37,6 +37,7 @@ class Journal:
         self.places: dict[int, tuple[int, int]] = {}  # of grids: offset, length
         self.others: dict[int, Result] = {}
         self.stream: IO[bytes] | None = None
+        self.total = 0  # results of the whole run
         folder.mkdir(parents=True, exist_ok=True)
         (folder / ".gitignore").write_text("*\n", encoding="utf-8")
         self.lock = FileLock(folder / "lock", timeout=0)
@@ -53,12 +54,14 @@ class Journal:
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         if self.stream:
             self.stream.close()
-        if kind is None or issubclass(kind, Exception):
+        broken_off = kind is not None and (not issubclass(kind, Exception) or 0 < len(self) < self.total)
+        if not broken_off:
             shutil.rmtree(self.folder, ignore_errors=True)
         self.lock.release()
 
-    def open(self, key: str) -> None:
-        """Take up the results of a run with the same key, or begin anew."""
+    def open(self, key: str, total: int) -> None:
+        """Take up the results of a run with the same key, or begin anew; `total` there will be."""
+        self.total = total
         stamp, path = self.folder / "key", self.folder / "results"
         if not (stamp.is_file() and stamp.read_text(encoding="utf-8") == key):
             path.unlink(missing_ok=True)

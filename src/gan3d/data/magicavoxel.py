@@ -17,10 +17,11 @@ DEEPEST = 64  # scenes are trees; a node below itself would never end
 
 @dataclass(frozen=True)
 class Model:
-    """Occupied cells, integers (N, 3), of a box of `size` cells."""
+    """Occupied cells, integers (N, 3), of a box of `size` cells whose first one is `low`."""
 
     cells: np.ndarray
     size: np.ndarray
+    low: np.ndarray
 
 
 def decode(content: bytes) -> np.ndarray:
@@ -82,7 +83,7 @@ def _model(body: bytes, size: tuple[int, ...]) -> Model:
     cells = np.frombuffer(body, np.uint8, 4 * count, 4).reshape(-1, 4)[:, :3].astype(np.int64)
     if (cells >= np.array(size)).any():
         raise ValueError("a voxel lies outside its model")
-    return Model(cells, np.array(size))
+    return Model(cells, np.array(size), np.zeros(3, int))
 
 
 def _placed(nodes: dict[int, tuple[bytes, bytes]], node: int, models: list[Model], depth: int = 0) -> Iterator[Model]:
@@ -96,9 +97,9 @@ def _placed(nodes: dict[int, tuple[bytes, bytes]], node: int, models: list[Model
         frame = _dictionary(body, at + 16)[0] if frames > 0 else {}
         turn, move = _rotation(int(frame.get(b"_r", b"4"))), np.array((frame.get(b"_t", b"0 0 0")).split(), int)
         for model in _placed(nodes, child, models, depth + 1):
-            # about the middle of a cell, which turning keeps on the half steps
-            cells = np.floor((model.cells + 0.5) @ turn.T).astype(np.int64) + move
-            yield Model(cells, np.abs(turn) @ model.size)
+            ends = np.stack([model.low, model.low + model.size - 1])
+            cells, ends = (_turned(part, turn) + move for part in (model.cells, ends))
+            yield Model(cells, np.abs(turn) @ model.size, ends.min(0))
     elif name == b"nGRP":
         (count,) = struct.unpack_from("<i", body, at)
         for index in range(count):
@@ -108,7 +109,12 @@ def _placed(nodes: dict[int, tuple[bytes, bytes]], node: int, models: list[Model
         if index < 0:
             raise ValueError("its scene names a model that is not there")
         model = models[index]
-        yield Model(model.cells - model.size // 2, model.size)
+        yield Model(model.cells - model.size // 2, model.size, -(model.size // 2))
+
+
+def _turned(cells: np.ndarray, turn: np.ndarray) -> np.ndarray:
+    """Cells (N, 3) about the middle of a cell, which turning keeps on the half steps."""
+    return np.floor((cells + 0.5) @ turn.T).astype(np.int64)
 
 
 def _dictionary(body: bytes, at: int) -> tuple[dict[bytes, bytes], int]:
@@ -142,10 +148,7 @@ def _joined(placed: list[Model]) -> np.ndarray:
         return np.zeros((1, 1, 1), bool)
     low, side = cells.min(0), np.ptp(cells, 0) + 1
     if len(placed) == 1:
-        size = placed[0].size
-        start = -(size // 2) if (cells < 0).any() else np.zeros(3, int)
-        inside = (cells >= start).all() and (cells < start + size).all()
-        low, side = (start, size) if inside else (low, side)
+        low, side = placed[0].low, placed[0].size
     if math.prod(int(length) for length in side) > LIMIT:
         raise ValueError(f"its models span {' x '.join(map(str, side))} voxels")
     grid = np.zeros(tuple(side), bool)

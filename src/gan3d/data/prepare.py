@@ -136,7 +136,7 @@ def prepare(
             labels = None if options.table is None else read_table(options.table)
             found = walk(source, labels, guard, journal.folder / "archives")
             items = _limited(_of_classes(found, source, options.classes), limit)
-            journal.open(_key(found, items, options.form))
+            journal.open(_key(found, items, options.form), len(items))
             guard.workers = _workers(items, workers)
             lost = _convert(items, options.form, journal, _mapper(guard, dask, limits), progress)
         return _write(found, items, journal, lost, options, source, out)
@@ -269,7 +269,7 @@ def _write(
             rejects.append((item.name, *result))
     if not shapes:
         raise _nothing_left(source, len(items) + len(found.rejects), rejects, len(empty))
-    shapes, duplicates = contents.deduplicated(shapes)
+    shapes, duplicates = contents.deduplicated(contents.settled(shapes))
     groups = contents.groups(shapes)
     chosen = contents.split(shapes, groups, {"validation": options.validation, "test": options.test}, options.seed)
     names = [name for name in found.classes if any(shape.item.class_name == name for shape in shapes)]
@@ -298,7 +298,7 @@ def _write(
         store.write_csv(folder / "rejects.csv", ("file", "reason", "advice"), unused)
         ledger = contents.ledger(found, items, shapes, duplicates, empty, rejects)
         store.write_csv(folder / "files.csv", contents.LEDGER, ledger)
-        _summarise(folder, summary)
+        _summarise(folder, summary)  # which measuring reads
         summary["mirror"] = mirror_axes(VoxelDataset(folder))
         _summarise(folder, summary)
     return summary

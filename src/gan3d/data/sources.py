@@ -104,6 +104,11 @@ def walk(
     elif not path.is_file():
         raise UserError(f"the data source {path} is no plain file: give a folder, an archive or a set of arrays.")
     elif kind in (*SETS, ".npy"):
+        if labels is not None:
+            raise UserError(
+                f"{path} holds the labels of its shapes itself: set data.labels to null, or put it into a folder, whose"
+                " files a table can name."
+            )
         source = Source("arrays", stamp=[_stamp(path)])
         _single_set(source, path, call)
         return source

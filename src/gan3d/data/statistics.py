@@ -106,17 +106,19 @@ def _mirror_axis(data: VoxelDataset, resolution: int, rows: np.ndarray) -> str:
     return grids.AXES[max(able, key=lambda i: own[:, i].mean())]
 
 
-def strangest(found: Statistics, count: int) -> list[tuple[int, str]]:
+def strangest(found: Statistics, count: int, up: str) -> list[tuple[int, str]]:
     """(row of the data set, what is strange) of the shapes farthest from the middle of their class, in that order.
 
     The distance is in medians of the absolute deviations from the median, of the one property that is farthest off.
     """
+    upright = grids.AXES.index(up)
+    wide, deep = (axis for axis in range(3) if axis != upright)
     properties = {
         "full": np.log(found.occupancy + 1e-6),
         "in pieces": -found.largest_piece,
-        "wide": found.extent[:, 0],
-        "tall": found.extent[:, 1],
-        "deep": found.extent[:, 2],
+        "wide": found.extent[:, wide],
+        "tall": found.extent[:, upright],
+        "deep": found.extent[:, deep],
     }
     opposite = {"full": "empty", "in pieces": "whole", "wide": "narrow", "tall": "low", "deep": "flat"}
     distance = np.zeros((len(found.rows), len(properties)))

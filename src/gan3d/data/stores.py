@@ -59,8 +59,15 @@ class _Npz(Store):
         """Shape, type, and whether the first axis runs fastest."""
         if key not in self.heads:
             with self._open(key) as stream:
-                self.heads[key] = npy_header(stream)
+                head = npy_header(stream)
+            if head[0] and head[0][0] > self._size(key):  # more rows than bytes
+                raise DAMAGED
+            self.heads[key] = head
         return self.heads[key]
+
+    def _size(self, key: str) -> int:
+        """Bytes of an array, head included."""
+        return self.archive.getinfo(f"{key}.npy").file_size
 
     def whole(self, key: str) -> np.ndarray:
         shape, dtype = self.head(key)
@@ -111,6 +118,9 @@ class _Npy(_Npz):
     def _open(self, key: str) -> IO[bytes]:
         self.file.seek(0)
         return cast(IO[bytes], _Kept(self.file))
+
+    def _size(self, key: str) -> int:
+        return self.file.seek(0, io.SEEK_END)
 
 
 class _Kept(io.RawIOBase):

@@ -52,12 +52,16 @@ def sheet(
     return np.asarray(picture)
 
 
-def by_class(shapes: np.ndarray, labels: Sequence[str], up: str = "y") -> np.ndarray:
+def by_class(shapes: np.ndarray, labels: Sequence[str], up: str = "y", classes: Sequence[str] = ()) -> np.ndarray:
     """Booleans (n, R, R, R) in rows of eight, with their class below each and a colour a class, uint8 (H, W, 3)."""
-    names = list(dict.fromkeys(labels))
-    colors = [class_color(names.index(label)) for label in labels]
     captions = list(labels) if any(labels) else None
-    return sheet(shapes, min(8, len(shapes)), captions=captions, up=up, colors=colors)
+    return sheet(shapes, min(8, len(shapes)), captions=captions, up=up, colors=colors_of(labels, classes))
+
+
+def colors_of(labels: Sequence[str], classes: Sequence[str] = ()) -> list[Color]:
+    """The colour of each shape's class, by its place among all classes, or by its first appearance."""
+    order = list(dict.fromkeys([*classes, *labels]))
+    return [class_color(order.index(label)) for label in labels]
 
 
 def strip(

@@ -60,7 +60,7 @@ def encode(shapes: Shapes, output: str, style: str = "marching_cubes") -> list[E
     if output == "png":
         from gan3d.drawing.sheets import by_class, encode_png
 
-        pixels = by_class(shapes.voxels, shapes.names, shapes.up)
+        pixels = by_class(shapes.voxels, shapes.names, shapes.up, shapes.classes)
         return [Encoded(", ".join(dict.fromkeys(shapes.names)), MEDIA[output], encode_png(pixels))]
     return [Encoded(label, MEDIA[output], _mesh(shapes, i, output, style)) for i, label in enumerate(shapes.names)]
 

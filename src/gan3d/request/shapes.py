@@ -45,12 +45,14 @@ class Shapes:
     Attributes:
         occupancy: float32 (n, R, R, R) in [0, 1].
         names: the class of each.
+        classes: all that the model has.
         threshold: a voxel is occupied above it.
         up: the axis that points up.
     """
 
     occupancy: np.ndarray
     names: list[str]
+    classes: tuple[str, ...]
     threshold: float
     up: str
 
@@ -89,7 +91,7 @@ def draw(
         np.concatenate([np.zeros((0, length), np.float32), *vectors]), np.repeat(labels, sizes), truncation=truncation
     )
     names = [sampler.classes[label] for label, size in zip(labels, sizes, strict=True) for _ in range(size)]
-    return Shapes(drawn, names, threshold, sampler.snapshot.up)
+    return Shapes(drawn, names, tuple(sampler.classes), threshold, sampler.snapshot.up)
 
 
 def _share(name: str, value: float) -> float:

@@ -86,5 +86,6 @@ def describe(summary: dict[str, Any], out: Path) -> str:
     if summary["rejected"]:
         lines.append(f"why they could not be read: {out / 'rejects.csv'}")
     lines.append(f"report: {report.path_for(out)}")
-    lines.append("occupancy: " + ", ".join(f"{at} {share:.1%}" for at, share in summary["occupancy"].items()))
+    shares = [f"{at} {share:.1%}" for at, share in summary["occupancy"].items() if share is not None]
+    lines.append(f"occupancy: {', '.join(shares) or 'unknown, since there are no training shapes'}")
     return "\n".join(lines)

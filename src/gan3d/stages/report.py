@@ -92,7 +92,7 @@ def _pictures(data: VoxelDataset, found: Statistics) -> str:
         colors += [class_color(label)] * SHOWN
     titles = [document.shorten(data.classes[label]) for label in shown]
     random = sheet(shapes, SHOWN, titles=titles, size=140, up=data.up, colors=colors)
-    strange = strangest(found, 2 * SHOWN)
+    strange = strangest(found, 2 * SHOWN, data.up)
     rows = np.array([row for row, _ in strange])
     captions = [f"{number}: {why}" for number, (_, why) in enumerate(strange, 1)]
     picture = sheet(
@@ -147,7 +147,7 @@ def _symmetry(data: VoxelDataset, found: Statistics) -> str:
         "Mean overlap (intersection over union) of a shape and its mirror image; 1.00 is perfect symmetry. A class has"
         " an axis when one half of its shapes, flipped along it, is on average like the other half."
     )
-    table = document.table(["class", *(f"along {axis}" for axis in grids.AXES), "its axis"], rows, True)
+    table = document.table(["class", *(f"along {axis}" for axis in grids.AXES), "its axis"], rows)
     return f"<h2>Mirror symmetry</h2><p class='note'>{note}</p>{table}<p>{advice}</p>"
 
 

@@ -162,7 +162,8 @@ def dataset_input(data: VoxelDataset, at: int, fingerprint: str) -> Any:
     """The training split as MLflow shows it with a run: shape, type and digest, for which no grid is read."""
     rows = data.select("train")
     packed = np.broadcast_to(np.zeros(1, np.uint8), (len(rows), at**3 // 8))
-    name = f"{'+'.join(data.classes)} at {at}³"
+    names = "+".join(data.classes)
+    name = f"{names if len(names) < 100 else f'{len(data.classes)} classes'} at {at}³"  # MLflow takes 500 characters
     with warnings.catch_warnings():  # MLflow has two kinds of local source and warns that it took one
         warnings.simplefilter("ignore")
         return mlflow.data.from_numpy(

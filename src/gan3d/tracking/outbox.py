@@ -34,7 +34,8 @@ class Outbox:
         self.client, self.folder = client, folder / run_id
         self.run_id = run_id
         self.folder.mkdir(parents=True, exist_ok=True)
-        self.number = max((int(path.stem) for path in self.folder.glob("*.json")), default=0)
+        # a kill may have left an entry's files without the entry
+        self.number = max((int(path.stem) for path in self.folder.glob("[0-9]*")), default=0)
         self.news = threading.Condition()
         self.closing = False
         self.trouble = ""
@@ -142,10 +143,16 @@ def deliver(client: MlflowClient, run_id: str, folder: Path) -> int:
         return len(entries)
 
 
-def sync(client: MlflowClient, folder: Path) -> dict[str, int]:
-    """Deliver what all runs have left; returns the number of entries by run id."""
-    runs = sorted({path.parent for path in folder.glob("*/*.json")})
-    return {run.name: deliver(client, run.name, run) for run in runs}
+def sync(client: MlflowClient, folder: Path) -> tuple[dict[str, int], dict[str, str]]:
+    """Deliver what all runs have left; returns the number of entries by run id, and why others are not delivered."""
+    done: dict[str, int] = {}
+    refused: dict[str, str] = {}
+    for run in sorted({path.parent for path in folder.glob("*/*.json")}):
+        try:
+            done[run.name] = deliver(client, run.name, run)
+        except Exception as error:  # one run that was deleted, say, keeps back no other
+            refused[run.name] = " ".join(str(error).split())[:160].rstrip(".")
+    return done, refused
 
 
 def _read(path: Path) -> dict[str, Any] | None:

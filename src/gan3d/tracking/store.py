@@ -9,6 +9,7 @@ from pathlib import Path
 import mlflow
 from filelock import FileLock
 from mlflow import MlflowClient, MlflowException
+from mlflow.entities import LifecycleStage
 
 from gan3d.errors import UserError
 
@@ -40,6 +41,10 @@ def connect(mlruns: Path, experiment: str = EXPERIMENT) -> MlflowClient:
                 mlflow.set_experiment(experiment)
         except MlflowException as error:
             why = str(error).splitlines()[0]
+            if "deleted" in why:
+                raise UserError(
+                    f"{VARIABLE}={given} has deleted the experiment {experiment}: restore it there."
+                ) from error
             raise UserError(
                 f"{VARIABLE}={given} does not answer ({why}): start it, or unset the variable to use {mlruns}."
             ) from error
@@ -50,7 +55,13 @@ def connect(mlruns: Path, experiment: str = EXPERIMENT) -> MlflowClient:
     with FileLock(mlruns / ".lock"):
         mlflow.set_tracking_uri(uri)
         client = MlflowClient()
-        if client.get_experiment_by_name(experiment) is None:
+        found = client.get_experiment_by_name(experiment)
+        if found is not None and found.lifecycle_stage != LifecycleStage.ACTIVE:
+            raise UserError(
+                f"the experiment {experiment} was deleted in MLflow: restore it with `mlflow experiments restore"
+                f" --experiment-id {found.experiment_id}`, MLFLOW_TRACKING_URI={uri}."
+            )
+        if found is None:
             client.create_experiment(experiment, artifact_location=(mlruns / "artifacts").as_uri())
         mlflow.set_experiment(experiment)
     return client
