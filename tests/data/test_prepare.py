@@ -269,6 +269,7 @@ def test_work_that_is_broken_off_stays(tmp_path):
             journal.open("key", 3)
             for number, result in results.items():
                 journal.add(number, result)
+            journal.flush()
             assert journal.result(0) == b"grid"
             raise error
 

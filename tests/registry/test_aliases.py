@@ -25,7 +25,7 @@ def test_promotion_by_hand_writes_the_reason_into_both(three):
     assert aliases.promote(three, 3, "rounder legs") == aliases.Move(1, 3)
     assert aliases.champion(three) == 3
     assert told(three, 3) == ("promoted", "rounder legs")
-    assert told(three, 1) == ("replaced", "by version 3: rounder legs")
+    assert told(three, 1) == ("replaced by hand", "by version 3: rounder legs")
     assert told(three, 2) == (None, None)
     with pytest.raises(UserError, match="version 3 is the champion already"):
         aliases.promote(three, 3, "again")

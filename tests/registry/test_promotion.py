@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from mlflow.entities.model_registry import ModelVersion
 
+from gan3d.registry import aliases
 from gan3d.registry.promotion import CHAMPION, decide, promote
 
 TAGS = {"resolution": "16", "classes": '["chair", "table"]', "test_split": "aaaa", "protocol": "100 shapes"}
@@ -114,6 +115,35 @@ def test_a_champion_that_cannot_be_scored_is_replaced(client, register):
     assert (decision.promoted, decision.champion) == (True, None)
     assert champion(client) == 2
     assert tags(client, 2)[1] == "1-NNA-CD 0.800; version 1 cannot be scored on today's test split"
+
+
+def test_what_a_person_has_taken_away_does_not_come_back_by_its_score(client, register):
+    promote(client, register(0.9), 0.01, no_rescoring)
+    promote(client, register(0.7), 0.01, no_rescoring)
+    aliases.rollback(client, "its seats are holed")
+    for _ in range(2):
+        decision = promote(client, 2, 0.01, no_rescoring)
+        assert not decision.promoted
+        assert decision.reason == "it was rolled back to version 1: its seats are holed; promote it by hand"
+        assert (champion(client), tags(client, 2)[0]) == (1, "rolled back")
+    aliases.promote(client, 2, "mended")
+    aliases.promote(client, 1, "no, it was not")
+    assert not promote(client, 2, 0.01, no_rescoring).promoted
+    assert promote(client, register(0.6), 0.01, no_rescoring).promoted
+
+
+def test_a_champion_that_moves_while_it_is_scored_is_met_anew(client, register):
+    promote(client, register(0.9), 0.01, no_rescoring)
+    best, candidate = register(0.5, test_split="bbbb"), register(0.7, test_split="bbbb")
+
+    def meanwhile(version: int) -> float:
+        aliases.promote(client, best, "by hand")
+        return 0.9
+
+    decision = promote(client, candidate, 0.01, meanwhile)
+    assert (decision.promoted, decision.champion) == (False, 0.5)
+    assert champion(client) == best
+    assert aliases.former(client) == [1]
 
 
 @pytest.mark.parametrize(

@@ -10,10 +10,14 @@ import pytest
 import trimesh
 from click.testing import CliRunner
 from PIL import Image
+from pydantic import ValidationError
 
 from gan3d import meshing, snapshot
 from gan3d.cli import cli
 from gan3d.sampling import Sampler, latents
+from gan3d.serving.answer import answer
+from gan3d.serving.model import Loaded
+from gan3d.serving.schema import ShapesRequest
 
 MEDIA = {"stl": "model/stl", "obj": "model/obj", "ply": "model/ply", "glb": "model/gltf-binary"}
 
@@ -159,6 +163,21 @@ def test_what_is_no_json_is_refused(server, body, words):
     reply = server.ask("POST", "/shapes", body)
     assert reply.status == 400
     assert words in reply.detail
+
+
+def test_a_million_wrong_numbers_are_one_error():
+    wrong = [[1] * 10 + ["x"] * 100_000], [1] * 100_000
+    for given in wrong:
+        with pytest.raises(ValidationError) as error:
+            ShapesRequest.model_validate({"latents": given})
+        assert error.value.error_count() == 1
+
+
+def test_a_model_in_a_folder_of_any_name(sampler):
+    model = Loaded("models/Łódź/r08", sampler)
+    given = answer(model, ShapesRequest.model_validate({"class": sampler.classes[0], "count": 2}))
+    assert given.headers["X-Model"].encode("latin-1") == b"models/%C5%81%C3%B3d%C5%BA/r08"
+    assert json.loads(given.content)["classes"] == [sampler.classes[0]] * 2
 
 
 def test_the_wrong_path_and_method(server):

@@ -45,6 +45,18 @@ def test_the_file_and_its_difference(tmp_path):
     assert path.read_bytes() == TEXT.encode()
 
 
+@pytest.mark.parametrize("values", [{"lr_d": 0.01}, {"lr_g": 0.01}, {"lr_g": 0.01, "lr_d": 0.02, "batch": 8}])
+def test_a_shared_value_is_not_overwritten(tmp_path, values):
+    path = tmp_path / "params.yaml"
+    text = "train:\n  stages:\n    r16: {batch: 4, lr_g: &l 0.003, lr_d: *l}\n    r32: {batch: 4, lr_g: *l, lr_d: *l}\n"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(UserError, match=r"shares values of train\.stages\.r16 with others"):
+        apply.write(path, "r16", values)
+    assert path.read_text(encoding="utf-8") == text
+    apply.write(path, "r16", {"batch": 8})
+    assert "r16: {batch: 8, lr_g: &l 0.003" in path.read_text(encoding="utf-8")
+
+
 def test_a_stage_that_is_not_written_out():
     with pytest.raises(UserError, match=r"train\.stages\.r64 is not written out"):
         apply.replace(TEXT, "r64", {"lr_g": 0.1})

@@ -192,6 +192,26 @@ def test_several_objectives(home, tmp_path):
     assert edit(home, lambda t: None).train.stages["r04"].batch == front[-1].params["batch"]
 
 
+def test_a_trial_that_others_took_for_dead_harms_no_later_one(home, monkeypatch):
+    """As a worker that slept: at the first look its trial is told to have failed, and goes on."""
+    from gan3d.tuning.trial import Watch, frozen_of
+
+    plain = Watch.pictured
+
+    def told(self, images, voxels, labels):
+        if self.trial.number == 1 and frozen_of(self.trial).state == TrialState.RUNNING:
+            self.trial.study.tell(1, state=TrialState.FAIL)
+        plain(self, images, voxels, labels)
+
+    monkeypatch.setattr(Watch, "pictured", told)
+    study = tune(home, {"trials": 4})
+    states = {trial.number: trial.state for trial in study.get_trials()}
+    assert states.pop(1) == TrialState.FAIL
+    assert set(states.values()) <= {TrialState.COMPLETE, TrialState.PRUNED}
+    assert {run.info.status for run in runs(home).values()} <= {"FINISHED", "KILLED", "FAILED"}
+    assert mlflow.active_run() is None
+
+
 def test_an_interrupted_trial_is_queued_again_and_takes_up_its_checkpoint(home, monkeypatch):
     """The interrupt comes where the second look would be; what is interrupted is real."""
     from gan3d.tuning.trial import Watch

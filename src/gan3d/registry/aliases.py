@@ -18,6 +18,7 @@ from gan3d.tracking.store import MODEL, connect
 CHAMPION = "champion"
 FORMER = "former_champions"  # tag of the registered model: numbers of versions, the last one last
 REMEMBERED = 100
+BY_HAND, ROLLED_BACK = "replaced by hand", "rolled back"  # what a person has decided of a version
 
 
 def open_registry(mlruns: Path, wanted: str) -> MlflowClient:
@@ -86,7 +87,7 @@ def promote(client: MlflowClient, number: int, reason: str) -> Move:
         raise UserError(f"version {number} is the champion already: name another one.")
     if old is not None:
         remember(client, old)
-        note(client, old, "replaced", f"by version {number}: {reason}")
+        note(client, old, BY_HAND, f"by version {number}: {reason}")
     note(client, number, "promoted", reason)
     client.set_registered_model_alias(MODEL, CHAMPION, str(number))  # last: a command that was killed is given again
     return Move(old, number)
@@ -107,7 +108,7 @@ def rollback(client: MlflowClient, reason: str) -> Move:
     if not past:
         raise UserError(f"version {present} has no former champion to roll back to: promote a version by its number.")
     back = past.pop()
-    note(client, present, "rolled back", f"to version {back}: {reason}")
+    note(client, present, ROLLED_BACK, f"to version {back}: {reason}")
     note(client, back, "promoted", f"rolled back from version {present}: {reason}")
     client.set_registered_model_alias(MODEL, CHAMPION, str(back))
     client.set_registered_model_tag(MODEL, FORMER, json.dumps(past))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion
 
-from gan3d.registry.aliases import CHAMPION, note, remember
+from gan3d.registry.aliases import BY_HAND, CHAMPION, ROLLED_BACK, note, remember
 from gan3d.tracking.store import MODEL
 
 IDEAL = 0.5  # of 1-NNA-CD; a value below comes from chance or copying and is no better, so it counts as 0.5
@@ -33,6 +33,7 @@ def promote(client: MlflowClient, candidate: int, margin: float, rescoring: Resc
     scored anew. The rules, in order:
 
     - The candidate is the champion: nothing changes.
+    - A person has rolled the candidate back, or has put another version in its place: nothing changes.
     - There is no champion: the candidate becomes it, with or without a score.
     - The candidate has no score: the champion stays.
     - The champion draws other classes or another resolution: it stays, since those who load the alias would suddenly
@@ -56,8 +57,14 @@ def promote(client: MlflowClient, candidate: int, margin: float, rescoring: Resc
     if holder == candidate:
         score = score_of(new)
         return Decision(False, f"version {candidate} is the champion already", score, score)
+    if new.tags.get("promotion") in (BY_HAND, ROLLED_BACK):
+        reason = f"it was {new.tags['promotion']} {new.tags.get('promotion_reason', '')}; promote it by hand"
+        return Decision(False, reason, score_of(new), None)
     old = None if holder is None else client.get_model_version(MODEL, str(holder))
     decision = decide(new, old, margin, rescoring)
+    now = client.get_registered_model(MODEL).aliases.get(CHAMPION)
+    if (None if now is None else int(now)) != holder:  # moved while an old champion was scored
+        return promote(client, candidate, margin, rescoring)
     note(client, candidate, "promoted" if decision.promoted else "not promoted", decision.reason)
     if decision.promoted:
         if holder is not None:

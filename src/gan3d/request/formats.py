@@ -14,7 +14,7 @@ MEDIA = {"grid": "application/json", "bits": "application/octet-stream", **MESHE
 STYLES = ("marching_cubes", "blocks")
 MOST = 1024  # shapes a request
 MOST_DRAWN = 64  # where each becomes a mesh or part of a picture
-MOST_VOXELS = 2**26  # a request, so that an answer at 64³ needs no more memory than one at 16³
+MOST_VOXELS = 2**26  # a request, drawn at once
 
 
 @dataclass(frozen=True)

@@ -5,9 +5,10 @@ import json
 import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
+from urllib.parse import quote
 
 from gan3d.request import formats
-from gan3d.request.shapes import draw
+from gan3d.request.shapes import Shapes, draw
 from gan3d.serving.model import Loaded
 from gan3d.serving.schema import ShapesRequest
 
@@ -30,11 +31,10 @@ def answer(model: Loaded, asked: ShapesRequest) -> Answer:
     """
     limit = formats.limit(asked.output, model.sampler.snapshot.architecture.resolution)
     drawn = draw(model.sampler, [asked.request()], asked.truncation, asked.threshold, limit)
-    headers = {"X-Model": model.name, "X-Shape": ",".join(map(str, drawn.occupancy.shape))}
+    headers = {"X-Model": quote(model.name, safe="/@: "), "X-Shape": ",".join(map(str, drawn.occupancy.shape))}
     count = len(drawn.names)
     if asked.output == "grid":
-        grid = {"classes": drawn.names, "voxels": drawn.voxels.astype(int).tolist()}
-        return Answer(json.dumps(grid, separators=(",", ":")).encode(), formats.MEDIA["grid"], headers, count)
+        return Answer(_grid(drawn), formats.MEDIA["grid"], headers, count)
     parts = formats.encode(drawn, asked.output, asked.style)
     if asked.output == "bits":
         content, media_type, ending = b"".join(part.content for part in parts), formats.MEDIA["bits"], "bin"
@@ -45,6 +45,12 @@ def answer(model: Loaded, asked: ShapesRequest) -> Answer:
     stem = "".join(letter if letter.isascii() and letter.isalnum() else "_" for letter in drawn.names[0])
     headers["Content-Disposition"] = f'inline; filename="{stem}.{ending}"'
     return Answer(content, media_type, headers, count)
+
+
+def _grid(drawn: Shapes) -> bytes:
+    """Nested lists as JSON, shape by shape: other requests are answered in between."""
+    shapes = (json.dumps(voxels.astype(int).tolist(), separators=(",", ":")).encode() for voxels in drawn.voxels)
+    return b'{"classes":' + json.dumps(drawn.names).encode() + b',"voxels":[' + b",".join(shapes) + b"]}"
 
 
 def _archive(parts: Sequence[formats.Encoded], extension: str) -> bytes:

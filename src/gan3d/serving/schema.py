@@ -4,7 +4,7 @@ Types are checked here; what the numbers mean is checked where they are used, in
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -25,7 +25,10 @@ class ShapesRequest(BaseModel):
     class_name: str | None = Field(None, alias="class", description="Class; not needed where the model has only one.")
     count: int | None = Field(None, description="How many shapes; 1, when neither latents nor steps say.")
     seed: int | None = Field(None, description="0 when not given; the same seed gives the same shapes.")
-    latents: list[list[float]] | None = Field(None, description="Explicit latent vectors, instead of a seed.")
+    # of a million wrong numbers the first is told: an error each would hold up everybody else
+    latents: list[Annotated[list[float], Field(fail_fast=True)]] | None = Field(
+        None, fail_fast=True, description="Explicit latent vectors, instead of a seed."
+    )
     to: int | None = Field(None, description="Seed of the last shape of an interpolation, which begins at `seed`.")
     steps: int | None = Field(None, description=f"Shapes of an interpolation, ends included; {shapes.STEPS}.")
     truncation: float | None = Field(

@@ -1,6 +1,7 @@
 """Stage `register`: the final generator becomes a version in the registry, and champion when it is better."""
 
 import json
+import logging
 from typing import Any
 
 import numpy as np
@@ -43,7 +44,7 @@ def facts(params: Params, project: Project) -> Facts:
     training = [
         {"stage": stage, "images": record.get("images")}
         | {name: getattr(params.train.stages[stage], name) for name in ("width", "batch", "lr_g", "lr_d", "fade_in")}
-        | {name: getattr(params.gan, name) for name in ("loss", "gamma")}
+        | {name: getattr(params.recipe(stage), name) for name in ("loss", "gamma")}
         for stage, record in trained.items()
     ]
     return Facts(
@@ -59,9 +60,16 @@ def facts(params: Params, project: Project) -> Facts:
 
 
 def rescore(version: int, params: Params, project: Project) -> float | None:
-    """Mean 1-NNA-CD of a registered version on today's test split, by the protocol of `evaluate`."""
-    model = Sampler(snapshot.load(fetch.resolve(f"models:/{MODEL}/{version}", project.mlruns)))
+    """Mean 1-NNA-CD of a registered version on today's test split, by the protocol of `evaluate`.
+
+    None where the split is too small for a score, and where the version's model is gone or cannot be read any more.
+    """
     data = VoxelDataset(project.voxels, params.gan.conditional)
+    try:
+        model = Sampler(snapshot.load(fetch.resolve(f"models:/{MODEL}/{version}", project.mlruns)))
+    except UserError as error:
+        logging.getLogger(__name__).warning("version %s cannot be scored: %s", version, error)
+        return None
 
     def sample(label: int, count: int, seed: int) -> np.ndarray:
         return model.shapes(model.label(data.classes[label]), count, seed)

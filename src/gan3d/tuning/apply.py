@@ -13,7 +13,7 @@ def replace(text: str, stage: str, values: dict[str, Any]) -> str:
     """The text of a parameter file with some values of train.stages.<stage> replaced; all else stays, byte for byte.
 
     Raises:
-        UserError: when the file does not have a stage or one of its values.
+        UserError: when the file does not have a stage or one of its values, or shares one by an anchor.
     """
     node: yaml.Node | None = yaml.compose(text, Loader=yaml.SafeLoader)
     for part in ("train", "stages", stage):
@@ -23,9 +23,25 @@ def replace(text: str, stage: str, values: dict[str, Any]) -> str:
         found = _child(node, name, f"train.stages.{stage}.{name}")
         if yaml.safe_load(text[found.start_mark.index : found.end_mark.index]) != value:
             spans.append((found.start_mark.index, found.end_mark.index, plain(value)))
+    changed = text
     for start, end, new in sorted(spans, reverse=True):
-        text = text[:start] + new + text[end:]
-    return text
+        changed = changed[:start] + new + changed[end:]
+    _check(text, changed, stage, values)
+    return changed
+
+
+def _check(text: str, changed: str, stage: str, values: dict[str, Any]) -> None:
+    """Raise UserError unless the values have changed and nothing else, as where an alias stands for another value."""
+    wanted = yaml.safe_load(text)
+    wanted["train"]["stages"][stage] = wanted["train"]["stages"][stage] | values
+    try:
+        same = yaml.safe_load(changed) == wanted
+    except yaml.YAMLError:
+        same = False
+    if not same:
+        raise UserError(
+            f"params.yaml shares values of train.stages.{stage} with others, by & and *: write them out there first."
+        )
 
 
 def plain(value: Any) -> str:

@@ -116,10 +116,15 @@ def buried(client: MlflowClient) -> Callable[[optuna.Study, FrozenTrial], None]:
     return bury
 
 
-def retry(study: optuna.Study, trial: FrozenTrial) -> None:
-    """Queue a trial again, linked to its first form; training then takes up its last checkpoint."""
-    trial.user_attrs.pop("run_id", None)
-    RetryHeartbeatStaleTrialCallback(max_retry=RETRIES, inherit_intermediate_values=True)(study, trial)
+def retry(study: optuna.Study, trial: FrozenTrial, most: int | None = RETRIES) -> None:
+    """Queue a trial again, linked to its first form; training then takes up its last checkpoint.
+
+    Args:
+        most: how often, for a trial whose worker dies: it may be the trial that kills it. None for any number.
+    """
+    for name in ("run_id", BEGUN, "reason", "continued_at"):  # of the one that ended
+        trial.user_attrs.pop(name, None)
+    RetryHeartbeatStaleTrialCallback(max_retry=most, inherit_intermediate_values=True)(study, trial)
 
 
 def orphans(study: optuna.Study, older: float) -> list[FrozenTrial]:

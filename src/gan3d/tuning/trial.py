@@ -78,7 +78,8 @@ class Watch(Silent):
             raise optuna.TrialPruned(collapsed)
         self.scores = self.judge.scores(voxels, labels)
         known = {f"validation/{name}": value for name, value in self.scores.items() if value is not None}
-        mlflow.log_metrics(known, step=images)
+        if self.recorder.outbox is not None:
+            self.recorder.outbox.put_metrics([known | {"images": images}])
         value = self.scores[self.tune.objectives[0]]
         self.report(float("nan") if value is None else value, images)
         done = self.tune.images is not None and images >= self.tune.images
@@ -129,7 +130,8 @@ class Arena:
         fixed = {name: value for name, value in recipe.items() if name not in self.params.tune.space}
         widths = "searched" if "width" in self.params.tune.space else self.params.widths(self.stage)
         splits = [self.data.fingerprint(split, self.at) for split in ("train", "validation")]
-        settings = [splits, fixed, widths, self.params.gan.latent, self.params.train.precision]
+        gan, train = self.params.gan, self.params.train
+        settings = [splits, fixed, widths, gan.latent, gan.threshold, train.precision, train.backend]
         digest = hashlib.sha256(json.dumps(settings).encode())
         for weights in (self.parent.generator, self.parent.discriminator) if self.parent else ():
             for name, value in weights.items():
@@ -200,12 +202,16 @@ def frozen_of(trial: optuna.Trial) -> optuna.trial.FrozenTrial:
 
 def ended(trial: optuna.Trial, watch: Watch, status: str, reason: str, folder: Path | None) -> None:
     """Close the trial's run with its last picture; drop its checkpoints, unless a retry needs them."""
-    trial.set_user_attr("reason", reason)
-    if mlflow.active_run():
+    with contextlib.suppress(Exception):  # others may have taken it for dead, and have told the study
+        trial.set_user_attr("reason", reason)
+    if watch.recorder.outbox is not None:
         watch.picture()
         if reason:
-            mlflow.set_tag("reason", reason)
-        watch.recorder.end(status)
+            watch.recorder.outbox.put_tag("reason", reason)
+    watch.recorder.end(status)
+    with contextlib.suppress(Exception):
+        while mlflow.active_run():  # or every later trial would be refused
+            mlflow.end_run(status)
     if folder is not None:
         shutil.rmtree(folder, ignore_errors=True)
 

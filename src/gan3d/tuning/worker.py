@@ -160,7 +160,7 @@ class Worker:
             again = {number for one in trials for number in RetryHeartbeatStaleTrialCallback.retry_history(one)}
             for trial in trials:
                 if trial.number == self.current and trial.state == TrialState.FAIL and trial.number not in again:
-                    studies.retry(self.study, trial)
+                    studies.retry(self.study, trial, most=None)
         with self.turn:
             report.write(self.study, self.client, self.parent, self.task)
             if not studies.begun(self.study)[2]:
