@@ -243,7 +243,12 @@ def test_the_disk_running_full_leaves_the_earlier_data_set(tmp_path):
     done = subprocess.run([sys.executable, "-c", script], preexec_fn=limit, capture_output=True, text=True, cwd=SOURCES)
     assert "UserError: the disk of" in done.stderr
     assert {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()} == before
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["out", "source"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".out.unfinished", "out", "source"]
+    prepare(source, tmp_path / "out", 64)  # with room again, from where it broke off
+    prepare(source, tmp_path / "clean", 64)
+    for path in (tmp_path / "clean").iterdir():
+        assert (tmp_path / "out" / path.name).read_bytes() == path.read_bytes()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["clean", "out", "source"]
 
 
 @pytest.mark.slow

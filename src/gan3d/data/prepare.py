@@ -171,7 +171,10 @@ def _disk(out: Path) -> Iterator[None]:
     except OSError as error:
         if error.errno not in FULL:
             raise
-        raise UserError(f"the disk of {out} is full, and what was there stays as it was: free some space.") from None
+        raise UserError(
+            f"the disk of {out} is full, and what was there stays as it was: free some space and run it again, which"
+            " goes on from here."
+        ) from None
 
 
 def _of_classes(found: Source, source: Path, classes: Sequence[str] | None) -> list[Item]:
