@@ -35,6 +35,7 @@ figcaption { color: #5b616b; font-size: .92em }
 details { margin: .6em 0 }
 summary { cursor: pointer }
 .wide { overflow-x: auto }
+.wide td + td { white-space: nowrap }
 .note { color: #5b616b }
 .bar { background: #4a90c4; height: .8em; display: inline-block; border-radius: 2px; vertical-align: baseline }
 dt { font-weight: 600 }
