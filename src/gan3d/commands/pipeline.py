@@ -108,7 +108,8 @@ def sync() -> None:
     done, refused = deliver(connect(here.mlruns), here.mlruns / "outbox")
     for run, entries in done.items():
         click.echo(f"{run}: {entries} entries delivered")
-    for run, why in refused.items():
+    if refused:
+        run, why = next(iter(refused.items()))
         raise UserError(
             f"{len(refused)} runs take nothing, the first {run} ({why}): run `gan3d sync` again when the server is"
             f" there, or, if the run was deleted, remove {here.mlruns / 'outbox' / run}."

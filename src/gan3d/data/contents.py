@@ -39,8 +39,10 @@ def settled(shapes: list[Shape]) -> list[Shape]:
     while todo:  # a relative's relative is one, too
         todo = False
         for number, shape in enumerate(found):
+            if shape.item.split is not None:
+                continue
             near = set().union(*(known[kin] for kin in _kin(shape) if kin in known))
-            if shape.item.split is None and near:
+            if near:
                 split = min(near, key=SPLITS.index)
                 found[number] = replace(shape, item=replace(shape.item, split=split))
                 for kin in _kin(shape):

@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 
 from gan3d import grids
-from gan3d.drawing.voxels import class_color, upright
+from gan3d.drawing.sheets import colors_of
+from gan3d.drawing.voxels import upright
 
 Color = tuple[int, int, int]
 
@@ -41,8 +42,7 @@ def write_page(
         UserError: when `up` is no axis.
     """
     if colors is None:
-        order = list(dict.fromkeys(labels))
-        colors = [class_color(order.index(label)) for label in labels]
+        colors = colors_of(labels)
     steps = [(f"{images:,} images", earlier) for images, earlier in frames] + [("final", shapes)]
     if any(len(step) != len(labels) for _, step in steps) or len(colors) != len(labels):
         raise ValueError("every frame needs as many shapes as there are labels and colors")
