@@ -14,6 +14,7 @@ by `mlflow models serve` and by `gan3d serve`, each as a process of its own, ove
 One part alone (`--only`) keeps the other part's numbers of the file that is there.
 """
 
+from gan3d.training.growth import grow
 import argparse
 import http.client
 import json
@@ -87,7 +88,7 @@ def register(root: Path) -> None:
     client = connect(root / "mlruns")
     for resolution, widths in WIDTHS.items():
         architecture = Architecture(64, ("chair", "table"), widths, (0.3, 0.2, 0.15, 0.1)[: len(widths)])
-        model = loop.grow(None, architecture, seed=0)[2]
+        model = grow(None, architecture, seed=0)[2]
         drawn = Sampler(model).occupancy(draw_latents(0, 64, 64), np.zeros(64))
         model = replace(model, threshold=float(np.quantile(drawn, 0.9)))  # a tenth is occupied, as in furniture
         model_file.save(root / f"r{resolution}", model)
