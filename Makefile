@@ -8,7 +8,7 @@ export TF_CPP_MIN_LOG_LEVEL ?= 3
 export PYTHONWARNINGS ?= ignore::FutureWarning
 
 .DEFAULT_GOAL := help
-.PHONY: help setup repro ui dashboard test test-fast test-full bench lint format lock clean
+.PHONY: help setup repro ui dashboard test test-fast test-full bench lint format docs lock clean
 
 help: ## show this
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -54,9 +54,13 @@ lint: setup ## check format, lint and types
 format: setup ## format, and mend what can be mended
 	@ruff format . && ruff check --fix .
 
+docs: setup ## build the documentation into site/; a broken link fails
+	@NO_MKDOCS_2_WARNING=1 mkdocs build --strict
+	@echo; echo "Done: open site/index.html."
+
 lock: setup ## resolve the dependencies anew into requirements.lock
 	@uv pip compile pyproject.toml --group dev --universal --python-version 3.11 --generate-hashes \
 	  --no-emit-index-url --no-header --upgrade --quiet --output-file requirements.lock
 
-clean: ## remove .venv and caches; data, models and runs stay
-	@rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis
+clean: ## remove .venv, site/ and caches; data, models and runs stay
+	@rm -rf $(VENV) site .pytest_cache .mypy_cache .ruff_cache .hypothesis

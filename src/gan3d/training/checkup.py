@@ -58,7 +58,8 @@ class Checkup:
         Args:
             state: of the step; the average's weights must be those of the sampler.
             alpha: of the fade-in.
-            shapes, labels: the pictured samples, booleans (n, R, R, R) and (n,).
+            shapes: the pictured samples, booleans (n, R, R, R).
+            labels: their classes (n,).
         """
         found = {f"samples/{name}": value for name, value in measure(shapes, labels).items()}
         found["samples/largest_piece_of_data"] = self.data_largest_piece
