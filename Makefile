@@ -3,6 +3,7 @@
 PYTHON ?= $(firstword $(foreach v,3.11 3.12 3.13,$(shell command -v python$(v) >/dev/null 2>&1 && python$(v) -c "" 2>/dev/null && echo python$(v))) python3)
 VENV := .venv
 READY := $(VENV)/.installed
+LOCK := uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --quiet
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 export PYTHONWARNINGS ?= ignore::FutureWarning
@@ -58,9 +59,9 @@ docs: setup ## build the documentation into site/; a broken link fails
 	@NO_MKDOCS_2_WARNING=1 mkdocs build --strict
 	@echo; echo "Done: open site/index.html."
 
-lock: setup ## resolve the dependencies anew into requirements.lock
-	@uv pip compile pyproject.toml --group dev --universal --python-version 3.11 --generate-hashes \
-	  --no-emit-index-url --no-header --upgrade --quiet --output-file requirements.lock
+lock: setup ## resolve the dependencies anew into requirements.lock, those of the image into requirements.runtime.lock
+	@$(LOCK) --group dev --upgrade --output-file requirements.lock
+	@$(LOCK) --constraints requirements.lock --no-annotate --output-file requirements.runtime.lock
 
 clean: ## remove .venv, site/ and caches; data, models and runs stay
 	@rm -rf $(VENV) site .pytest_cache .mypy_cache .ruff_cache .hypothesis

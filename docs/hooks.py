@@ -1,7 +1,7 @@
 """What `make docs` adds to docs/: the README as home page, other pages of the repository, and the API reference.
 
-Links are written for the repository, so that they work where it is browsed. Here they are rewritten for the site: a link
-to a page leads to the page, a link to a module leads to its reference, any other file is copied to files/.
+Links in the sources point into the repository. Here they are rewritten for the site: a link to a page leads to that
+page, a link to a module leads to its reference, and any other file is copied to files/.
 """
 
 import ast

@@ -1,0 +1,26 @@
+# `gan3d serve` in a container; docs/serving.md says how to build and run it.
+FROM python:3.11-slim
+
+ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 \
+    TF_CPP_MIN_LOG_LEVEL=3 GIT_PYTHON_REFRESH=quiet HOME=/app
+
+WORKDIR /app
+
+COPY requirements.runtime.lock ./
+RUN python -m pip install --require-hashes -r requirements.runtime.lock
+
+COPY pyproject.toml README.md LICENSE params.yaml dvc.yaml ./
+COPY src ./src
+RUN python -m pip install --no-deps .
+
+RUN useradd --system --no-create-home --home-dir /app --shell /usr/sbin/nologin gan3d \
+    && mkdir -p /app/mlruns /model \
+    && chown gan3d /app/mlruns
+USER gan3d
+
+# A folder, such as the mounted /model, or a URI such as models:/gan3d@champion with MLFLOW_TRACKING_URI set.
+ENV GAN3D_MODEL=/model
+EXPOSE 8000
+HEALTHCHECK --interval=30s --timeout=5s --start-period=60s \
+    CMD ["python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:8000/healthz', timeout=4)"]
+CMD ["sh", "-c", "exec gan3d serve --host 0.0.0.0 --port 8000 --model \"$GAN3D_MODEL\""]
