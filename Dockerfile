@@ -2,25 +2,24 @@
 FROM python:3.11-slim
 
 ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 \
-    TF_CPP_MIN_LOG_LEVEL=3 GIT_PYTHON_REFRESH=quiet HOME=/app
+    TF_CPP_MIN_LOG_LEVEL=3 GIT_PYTHON_REFRESH=quiet PYTHONPATH=/app/src HOME=/tmp
 
 WORKDIR /app
 
 COPY requirements.runtime.lock ./
 RUN python -m pip install --require-hashes -r requirements.runtime.lock
 
-COPY pyproject.toml README.md LICENSE params.yaml dvc.yaml ./
+COPY LICENSE params.yaml dvc.yaml ./
 COPY src ./src
-RUN python -m pip install --no-deps .
 
-RUN useradd --system --no-create-home --home-dir /app --shell /usr/sbin/nologin gan3d \
+RUN useradd --system --uid 10001 --no-create-home --shell /usr/sbin/nologin gan3d \
     && mkdir -p /app/mlruns /model \
     && chown gan3d /app/mlruns
-USER gan3d
+USER 10001
 
 # A folder, such as the mounted /model, or a URI such as models:/gan3d@champion with MLFLOW_TRACKING_URI set.
 ENV GAN3D_MODEL=/model
 EXPOSE 8000
 HEALTHCHECK --interval=30s --timeout=5s --start-period=60s \
     CMD ["python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:8000/healthz', timeout=4)"]
-CMD ["sh", "-c", "exec gan3d serve --host 0.0.0.0 --port 8000 --model \"$GAN3D_MODEL\""]
+CMD ["sh", "-c", "exec python -m gan3d serve --host 0.0.0.0 --port 8000 --model \"$GAN3D_MODEL\""]
