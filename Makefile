@@ -57,7 +57,7 @@ format: setup ## format, and mend what can be mended
 
 docs: setup ## build the documentation into site/; a broken link fails
 	@NO_MKDOCS_2_WARNING=1 mkdocs build --strict
-	@echo; echo "Done: open site/index.html."
+	@echo; echo "Done: open site/index.html. Its search needs a server: python -m http.server -d site"
 
 lock: setup ## resolve the dependencies anew into requirements.lock, those of the image into requirements.runtime.lock
 	@$(LOCK) --group dev --upgrade --output-file requirements.lock
