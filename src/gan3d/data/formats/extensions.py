@@ -4,11 +4,11 @@ from pathlib import PurePosixPath
 
 MESHES = (".off", ".obj", ".ply", ".stl", ".glb", ".gltf")
 GRIDS = (".binvox", ".mat", ".npy", ".vox", ".nii", ".nii.gz")
-SETS = (".npz", ".h5", ".hdf5")  # may hold many grids; so may .npy
+ARRAY_SETS = (".npz", ".h5", ".hdf5")  # may hold many grids; so may .npy
 ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
-KNOWN = ", ".join((*MESHES, *GRIDS, *SETS))
+SUPPORTED = ", ".join((*MESHES, *GRIDS, *ARRAY_SETS))
 _PACKED = (".7z", ".rar", ".gz", ".bz2", ".xz", ".zst", ".lzma")
-LARGEST = 2**30  # bytes of one file; beyond it a file is not read
+MAX_FILE_BYTES = 2**30  # bytes of one file; beyond it a file is not read
 
 LFS, PAGE = "a Git LFS pointer", "a web page"
 _DOUBLE = (".nii.gz", ".tar.gz", ".tar.bz2", ".tar.xz")
@@ -49,11 +49,11 @@ def stem(name: str) -> str:
 
 def unsupported(kind: str) -> tuple[str, str]:
     """Reason and advice for a file whose extension is none of these."""
-    advice = "Unpack it, or pack it as .zip or .tar.gz." if kind in _PACKED else f"Convert it to one of {KNOWN}."
+    advice = "Unpack it, or pack it as .zip or .tar.gz." if kind in _PACKED else f"Convert it to one of {SUPPORTED}."
     return f"The format {kind or 'without an extension'} is not supported.", advice
 
 
-def looks_like(content: bytes, kind: str) -> str | None:
+def sniff(content: bytes, kind: str) -> str | None:
     """What the first bytes speak of, where that is something else than the extension `kind` says."""
     head = content[:64].lstrip().lower()
     seen = next(((name, kinds) for magic, (name, kinds) in _MAGIC.items() if head.startswith(magic)), None)

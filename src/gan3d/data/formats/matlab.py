@@ -14,8 +14,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from gan3d.data.formats.binvox import LIMIT
-from gan3d.data.formats.unreadable import Unreadable
+from gan3d.data.formats.binvox import MAX_VOXELS
+from gan3d.data.formats.unreadable import UnreadableFile
 
 KEYS = ("instance", "voxel", "voxels")
 
@@ -38,8 +38,8 @@ def parse_mat(content: bytes) -> np.ndarray:
     """The grid of a MATLAB file: `instance`, `voxel` or `voxels`, or else the only array of three axes in it.
 
     Raises:
-        Unreadable: when there is no grid, or more than one that could be meant.
-        ValueError: for a broken file, or a grid of more than LIMIT voxels.
+        UnreadableFile: when there is no grid, or more than one that could be meant.
+        ValueError: for a broken file, or a grid of more than MAX_VOXELS voxels.
     """
     shapes, load = _hdf5(content) if b"MATLAB 7.3" in content[:128] else _level_5(content)
     usual = [name for key in KEYS for name in shapes if name.lower() == key]
@@ -47,8 +47,8 @@ def parse_mat(content: bytes) -> np.ndarray:
     names = usual or others
     if not usual and len(others) != 1:
         held = ", ".join(shapes)[:80] or "nothing"
-        raise Unreadable(f"It holds {held}, no voxel grid.", f"Name the grid one of {', '.join(KEYS)}.")
-    if math.prod(shapes[names[0]]) > LIMIT:
+        raise UnreadableFile(f"It holds {held}, no voxel grid.", f"Name the grid one of {', '.join(KEYS)}.")
+    if math.prod(shapes[names[0]]) > MAX_VOXELS:
         raise ValueError(f"its {names[0]} has the shape {shapes[names[0]]}")
     return load(names[0])
 

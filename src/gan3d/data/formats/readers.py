@@ -8,15 +8,15 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from gan3d.data.formats import binvox, magicavoxel
-from gan3d.data.formats.extensions import LARGEST, LFS, PAGE, looks_like, suffix, unsupported
-from gan3d.data.formats.gltf import Beside, parse_gltf
+from gan3d.data.formats.extensions import LFS, MAX_FILE_BYTES, PAGE, sniff, suffix, unsupported
+from gan3d.data.formats.gltf import ReadSibling, parse_gltf
 from gan3d.data.formats.matlab import parse_mat
 from gan3d.data.formats.nifti import parse_nifti
 from gan3d.data.formats.obj import parse_obj
 from gan3d.data.formats.off import parse_off
 from gan3d.data.formats.ply import parse_ply
 from gan3d.data.formats.stl import parse_stl
-from gan3d.data.formats.unreadable import Unreadable, no_faces
+from gan3d.data.formats.unreadable import UnreadableFile, no_faces
 from gan3d.voxels import RESOLUTIONS, max_pool
 
 _GLTF = (".gltf", ".glb")
@@ -29,38 +29,38 @@ class Mesh(NamedTuple):
     faces: np.ndarray
 
 
-def read(source: str | Path | bytes, name: str, beside: Beside | None = None) -> Mesh | np.ndarray:
+def read(source: str | Path | bytes, name: str, read_sibling: ReadSibling | None = None) -> Mesh | np.ndarray:
     """Read one shape from a path or from bytes; the extension of `name` decides the format.
 
     Args:
-        beside: reads the side files of a glTF; without it they are taken to be missing.
+        read_sibling: reads the side files of a glTF; without it they are taken to be missing.
 
     Returns:
         A `Mesh`, all meshes of a scene joined with their transforms, or a boolean grid (X, Y, Z).
 
     Raises:
-        Unreadable: whatever is wrong with the file.
+        UnreadableFile: whatever is wrong with the file.
         MemoryError: when it needs more memory than there is.
     """
     kind = suffix(name)
     if kind not in (*_MESHES, *_GLTF, *_GRIDS):
-        raise Unreadable(*unsupported(kind))
-    content = source if isinstance(source, bytes) else contents(Path(source))
+        raise UnreadableFile(*unsupported(kind))
+    content = source if isinstance(source, bytes) else read_bytes(Path(source))
     if not content[:4096].strip() and not content.strip():
-        raise Unreadable("It is empty.", "Export or download it again.")
+        raise UnreadableFile("It is empty.", "Export or download it again.")
     try:
         if kind in _GRIDS:
             return _GRIDS[kind](content)
-        return check_mesh(*(parse_gltf(content, beside) if kind in _GLTF else _MESHES[kind](content)))
+        return check_mesh(*(parse_gltf(content, read_sibling) if kind in _GLTF else _MESHES[kind](content)))
     except MemoryError:
         raise
     except Exception as error:  # a parser may fail in any way on a hostile file; the run goes on
-        if seen := looks_like(content, kind):
-            raise Unreadable(f"It is no {kind[1:].upper()}: it looks like {seen}.", _what_to_do(seen)) from error
-        if isinstance(error, Unreadable):
+        if seen := sniff(content, kind):
+            raise UnreadableFile(f"It is no {kind[1:].upper()}: it looks like {seen}.", _what_to_do(seen)) from error
+        if isinstance(error, UnreadableFile):
             raise
         detail = " ".join(str(error).split())[:120].rstrip(".") or type(error).__name__
-        raise Unreadable(
+        raise UnreadableFile(
             f"It cannot be read as {kind[1:].upper()}: {detail}.", "Check that it is whole, or export it again."
         ) from error
 
@@ -74,27 +74,29 @@ def _what_to_do(seen: str) -> str:
     return "Give it the extension of what it is."
 
 
-def contents(path: Path) -> bytes:
-    """The bytes of a file; raises `Unreadable` when it cannot be opened or is larger than LARGEST."""
+def read_bytes(path: Path) -> bytes:
+    """The bytes of a file; raises `UnreadableFile` when it cannot be opened or is larger than MAX_FILE_BYTES."""
     try:
-        if path.stat().st_size > LARGEST:
-            raise Unreadable("It is larger than 1 GiB.", "Simplify the shape, or split the file.")
+        if path.stat().st_size > MAX_FILE_BYTES:
+            raise UnreadableFile("It is larger than 1 GiB.", "Simplify the shape, or split the file.")
         return path.read_bytes()
     except OSError as error:
-        raise Unreadable(f"It cannot be opened: {error.strerror}.", "Check that it exists and may be read.") from None
+        raise UnreadableFile(
+            f"It cannot be opened: {error.strerror}.", "Check that it exists and may be read."
+        ) from None
 
 
-def fit(grid: np.ndarray, resolution: int) -> np.ndarray:
+def fit_grid(grid: np.ndarray, resolution: int) -> np.ndarray:
     """Bring a grid (X, Y, Z) of booleans to (R, R, R).
 
     It is padded on all sides alike to a cube and to the next power of two (30³ -> 32³), then halved by max pooling.
 
     Raises:
-        Unreadable: when the grid is coarser than R.
+        UnreadableFile: when the grid is coarser than R.
     """
     side = max(RESOLUTIONS[0], 1 << (max(grid.shape) - 1).bit_length())
     if side < resolution:
-        raise Unreadable(
+        raise UnreadableFile(
             f"It is a grid of {side}³, coarser than {resolution}³.", f"Lower data.resolution to {side} or less."
         )
     padding = [((side - length) // 2, (side - length + 1) // 2) for length in grid.shape]
@@ -108,23 +110,27 @@ def as_grid(array: np.ndarray) -> np.ndarray:
     """A numeric array as a boolean grid (X, Y, Z): above 0.5 is occupied; axes of length 1 around it are dropped.
 
     Raises:
-        Unreadable: when it has no three axes, no numbers, NaN, or signed distances.
+        UnreadableFile: when it has no three axes, no numbers, NaN, or signed distances.
     """
     shape = array.shape
     if array.ndim > 3 and sum(length > 1 for length in shape) == 3:
         array = array.squeeze()
     if array.ndim != 3 or 0 in shape:
-        raise Unreadable(f"Its array has the shape {shape}.", "Store one grid of three axes (X, Y, Z).")
+        raise UnreadableFile(f"Its array has the shape {shape}.", "Store one grid of three axes (X, Y, Z).")
     if array.dtype.kind not in "buif":
-        raise Unreadable(f"Its array holds {array.dtype}, not numbers.", "Store booleans, integers or floats.")
+        raise UnreadableFile(f"Its array holds {array.dtype}, not numbers.", "Store booleans, integers or floats.")
     if array.dtype.kind == "f" and shape[-1] == 3 and min(shape) > 1 and (array != np.round(array)).any():
-        raise Unreadable(f"Its array has the shape {shape}, as points have.", "Store one grid of three axes (X, Y, Z).")
-    if array.size > binvox.LIMIT:
-        raise Unreadable(f"Its grid has {array.size} voxels.", f"Store it with at most {binvox.LIMIT} voxels (512³).")
+        raise UnreadableFile(
+            f"Its array has the shape {shape}, as points have.", "Store one grid of three axes (X, Y, Z)."
+        )
+    if array.size > binvox.MAX_VOXELS:
+        raise UnreadableFile(
+            f"Its grid has {array.size} voxels.", f"Store it with at most {binvox.MAX_VOXELS} voxels (512³)."
+        )
     if array.dtype.kind == "f" and np.isnan(array).any():
-        raise Unreadable("Its grid contains NaN.", "Replace NaN by 0 or 1.")
+        raise UnreadableFile("Its grid contains NaN.", "Replace NaN by 0 or 1.")
     if array.dtype.kind == "f" and array.min() < 0 and (array != np.round(array)).any():
-        raise Unreadable(
+        raise UnreadableFile(
             f"Its values reach from {array.min():.3g} to {array.max():.3g}, as distances do.",
             "Store occupancy, from 0 (empty) to 1.",
         )
@@ -135,7 +141,7 @@ def check_mesh(vertices: np.ndarray, faces: np.ndarray) -> Mesh:
     """A mesh that can be voxelised.
 
     Raises:
-        Unreadable: for no faces, indices out of range, NaN or infinite coordinates, or no extent at all.
+        UnreadableFile: for no faces, indices out of range, NaN or infinite coordinates, or no extent at all.
     """
     vertices = np.asarray(vertices, np.float64).reshape(-1, 3)
     faces = np.asarray(faces, np.int64).reshape(-1, 3)
@@ -143,15 +149,15 @@ def check_mesh(vertices: np.ndarray, faces: np.ndarray) -> Mesh:
         raise no_faces()
     if faces.min() < 0 or faces.max() >= len(vertices):
         wrong = faces.min() if faces.min() < 0 else faces.max()
-        raise Unreadable(
+        raise UnreadableFile(
             f"A face names vertex {wrong}, but there are {len(vertices)}.",
             "Check that the file is whole, or export it again.",
         )
     used = vertices[np.unique(faces)]
     if not np.isfinite(used).all():
-        raise Unreadable("Its coordinates contain NaN or infinity.", "Repair the mesh and export it again.")
+        raise UnreadableFile("Its coordinates contain NaN or infinity.", "Repair the mesh and export it again.")
     if not (used.max(0) / 2 - used.min(0) / 2 > 0).any():
-        raise Unreadable("All its vertices are one point.", "Check the scale with which it was exported.")
+        raise UnreadableFile("All its vertices are one point.", "Check the scale with which it was exported.")
     return Mesh(vertices, faces)
 
 
@@ -175,10 +181,12 @@ def _npy(content: bytes) -> np.ndarray:
     file = io.BytesIO(content)
     shape, dtype, _ = npy_header(file)
     if dtype.hasobject:
-        raise Unreadable("It holds Python objects, which are not loaded.", "Store booleans, integers or floats.")
+        raise UnreadableFile("It holds Python objects, which are not loaded.", "Store booleans, integers or floats.")
     claimed = dtype.itemsize * int(np.prod(shape, dtype=object))
     if claimed > len(content) - file.tell():
-        raise Unreadable(f"It ends before the {claimed} bytes that its header claims.", "Export or download it again.")
+        raise UnreadableFile(
+            f"It ends before the {claimed} bytes that its header claims.", "Export or download it again."
+        )
     return as_grid(np.load(io.BytesIO(content), allow_pickle=False))
 
 
