@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from gan3d.data.formats.readers import Unreadable
+from gan3d.data.formats.readers import UnreadableFile
 
 
 def double(number: int) -> int:
@@ -39,8 +39,8 @@ def crash_once(path: str) -> str:
     return "never"
 
 
-def refuse(_: int) -> None:
-    raise Unreadable("It is bad.", "Mend it.")
+def reject(_: int) -> None:
+    raise UnreadableFile("It is bad.", "Fix it.")
 
 
 def mixed(kind: str, argument: int) -> object:

@@ -43,14 +43,14 @@ def test_three_shapes_fill_three_splits(count, seed):
     assert set(split.values()) == {"train", "validation", "test"}
 
 
-def test_fewer_shapes_than_splits_all_stay_where_they_fell():
+def test_fewer_shapes_than_splits_keep_their_draw():
     groups = shapes(2)
     assert set(assign(groups, unstated(groups), SHARES)) == set(groups)
 
 
 @settings(max_examples=50, deadline=None)
 @given(count=st.integers(10, 80), seed=st.integers(0, 9))
-def test_a_stated_split_wins_and_only_what_is_missing_is_drawn(count, seed):
+def test_stated_splits_win_and_only_missing_ones_are_drawn(count, seed):
     groups = shapes(count)
     stated = {name: "test" if i < 3 else "train" for i, name in enumerate(groups)}
     split = assign(groups, stated, SHARES, seed)
@@ -60,7 +60,7 @@ def test_a_stated_split_wins_and_only_what_is_missing_is_drawn(count, seed):
     assert assign(groups, everything, SHARES, seed) == everything
 
 
-def test_a_share_of_nothing_draws_nothing():
+def test_a_share_of_zero_draws_nothing():
     groups = shapes(50)
     assert set(assign(groups, unstated(groups), {"validation": 0.0, "test": 0.0}).values()) == {"train"}
 
@@ -71,12 +71,12 @@ def test_more_shapes_do_not_move_the_others():
     assert all(after[name] == split for name, split in before.items())
 
 
-def test_draw_depends_on_contents_and_seed_alone():
+def test_draw_depends_only_on_contents_and_seed():
     assert draw(["a", "b"], 0) == draw(["b", "a", "a"], 0)
     assert len({draw(["a"], 0), draw(["a"], 1), draw(["b"], 0)}) == 3
 
 
-def test_groups_that_share_a_grid_are_one():
+def test_groups_that_share_a_grid_are_merged():
     joined = merge(["a", "a", "b", "c", "d", "d", "e"], ["1", "2", "2", "3", "3", "4", "5"])
     assert joined == ["a", "a", "a", "c", "c", "c", "e"]
     chain = merge(["z", "y", "y", "x"], ["1", "1", "2", "2"])
