@@ -2,7 +2,7 @@
 
 from pathlib import PurePosixPath
 
-MESHES = (".off", ".obj", ".ply", ".stl", ".glb", ".gltf")
+MESHES = (".off", ".obj", ".ply", ".stl", ".glb", ".gltf", ".3mf", ".3dxml", ".dae", ".zae")
 GRIDS = (".binvox", ".mat", ".npy", ".vox", ".nii", ".nii.gz")
 SETS = (".npz", ".h5", ".hdf5")  # may hold many grids; so may .npy
 ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
@@ -24,7 +24,7 @@ _MAGIC = {  # first bytes, whatever their case -> what they speak of, and the ex
     b"\x93numpy": ("NPY", (".npy",)),
     b"\x89hdf\r\n\x1a\n": ("HDF5", (".h5", ".hdf5", ".mat")),
     b"vox ": ("MagicaVoxel", (".vox",)),
-    b"pk\x03\x04": ("ZIP", (".npz", ".zip")),
+    b"pk\x03\x04": ("ZIP", (".npz", ".zip", ".3mf", ".3dxml", ".zae")),
     b"\x1f\x8b": ("GZIP", (".nii", ".nii.gz")),
     b"\x89png": ("PNG", ()),
     b"\xff\xd8\xff": ("JPEG", ()),

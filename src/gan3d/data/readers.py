@@ -9,6 +9,7 @@ import numpy as np
 
 from gan3d import grids
 from gan3d.data import binvox, magicavoxel
+from gan3d.data.collada import parse_dae, parse_zae
 from gan3d.data.formats import LARGEST, LFS, PAGE, looks_like, suffix, unsupported
 from gan3d.data.gltf import Beside, parse_gltf
 from gan3d.data.matlab import parse_mat
@@ -17,6 +18,8 @@ from gan3d.data.obj import parse_obj
 from gan3d.data.off import parse_off
 from gan3d.data.ply import parse_ply
 from gan3d.data.stl import parse_stl
+from gan3d.data.threedxml import parse_3dxml
+from gan3d.data.threemf import parse_3mf
 from gan3d.data.unreadable import Unreadable, no_faces
 
 _GLTF = (".gltf", ".glb")
@@ -187,6 +190,10 @@ _MESHES: dict[str, Callable[[bytes], tuple[np.ndarray, np.ndarray]]] = {
     ".obj": parse_obj,
     ".ply": parse_ply,
     ".stl": parse_stl,
+    ".3mf": parse_3mf,
+    ".3dxml": parse_3dxml,
+    ".dae": parse_dae,
+    ".zae": parse_zae,
 }
 _GRIDS: dict[str, Callable[[bytes], np.ndarray]] = {
     ".binvox": lambda content: binvox.decode(content).voxels,

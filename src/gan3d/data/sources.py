@@ -112,7 +112,7 @@ def walk(
         source = Source("arrays", stamp=[_stamp(path)])
         _single_set(source, path, call)
         return source
-    elif kind in ARCHIVES or archives.is_zip(path):
+    elif kind in ARCHIVES or (kind not in MESHES and archives.is_zip(path)):
         source = Source("archive", stamp=[_stamp(path)])
         found = _listed(source, path, kind if kind in ARCHIVES else ".zip", scratch)
     else:
