@@ -10,8 +10,8 @@ import numpy as np
 
 from gan3d.data.numbers import checked
 from gan3d.data.polygons import triangulate
+from gan3d.data.safe_xml import parse_xml, unzipped
 from gan3d.data.unreadable import Unreadable
-from gan3d.data.xml import parse_xml, unzipped
 
 _NO_GEOMETRY = (
     "library_animations", "library_animation_clips", "library_cameras", "library_effects", "library_images",

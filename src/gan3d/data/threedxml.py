@@ -10,8 +10,8 @@ import zipfile
 
 import numpy as np
 
+from gan3d.data.safe_xml import check_prolog, unzipped
 from gan3d.data.unreadable import Unreadable
-from gan3d.data.xml import check_prolog, unzipped
 
 _GEOMETRY = (".xml", ".3dxml", ".3drep")
 

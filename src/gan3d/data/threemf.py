@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from gan3d.data.safe_xml import parse_xml, unzipped
 from gan3d.data.unreadable import Unreadable
-from gan3d.data.xml import parse_xml, unzipped
 
 _ROOT = "/3d/3dmodel.model"  # where nearly all writers put it; `_rels/.rels` says so otherwise
 _HARMLESS = ("/core/", "/production/", "/material/", "/slice/", "/trianglesets/")  # extensions, as namespaces
