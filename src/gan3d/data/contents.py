@@ -1,7 +1,7 @@
 """What a data set consists of: which shapes are kept, in which groups and splits, and the tables that say so."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from gan3d.data import splits
@@ -26,33 +26,28 @@ class Shape:
 def settled(shapes: list[Shape]) -> list[Shape]:
     """The same shapes, where those of no stated split take that of a relative: of their group, or of an equal grid.
 
-    A relative that is trained on counts before others.
+    A relative's relative of no stated split is one, too. Of several splits the first of SPLITS counts, train before
+    others.
     """
-    known: dict[tuple[str, str], set[str]] = defaultdict(set)
-    for shape in shapes:
-        if shape.item.split is not None:
-            for kin in _kin(shape):
-                known[kin].add(shape.item.split)
-    if not known or all(shape.item.split is not None for shape in shapes):
+    open_ = [number for number, shape in enumerate(shapes) if shape.item.split is None]
+    if not 0 < len(open_) < len(shapes):
         return shapes
-    todo, found = True, list(shapes)
-    while todo:  # a relative's relative is one, too
-        todo = False
-        for number, shape in enumerate(found):
-            if shape.item.split is not None:
-                continue
-            near = set().union(*(known[kin] for kin in _kin(shape) if kin in known))
-            if near:
-                split = min(near, key=SPLITS.index)
-                found[number] = replace(shape, item=replace(shape.item, split=split))
-                for kin in _kin(shape):
-                    known[kin].add(split)
-                todo = True
+    kin = [((shape.item.class_name, shape.item.group), (shape.item.class_name, shape.hash)) for shape in shapes]
+    stated: list[dict[Hashable, set[str]]] = [defaultdict(set), defaultdict(set)]
+    for shape, keys in zip(shapes, kin, strict=True):
+        if shape.item.split is not None:
+            for known, key in zip(stated, keys, strict=True):
+                known[key].add(shape.item.split)
+    families = splits.components(*zip(*(kin[number] for number in open_), strict=True)).tolist()
+    near: dict[int, set[str]] = defaultdict(set)
+    for family, number in zip(families, open_, strict=True):
+        near[family].update(*(known.get(key, ()) for known, key in zip(stated, kin[number], strict=True)))
+    found = list(shapes)
+    for family, number in zip(families, open_, strict=True):
+        if near[family]:
+            split = min(near[family], key=SPLITS.index)
+            found[number] = replace(shapes[number], item=replace(shapes[number].item, split=split))
     return found
-
-
-def _kin(shape: Shape) -> tuple[tuple[str, str], tuple[str, str]]:
-    return (shape.item.class_name, f"group {shape.item.group}"), (shape.item.class_name, f"grid {shape.hash}")
 
 
 def deduplicated(shapes: list[Shape]) -> tuple[list[Shape], list[Item]]:

@@ -1,25 +1,39 @@
 """Which shape goes into which split, by content alone."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
+
+import numpy as np
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
 from gan3d.dataset import SPLITS
 
 
+def components(*keys: Sequence[Hashable]) -> np.ndarray:
+    """The connected component of each item, (N,) integers: items are joined by an equal value under the same key.
+
+    Args:
+        keys: for each key, its value for each item, (N,).
+    """
+    count, edges, nodes = len(keys[0]), [np.empty((2, 0), int)], len(keys[0])
+    for values in keys:
+        number = {value: index for index, value in enumerate(dict.fromkeys(values))}
+        ends = np.fromiter((number[value] for value in values), int, count)
+        edges.append(np.stack([np.arange(count), nodes + ends]))
+        nodes += len(number)
+    one, other = np.concatenate(edges, 1)
+    graph = coo_array((np.ones(len(one), bool), (one, other)), (nodes, nodes))
+    return connected_components(graph, directed=False)[1][:count]
+
+
 def merge(groups: Sequence[str], hashes: Sequence[str]) -> list[str]:
     """Join groups that share a grid: names of groups (N,) and hashes of grids (N,) -> one name a joined group."""
-    parent = {group: group for group in groups}
-
-    def root(group: str) -> str:
-        while parent[group] != group:
-            group = parent[group] = parent[parent[group]]
-        return group
-
-    first: dict[str, str] = {}
-    for group, digest in zip(groups, hashes, strict=True):
-        one, other = sorted((root(group), root(first.setdefault(digest, group))))
-        parent[other] = one
-    return [root(group) for group in groups]
+    labels = components(groups, hashes).tolist()
+    first: dict[int, str] = {}
+    for label, group in zip(labels, groups, strict=True):
+        first[label] = min(first.get(label, group), group)
+    return [first[label] for label in labels]
 
 
 def draw(hashes: Sequence[str], seed: int) -> float:
