@@ -2,6 +2,7 @@
 
 import os
 import signal
+import threading
 import time
 from pathlib import Path
 
@@ -37,6 +38,14 @@ def crash_once(path: str) -> str:
     Path(path).touch()
     os.kill(os.getpid(), signal.SIGKILL)
     return "never"
+
+
+def die_while_answering(number: int) -> bytes:
+    """As when the system runs out of memory and ends a process whose answer is under way."""
+    if number % 10 == 5:
+        threading.Timer(0.01, os.kill, (os.getpid(), signal.SIGKILL)).start()
+        time.sleep(0.005)
+    return bytes(40_000_000 if number % 10 == 5 else 10)
 
 
 def refuse(_: int) -> None:

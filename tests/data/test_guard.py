@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 import pytest
-from guarded_calls import crash_once, double, mixed, refuse, stuck
+from guarded_calls import crash_once, die_while_answering, double, mixed, refuse, stuck
 
 from gan3d.data.guard import Guard, Limits, Lost
 from gan3d.data.readers import Unreadable
@@ -48,6 +48,14 @@ def test_a_call_that_is_deep_in_c_is_ended():
 def test_a_call_whose_process_was_killed_once_is_made_again(tmp_path):
     with Guard(1) as guard:
         assert guard.call(crash_once, str(tmp_path / "mark")) == "second time"
+
+
+@pytest.mark.slow
+def test_a_process_that_is_killed_while_it_answers_costs_its_own_answer():
+    with Guard(2, Limits(seconds=30)) as guard:
+        answers = dict(guard.map(die_while_answering, [(number,) for number in range(20)]))
+    assert sorted(answers) == list(range(20))
+    assert {number for number, answer in answers.items() if isinstance(answer, Lost)} <= {5, 15}
 
 
 def test_an_error_of_a_function_is_raised_here():

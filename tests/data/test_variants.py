@@ -2,6 +2,7 @@
 
 import io
 import struct
+import zlib
 from pathlib import Path
 
 import h5py
@@ -333,9 +334,31 @@ def test_grids(content, name):
     assert np.array_equal(voxels(content, name), GRID)
 
 
+def mat_that_claims(size: int, packed: bool) -> bytes:
+    """A file of some kilobytes whose element and variable claim more: SciPy reserves that much before it reads."""
+    stream = io.BytesIO()
+    scipy.io.savemat(stream, {"voxels": np.zeros((16, 16, 16), np.uint8)})
+    content = bytearray(stream.getvalue())
+    at = content.index(struct.pack("<2I", 2, 4096))
+    content[at + 4 : at + 8] = struct.pack("<I", size)
+    content[132:136] = struct.pack("<I", min(size + at - 128, 2**32 - 1))
+    body = zlib.compress(content[128:])
+    return bytes(content[:128]) + struct.pack("<2I", 15, len(body)) + body if packed else bytes(content)
+
+
+def mat_that_unpacks_to(side: int) -> bytes:
+    """A megabyte for a GiB of zeros at a side of 1024."""
+    stream = io.BytesIO()
+    scipy.io.savemat(stream, {"voxels": np.zeros((side, side, side), np.uint8)}, do_compression=True)
+    return stream.getvalue()
+
+
 @pytest.mark.parametrize(
     ("content", "name", "reason"),
     [
+        (mat_that_claims(2**32 - 4096, packed=False), "a.mat", "more bytes than there are"),
+        (mat_that_claims(2**32 - 4096, packed=True), "a.mat", "more bytes than there are"),
+        (mat_that_unpacks_to(513), "a.mat", "has the shape (513, 513, 513)"),
         (mat(a=GRID * 1, b=GRID * 1), "a.mat", "no voxel grid"),
         (mat(voxels=GRID)[:-30], "a.mat", "more bytes than there are"),
         (mat(voxels=GRID)[:124] + b"\0\1XX" + bytes(60), "a.mat", "no MATLAB file of version 5"),

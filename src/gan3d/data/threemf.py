@@ -28,9 +28,9 @@ def parse_3mf(content: bytes) -> Arrays:
         Unreadable: for extensions that change the shape.
         ValueError: for a broken file.
     """
-    members = unzipped(content, lambda name: name.endswith((".model", "_rels/.rels")))
+    members = unzipped(content, lambda name: name.endswith((".model", ".rels")))
     try:
-        return _Package({f"/{name.lstrip('/')}".lower(): member for name, member in members.items()}).joined()
+        return _Package({_path(name): member for name, member in members.items()}).joined()
     except (KeyError, IndexError, TypeError, AttributeError) as error:
         raise ValueError(f"a part that it names is missing or of a wrong kind ({error})") from None
 
@@ -44,7 +44,7 @@ class _Package:
         if _ROOT not in members:
             links = parse_xml(members["/_rels/.rels"]).iter("{*}Relationship")
             targets = [link.get("Target", "") for link in links if link.get("Type", "").endswith("/3dmodel")]
-            self.root = f"/{targets[0].lstrip('/')}".lower()
+            self.root = _path(targets[0])
         self.parts: dict[str, tuple[Any, dict[str, Any]]] = {}
         self.meshes: dict[tuple[str, str], Arrays] = {}
 
@@ -68,7 +68,7 @@ class _Package:
             if depth > _DEEPEST:
                 raise ValueError("its components are too deep in each other, or in a circle")
             transform = _transform(element) @ above
-            path = next((f"/{v.lstrip('/')}".lower() for k, v in element.attrib.items() if k.endswith("}path")), path)
+            path = next((_path(value) for key, value in element.attrib.items() if key.endswith("}path")), path)
             number = element.get("objectid")
             thing = self._part(path)[1][number]
             if thing.get("type") in _SUPPORTS:
@@ -103,6 +103,11 @@ class _Package:
                 raise ValueError(f"a face names vertex {wrong}, but there are {len(points)} vertices")
             self.meshes[key] = points, faces
         return self.meshes[key]
+
+
+def _path(name: str) -> str:
+    """A part's path as packages compare them: absolute, in lower case."""
+    return "/" + name.replace("\\", "/").lstrip("/").lower()
 
 
 def _transform(element: Any) -> np.ndarray:
