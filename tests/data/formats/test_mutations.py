@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import trimesh
 from paths import SUPPORT
+from scene_files import threedxml, zipped
 from scipy import io as matlab
 
 from gan3d.data.formats import binvox, magicavoxel
@@ -43,6 +44,10 @@ def samples() -> dict[str, bytes]:
         "b.stl": mesh.export(file_type="stl"),
         "a.glb": mesh.export(file_type="glb"),
         "a.gltf": trimesh.Scene(mesh).export(file_type="gltf", merge_buffers=True, embed_buffers=True)["model.gltf"],
+        "a.3mf": mesh.export(file_type="3mf"),
+        "a.dae": mesh.export(file_type="dae"),
+        "a.zae": zipped({"a.dae": mesh.export(file_type="dae")}),
+        "a.3dxml": threedxml(),
         "a.binvox": binvox.encode(binvox.Binvox(grid)),
         "a.mat": stored(matlab.savemat, {"instance": grid.astype(np.int8)}),
         "b.mat": stored(matlab.savemat, {"voxels": grid.astype(np.uint8)}, do_compression=True),

@@ -119,7 +119,7 @@ def test_unusual_but_valid_obj(text, triangles):
         ("a.glb", b"not a glb at all, but long enough", "cannot be read as GLB"),
         ("a.binvox", b"#binvox 1\ndim 100000 100000 100000\ndata\n\x01\x01", "claims 100000"),
         ("a.mat", b"not a matlab file", "cannot be read as MAT"),
-        ("a.mat", mat(points=np.zeros((5, 3))), "holds points, no voxel grid"),
+        ("a.mat", mat(points=np.zeros((5, 3))), "holds points, and none is recognised"),
         ("a.mat", mat(instance=np.zeros((5, 3))), "shape (5, 3)"),
         ("a.npy", npy(np.zeros((4, 4))), "shape (4, 4)"),
         ("a.npy", npy(np.zeros((2, 4, 4, 4))), "shape (2, 4, 4, 4)"),

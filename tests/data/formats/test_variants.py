@@ -2,6 +2,7 @@
 
 import io
 import struct
+import zlib
 from pathlib import Path
 
 import h5py
@@ -335,14 +336,36 @@ def test_grids(content, name):
     assert np.array_equal(voxels(content, name), GRID)
 
 
+def mat_that_claims(size: int, compressed: bool) -> bytes:
+    """A file of a few kilobytes whose element and variable claim far more, which SciPy would allocate."""
+    stream = io.BytesIO()
+    scipy.io.savemat(stream, {"voxels": np.zeros((16, 16, 16), np.uint8)})
+    content = bytearray(stream.getvalue())
+    at = content.index(struct.pack("<2I", 2, 4096))
+    content[at + 4 : at + 8] = struct.pack("<I", size)
+    content[132:136] = struct.pack("<I", min(size + at - 128, 2**32 - 1))
+    body = zlib.compress(content[128:])
+    return bytes(content[:128]) + struct.pack("<2I", 15, len(body)) + body if compressed else bytes(content)
+
+
+def mat_that_unpacks_to(side: int) -> bytes:
+    """Compressed zeros of side³ bytes: at 1024, 1 MB unpacks to 1 GiB."""
+    stream = io.BytesIO()
+    scipy.io.savemat(stream, {"voxels": np.zeros((side, side, side), np.uint8)}, do_compression=True)
+    return stream.getvalue()
+
+
 @pytest.mark.parametrize(
     ("content", "name", "reason"),
     [
-        (mat(a=GRID * 1, b=GRID * 1), "a.mat", "no voxel grid"),
-        (mat(voxels=GRID)[:-30], "a.mat", "more bytes than there are"),
-        (mat(voxels=GRID)[:124] + b"\0\1XX" + bytes(60), "a.mat", "no MATLAB file of version 5"),
+        (mat_that_claims(2**32 - 4096, compressed=False), "a.mat", "more bytes than the file holds"),
+        (mat_that_claims(2**32 - 4096, compressed=True), "a.mat", "more bytes than the file holds"),
+        (mat_that_unpacks_to(513), "a.mat", "has the shape (513, 513, 513)"),
+        (mat(a=GRID * 1, b=GRID * 1), "a.mat", "none is recognised"),
+        (mat(voxels=GRID)[:-30], "a.mat", "more bytes than the file holds"),
+        (mat(voxels=GRID)[:124] + b"\0\1XX" + bytes(60), "a.mat", "not a MATLAB file of version 5"),
         (mat_7_3(points=np.zeros((9, 3))), "a.mat", "holds points"),
-        (npy(np.where(GRID, -0.2, 0.3)), "a.npy", "as distances do"),
+        (npy(np.where(GRID, -0.2, 0.3)), "a.npy", "as signed distances do"),
     ],
 )
 def test_rejected_grids_name_the_fault(content, name, reason):

@@ -1,10 +1,11 @@
 import random
 from collections import Counter
+from itertools import combinations
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gan3d.data.pipeline.splits import assign, draw, merge
+from gan3d.data.pipeline.splits import assign, components, draw, merge
 
 SHARES = {"validation": 0.1, "test": 0.2}
 
@@ -81,3 +82,24 @@ def test_groups_that_share_a_grid_are_merged():
     assert joined == ["a", "a", "a", "c", "c", "c", "e"]
     chain = merge(["z", "y", "y", "x"], ["1", "1", "2", "2"])
     assert len(set(chain)) == 1
+
+
+@settings(max_examples=100, deadline=None)
+@given(pairs=st.lists(st.tuples(st.integers(0, 9), st.integers(0, 15)), max_size=25))
+def test_groups_connected_through_others_are_merged(pairs):
+    names = [f"g{group}" for group, _ in pairs]
+    hashes = [f"h{digest}" for _, digest in pairs]
+    families = [{i} for i in range(len(pairs))]
+    for i, j in combinations(range(len(pairs)), 2):  # all pairs
+        if (names[i] == names[j] or hashes[i] == hashes[j]) and families[i] is not families[j]:
+            families[i] |= families[j]
+            for k in families[i]:
+                families[k] = families[i]
+    assert merge(names, hashes) == [min(names[k] for k in family) for family in families]
+    labels = components(names, hashes)
+    assert all((labels[i] == labels[j]) == (families[i] is families[j]) for i, j in combinations(range(len(pairs)), 2))
+
+
+def test_a_chain_of_shared_grids_is_one_group():
+    names, hashes = ["c", "d", "b", "c", "a", "b", "a"], ["1", "1", "2", "2", "3", "3", "4"]
+    assert set(merge(names, hashes)) == {"a"}

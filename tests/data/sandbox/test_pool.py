@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from paths import SUPPORT
-from sandboxed_calls import crash_once, double, mixed, reject, stuck
+from sandboxed_calls import crash_once, die_while_answering, double, mixed, reject, stuck
 
 from gan3d.data.formats.readers import UnreadableFile
 from gan3d.data.sandbox.pool import Limits, SandboxPool, WorkerFailure
@@ -33,7 +33,7 @@ def test_every_call_gets_an_answer_and_a_bad_one_affects_no_other():
     }
     assert answers[3].reason == "It took longer than 3 seconds."
     assert answers[7].reason == "It needs more than 256 MiB of memory."
-    assert answers[11].reason == "Reading it ended its process."
+    assert answers[11].reason == "Reading it crashed the process."
     assert all(answers[i].advice.endswith(".") for i in (3, 7, 11))
 
 
@@ -49,6 +49,14 @@ def test_a_call_stuck_in_c_code_is_killed():
 def test_a_call_whose_process_was_killed_is_retried_once(tmp_path):
     with SandboxPool(1) as sandbox:
         assert sandbox.call(crash_once, str(tmp_path / "mark")) == "second time"
+
+
+@pytest.mark.slow
+def test_a_process_killed_while_it_answers_affects_no_other_call():
+    with SandboxPool(2, Limits(seconds=30)) as sandbox:
+        answers = dict(sandbox.map(die_while_answering, [(number,) for number in range(20)]))
+    assert sorted(answers) == list(range(20))
+    assert {number for number, answer in answers.items() if isinstance(answer, WorkerFailure)} <= {5, 15}
 
 
 def test_exceptions_are_raised_in_the_caller():

@@ -1,7 +1,7 @@
 """The contents of a data set: which shapes are kept, their groups and splits, and the tables that list them."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from gan3d.data.formats.extensions import stem
@@ -27,34 +27,28 @@ class Shape:
 def inherit_splits(shapes: list[Shape]) -> list[Shape]:
     """Give shapes without a stated split that of a relative: a shape of their group, or an equal grid.
 
-    Among several relatives, a training shape decides. Relations are transitive.
+    Relations between shapes without a stated split are transitive. If relatives have several splits, the first of
+    SPLITS is taken, so training shapes decide.
     """
-    known: dict[tuple[str, str], set[str]] = defaultdict(set)
-    for shape in shapes:
-        if shape.item.split is not None:
-            for key in _relation_keys(shape):
-                known[key].add(shape.item.split)
-    if not known or all(shape.item.split is not None for shape in shapes):
+    unstated = [number for number, shape in enumerate(shapes) if shape.item.split is None]
+    if not 0 < len(unstated) < len(shapes):
         return shapes
-    changed, result = True, list(shapes)
-    while changed:
-        changed = False
-        for number, shape in enumerate(result):
-            if shape.item.split is not None:
-                continue
-            related = set().union(*(known[key] for key in _relation_keys(shape) if key in known))
-            if related:
-                split = min(related, key=SPLITS.index)
-                result[number] = replace(shape, item=replace(shape.item, split=split))
-                for key in _relation_keys(shape):
-                    known[key].add(split)
-                changed = True
+    keys = [((shape.item.class_name, shape.item.group), (shape.item.class_name, shape.hash)) for shape in shapes]
+    stated: list[dict[Hashable, set[str]]] = [defaultdict(set), defaultdict(set)]  # splits by group, by grid
+    for shape, shape_keys in zip(shapes, keys, strict=True):
+        if shape.item.split is not None:
+            for known, key in zip(stated, shape_keys, strict=True):
+                known[key].add(shape.item.split)
+    families = splits.components(*zip(*(keys[number] for number in unstated), strict=True)).tolist()
+    related: dict[int, set[str]] = defaultdict(set)  # splits of the relatives of each family
+    for family, number in zip(families, unstated, strict=True):
+        related[family].update(*(known.get(key, ()) for known, key in zip(stated, keys[number], strict=True)))
+    result = list(shapes)
+    for family, number in zip(families, unstated, strict=True):
+        if related[family]:
+            split = min(related[family], key=SPLITS.index)
+            result[number] = replace(shapes[number], item=replace(shapes[number].item, split=split))
     return result
-
-
-def _relation_keys(shape: Shape) -> tuple[tuple[str, str], tuple[str, str]]:
-    """Keys that a shape shares with its relatives."""
-    return (shape.item.class_name, f"group {shape.item.group}"), (shape.item.class_name, f"grid {shape.hash}")
 
 
 def drop_duplicates(shapes: list[Shape]) -> tuple[list[Shape], list[SourceItem]]:

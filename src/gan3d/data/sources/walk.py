@@ -123,7 +123,7 @@ def walk(
                 " files a table can name."
             )
         return _walk_array_set(path, call)
-    elif kind in ARCHIVES or archives.is_zip(path):
+    elif kind in ARCHIVES or (kind not in MESHES and archives.is_zip(path)):
         source = Source("archive")
         listing = list_archive(path, kind if kind in ARCHIVES else ".zip", call, scratch)
     else:
