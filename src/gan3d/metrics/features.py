@@ -42,7 +42,7 @@ def pooled_voxels(voxels: np.ndarray, side: int) -> np.ndarray:
 
 
 def _batches(voxels: np.ndarray) -> Iterator[np.ndarray]:
-    """Batches of one size, float32 (BATCH, R, R, R, 1), so that the network is compiled once; empty shapes pad the last."""
+    """Batches of one size, so that the network compiles once: float32 (BATCH, R, R, R, 1), padded with empty shapes."""
     for start in range(0, len(voxels), BATCH):
         batch = voxels[start : start + BATCH].astype(np.float32)[..., None]
         yield np.pad(batch, ((0, BATCH - len(batch)), *[(0, 0)] * 4))

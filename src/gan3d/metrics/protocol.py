@@ -74,11 +74,11 @@ def evaluate(
         progress: called with (parts done, parts in all).
 
     Returns:
-        Two flat rows per class, of `kind` "generated" and "floor": each score as the mean over draws, `<key>_std` as its
-        standard deviation over draws, and `<key>_se` as its standard error (see `gan3d.metrics.intervals`). The row of
-        generated shapes also has `one_nna_cd_excess`, 1-NNA-CD above the floor, with its `_se`. Empty shapes are left
-        out of both sets; `empty_generated` counts them over all draws, and the reference of such a draw is cut to the
-        same number. If too few shapes remain in every draw, a score is None, and `note` says why.
+        Two flat rows per class, of `kind` "generated" and "floor": each score as the mean over draws, its standard
+        deviation over draws as `<key>_std`, and its standard error as `<key>_se` (see `gan3d.metrics.intervals`). The
+        row of generated shapes also has `one_nna_cd_excess`, 1-NNA-CD above the floor, with its `_se`. Empty shapes are
+        left out of both sets; `empty_generated` counts them over all draws, and the reference of such a draw is cut to
+        the same number. If too few shapes remain in every draw, a score is None, and `note` says why.
 
     Raises:
         UserError: if the data set was not prepared at this resolution.

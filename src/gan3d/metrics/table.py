@@ -42,11 +42,12 @@ class Score:
         """A value of this score for people."""
         return "–" if value is None else f"{value:.{self.digits}f}"
 
-    def real(self, generated: Mapping[str, Any], floor: Mapping[str, Any]) -> tuple[float | None, float | None]:
-        """Value and standard error of the real shapes, from the two rows of a class."""
-        if self.reference is None:
-            return floor.get(self.key), floor.get(f"{self.key}_se")
-        return generated.get(self.reference), generated.get(f"{self.reference}_se")
+    def real(
+        self, generated: Mapping[str, Any], floor: Mapping[str, Any], spread: str = "se"
+    ) -> tuple[float | None, float | None]:
+        """The value of the real shapes, from the two rows of a class, with its standard error (or "std" deviation)."""
+        row, key = (floor, self.key) if self.reference is None else (generated, self.reference)
+        return row.get(key), row.get(f"{key}_{spread}")
 
     @property
     def guidance(self) -> str:
@@ -75,8 +76,8 @@ SCORES = (  # in the order of columns
         "1-NNA-CD",
         3,
         "nearest to 0.5",
-        "Share of shapes, generated and real ones mixed, whose nearest neighbour is of the same kind: 0.5 means that the"
-        " two kinds cannot be told apart, 1 that they always can. This is the score to look at first.",
+        "Share of shapes, generated and real ones mixed, whose nearest neighbour is of the same kind. 0.5 means that the"
+        " two kinds cannot be told apart, 1 that they always can. Look at this score first.",
         summary="one_nna_cd",
         objective=True,
         tagged=True,

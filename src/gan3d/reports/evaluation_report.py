@@ -182,8 +182,8 @@ def _copying(evaluation: ModelEvaluation, data: VoxelDataset) -> str:
     if not parts:
         return ""
     note = (
-        "Generated shapes above the training shape nearest to each, with the distance × 10³ (0.0 is a copy). On the left"
-        " the first shapes of a draw, on the right the shapes of that draw that are nearest to any training shape."
+        "Generated shapes above the training shape nearest to each, with the distance × 10³ (0.0 is a copy). Left: the"
+        " first shapes of a draw. Right: the shapes of that draw that are nearest to any training shape."
     )
     histograms = []
     for scored in evaluation.classes[:CLASSES]:
@@ -191,8 +191,8 @@ def _copying(evaluation: ModelEvaluation, data: VoxelDataset) -> str:
             generated, real = (1e3 * values for values in scored.measures["novelty"])
             histograms.append(charts.histogram(generated, real, f"{shorten(scored.name)}: novelty × 10³"))
     about = (
-        "Distance to the nearest training shape, of all generated shapes and of held-out real ones, with dashed medians."
-        " If the generator copies, its distribution lies to the left of that of real shapes."
+        "Distance to the nearest training shape, of all generated shapes and of held-out real ones. Dashed lines are"
+        " medians. If the generator copies, its distribution lies to the left of that of real shapes."
     )
     return (
         f"<h2>Does it copy?</h2><p class=note>{note}</p>{''.join(parts)}"
