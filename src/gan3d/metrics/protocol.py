@@ -39,7 +39,7 @@ class ClassEvaluation:
         generated, reference: the first draw's generated shapes and the real ones, booleans (n, R, R, R), none empty.
         neighbours: data set rows of the training shapes nearest to those of the first draw; None if there are too few
             shapes for novelty.
-        measures: by name ("novelty", "largest_piece", "occupancy"), the values of the generated shapes of all draws and
+        measures: by name ("novelty", "largest_component", "occupancy"), the values of the generated shapes of all draws and
             of the real ones; novelty only if it is known.
     """
 
@@ -165,7 +165,7 @@ def _generated_row(
 
 def _measures(pairs: list[PairedSets], reference: Prepared) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     measures = {
-        "largest_piece": (
+        "largest_component": (
             np.concatenate([pair.generated.component_shares for pair in pairs]),
             reference.component_shares,
         ),

@@ -88,7 +88,8 @@ def sentence(scores: ClassScores) -> str:
     """What the scores of a class, or their means, say in words."""
     row = scores.generated
     if row.get("one_nna_cd") is None or row.get(EXCESS) is None:
-        return document.text(f"There are no scores: {row.get('note', 'too few shapes remain')}.")
+        note = row.get("note", "no scores: too few shapes remain")
+        return document.text(f"{note[0].upper()}{note[1:]}.")
     excess, half = row[EXCESS], Z_95 * (row.get(f"{EXCESS}_se") or 0.0)
     words = (
         f"A nearest-neighbour classifier tells generated from real shapes in {row['one_nna_cd']:.0%} of all cases. For"
@@ -203,7 +204,7 @@ def _copying(evaluation: ModelEvaluation, data: VoxelDataset) -> str:
 def _measures(evaluation: ModelEvaluation) -> str:
     parts = []
     for scored in evaluation.classes[:CLASSES]:
-        occupancy, component = scored.measures["occupancy"], scored.measures["largest_piece"]
+        occupancy, component = scored.measures["occupancy"], scored.measures["largest_component"]
         name = shorten(scored.name)
         parts.append(charts.histogram(*occupancy, title=f"{name}: occupancy", percent=True))
         parts.append(charts.histogram(*component, title=f"{name}: largest component", high=1.0, percent=True))
