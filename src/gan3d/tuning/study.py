@@ -21,7 +21,7 @@ from sqlalchemy.engine import make_url
 
 from gan3d.config.schema import Tune
 from gan3d.errors import UserError
-from gan3d.metrics.validation import DIRECTIONS
+from gan3d.metrics.table import DIRECTIONS
 from gan3d.tracking.provenance import provenance_tags
 from gan3d.tracking.store import EXPERIMENT
 from gan3d.tuning import space

@@ -136,8 +136,7 @@ class TrialRunner:
         settings = [splits, fixed, widths, gan.latent, gan.threshold, train.precision, train.backend]
         digest = hashlib.sha256(json.dumps(settings).encode())
         for weights in (self.parent.generator, self.parent.discriminator) if self.parent else ():
-            for name, value in weights.items():
-                digest.update(name.encode() + value.tobytes())
+            model_file.hash_weights(digest, weights)
         return digest.hexdigest()[:16]
 
     def run(
