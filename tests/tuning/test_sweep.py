@@ -12,6 +12,7 @@ import pytest
 from mlflow import MlflowClient
 from optuna.trial import TrialState
 from small_project import edit
+from tuned_studies import account, curve, runs, tune
 
 from gan3d import model_file
 from gan3d.config.project import Project
@@ -20,39 +21,10 @@ from gan3d.stages import train as training
 from gan3d.tuning import apply, report, space, sweep
 from gan3d.tuning.study import PARENT, find_study
 from gan3d.tuning.study_spec import study_spec
+from gan3d.tuning.trial import TrialValidation, frozen_trial
 from gan3d.tuning.worker import Worker
 
 pytestmark = pytest.mark.slow
-
-STATUS = {TrialState.COMPLETE: "FINISHED", TrialState.PRUNED: "KILLED", TrialState.FAIL: "FAILED"}
-
-
-def tune(home, changes=(), name=None, said=None):
-    params = edit(home, lambda tree: tree["tune"].update(changes))
-    return sweep.run(study_spec(params, "r04", home, name=name), say=(said if said is not None else []).append)
-
-
-def runs(home) -> dict[str, mlflow.entities.Run]:
-    """Runs of the project's study by the number of their trial."""
-    client = MlflowClient(f"sqlite:///{home.mlruns / 'mlflow.db'}")
-    found = client.search_runs([client.get_experiment_by_name("gan3d").experiment_id])
-    return {run.data.tags.get("trial", "parent"): run for run in found if "study" in run.data.tags}
-
-
-def account(study, home):
-    """Every trial is in MLflow, nested below the study's run, and ended as it ended in Optuna."""
-    found = runs(home)
-    parent = found.pop("parent")
-    assert parent.info.run_id == study.user_attrs[PARENT]
-    assert {int(number) for number in found} == {trial.number for trial in study.trials}
-    for trial in study.trials:
-        run = found[str(trial.number)]
-        assert run.info.status == STATUS[trial.state]
-        assert run.data.tags["mlflow.parentRunId"] == parent.info.run_id
-        assert run.data.params.items() >= {n: str(v) for n, v in space.trained(trial.params).items()}.items()
-        if trial.state != TrialState.FAIL:
-            assert trial.user_attrs["run_id"] == run.info.run_id
-    return parent, found
 
 
 @pytest.fixture(scope="module")
@@ -169,11 +141,30 @@ def test_no_values_are_trained_twice(home):
     account(study, home)
 
 
-def test_seconds_end_a_trial(home):
+def test_seconds_end_a_trial_at_a_report(home):
     study = tune(home, {"images": None, "seconds": 2.5, "trials": 2, "report": 256})
     account(study, home)
     assert all(trial.state == TrialState.COMPLETE for trial in study.trials)
-    assert all(256 <= max(trial.intermediate_values) < 10_000 for trial in study.trials)
+    for trial in study.trials:
+        assert 256 <= max(trial.intermediate_values) < 10_000
+        run = trial.user_attrs["run_id"]
+        scores = curve(home, run, "validation/one_nna_cd")
+        assert max(scores) == max(curve(home, run, "loss_d"))
+        assert scores[max(scores)] == trial.value
+    assert not list(home.checkpoints.rglob("*.npz"))
+
+
+def test_a_pruned_trial_keeps_its_last_scores_and_samples(home, monkeypatch):
+    monkeypatch.setattr(optuna.Trial, "should_prune", lambda trial: trial.number == 1)
+    study = tune(home, {"trials": 2})
+    account(study, home)
+    assert [trial.state for trial in study.trials] == [TrialState.COMPLETE, TrialState.PRUNED]
+    pruned = study.trials[1]
+    run = pruned.user_attrs["run_id"]
+    assert curve(home, run, "validation/one_nna_cd") == pruned.intermediate_values
+    assert max(curve(home, run, "loss_d")) == 128
+    client = MlflowClient(f"sqlite:///{home.mlruns / 'mlflow.db'}")
+    assert any("128" in item.path for item in client.list_artifacts(run, "images"))
 
 
 def test_several_objectives(home, tmp_path):
@@ -194,16 +185,14 @@ def test_several_objectives(home, tmp_path):
 
 def test_a_trial_that_others_took_for_dead_harms_no_later_one(home, monkeypatch):
     """As a worker that slept: at the first look its trial is told to have failed, and goes on."""
-    from gan3d.tuning.trial import TrialCallback, frozen_of
+    look = TrialValidation.__call__
 
-    plain = TrialCallback.on_samples
-
-    def told(self, images, voxels, labels):
-        if self.trial.number == 1 and frozen_of(self.trial).state == TrialState.RUNNING:
+    def told(self, view):
+        if self.trial.number == 1 and frozen_trial(self.trial).state == TrialState.RUNNING:
             self.trial.study.tell(1, state=TrialState.FAIL)
-        plain(self, images, voxels, labels)
+        return look(self, view)
 
-    monkeypatch.setattr(TrialCallback, "on_samples", told)
+    monkeypatch.setattr(TrialValidation, "__call__", told)
     study = tune(home, {"trials": 4})
     states = {trial.number: trial.state for trial in study.get_trials()}
     assert states.pop(1) == TrialState.FAIL
@@ -214,17 +203,15 @@ def test_a_trial_that_others_took_for_dead_harms_no_later_one(home, monkeypatch)
 
 def test_an_interrupted_trial_is_queued_again_and_takes_up_its_checkpoint(home, monkeypatch):
     """The interrupt comes where the second look would be; what is interrupted is real."""
-    from gan3d.tuning.trial import TrialCallback
-
     params = edit(home, lambda tree: tree["tune"].update(trials=2))
-    looks = TrialCallback.on_samples
+    look = TrialValidation.__call__
 
-    def interrupted(self, images, voxels, labels):
-        if self.trial.number == 0 and images >= 256:
+    def interrupted(self, view):
+        if self.trial.number == 0 and view.images >= 256:
             raise KeyboardInterrupt
-        looks(self, images, voxels, labels)
+        return look(self, view)
 
-    monkeypatch.setattr(TrialCallback, "on_samples", interrupted)
+    monkeypatch.setattr(TrialValidation, "__call__", interrupted)
     with pytest.raises(KeyboardInterrupt):
         Worker(study_spec(params, "r04", home), [].append).work()
     found = runs(home)
@@ -241,6 +228,43 @@ def test_an_interrupted_trial_is_queued_again_and_takes_up_its_checkpoint(home, 
     assert found["parent"].info.status == "FINISHED"
     assert found["1"].data.tags["retry_of"] == "0"
     assert {run.info.status for run in found.values()} == {"FINISHED", "KILLED"}
+
+
+def test_a_stopped_trial_continues_where_it_was_stopped_to_the_same_score(home):
+    """Stopped between two reports."""
+    params = edit(home, lambda tree: tree["tune"].update(trials=1))
+    asked = iter(range(1000))
+    with pytest.raises(KeyboardInterrupt):
+        Worker(study_spec(params, "r04", home), [].append, stopped=lambda: next(asked) > 10).work()
+    study = sweep.run(study_spec(params, "r04", home), say=[].append)
+    assert [trial.state.name for trial in study.trials] == ["FAIL", "COMPLETE"]
+    assert study.trials[1].user_attrs["continued_at"] % 128 not in (0, 16)
+    whole = sweep.run(study_spec(params, "r04", home, name="whole"), say=[].append)
+    assert whole.trials[0].params == study.trials[1].params
+    assert whole.trials[0].intermediate_values == study.trials[1].intermediate_values
+
+
+def test_a_trial_that_was_trained_to_its_end_is_scored_by_its_retry(home, monkeypatch):
+    """Its worker is lost between the last checkpoint and the result."""
+    from gan3d.tuning import trial
+
+    train = trial.train
+
+    def lost(*arguments):
+        train(*arguments)
+        raise KeyboardInterrupt
+
+    params = edit(home, lambda tree: tree["tune"].update(trials=1))
+    monkeypatch.setattr(trial, "train", lost)
+    with pytest.raises(KeyboardInterrupt):
+        Worker(study_spec(params, "r04", home), [].append).work()
+    monkeypatch.setattr(trial, "train", train)
+    study = sweep.run(study_spec(params, "r04", home), say=[].append)
+    assert [trial.state.name for trial in study.trials] == ["FAIL", "COMPLETE"]
+    retry = study.trials[1]
+    assert retry.user_attrs["continued_at"] == 384
+    assert retry.value == study.trials[0].intermediate_values[384]
+    assert curve(home, retry.user_attrs["run_id"], "validation/one_nna_cd")[384] == retry.value
 
 
 def test_a_broken_trial_fails_in_both_and_a_broken_study_stops(home, monkeypatch):

@@ -13,7 +13,7 @@ from optuna.storages import RetryHeartbeatStaleTrialCallback
 from optuna.trial import TrialState
 from paths import REPOSITORY
 from small_project import edit
-from test_sweep import account
+from tuned_studies import account
 
 from gan3d.config.project import Project
 from gan3d.tuning import report, space, sweep

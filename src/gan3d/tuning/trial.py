@@ -56,8 +56,12 @@ class TrialCallback(Callback):
 
     def on_log(self, row: Row) -> None:
         self.recorder.on_log(row)
-        self.seconds += (row["images"] - self.images) / row["images_per_second"]
+        self.seconds = self.seconds_after(row)
         self.images = row["images"]
+
+    def seconds_after(self, row: Row) -> float:
+        """Seconds of training once this row is logged."""
+        return self.seconds + (row["images"] - self.images) / row["images_per_second"]
 
     def on_samples(self, images: int, voxels: np.ndarray, labels: np.ndarray) -> None:
         self.samples = images, voxels, labels
@@ -73,40 +77,58 @@ class TrialCallback(Callback):
             self.recorder.on_samples(images, voxels[chosen], labels[chosen])
 
 
+class TimeLimitError(Exception):
+    """The trial has trained for `tune.seconds`."""
+
+
 class TrialValidation:
-    """The `validate` of a trial's training: scores it, reports the score to Optuna, and prunes.
+    """The `validate` of a trial's training: scores it, reports the score to Optuna, and ends it early.
+
+    The loop does not log a row whose validation raises, so what ends a trial logs its last row and samples here.
 
     Raises:
         optuna.TrialPruned: from a call, with the reason, for a collapsed trial and one that is worse than the others.
+        TimeLimitError: from a call, once the trial has had its seconds.
     """
 
-    def __init__(self, trial: optuna.Trial, scorer: ValidationScorer, tune: Tune):
-        self.trial, self.scorer, self.tune = trial, scorer, tune
+    def __init__(self, trial: optuna.Trial, scorer: ValidationScorer, tune: Tune, callback: TrialCallback):
+        self.trial, self.scorer, self.tune, self.callback = trial, scorer, tune, callback
         self.single = len(tune.objectives) == 1
-        self.reported = set(frozen_of(trial).intermediate_values)
+        self.reported = set(frozen_trial(trial).intermediate_values)
         self.scores: dict[str, float | None] = {}
 
     def __call__(self, view: TrainingView) -> Row:
-        if view.samples is None:  # between two reports, where the trial was stopped
+        if view.samples is None:  # stopped between two reports
             return {}
         collapsed = advice.collapse(view.row)
         if collapsed:
             self.report(float("nan"), view.images)
-            raise optuna.TrialPruned(collapsed)
+            raise self.ended(view, {}, optuna.TrialPruned(collapsed))
         self.scores = self.scorer.scores(*view.samples)
+        found = {f"validation/{name}": value for name, value in self.scores.items() if value is not None}
         value = self.scores[self.tune.objectives[0]]
         self.report(float("nan") if value is None else value, view.images)
         done = self.tune.images is not None and view.images >= self.tune.images
         if self.single and not done and self.trial.should_prune():
-            raise optuna.TrialPruned(f"worse than the other trials after {view.images} images.")
-        return {f"validation/{name}": value for name, value in self.scores.items() if value is not None}
+            reason = f"worse than the other trials after {view.images} images."
+            raise self.ended(view, found, optuna.TrialPruned(reason))
+        if self.tune.seconds is not None and self.callback.seconds_after(view.row) >= self.tune.seconds:
+            raise self.ended(view, found, TimeLimitError())
+        return found
+
+    def ended(self, view: TrainingView, scores: Row, reason: Exception) -> Exception:
+        """Log the last row and samples of a trial that ends here; returns the reason."""
+        self.callback.on_log(view.row | scores)
+        if view.samples is not None:
+            self.callback.on_samples(view.images, *view.samples)
+        return reason
 
     def report(self, value: float, images: int) -> None:
         """Report under a round number of images, since batches reach it a little later."""
         step = images // self.tune.report * self.tune.report
         if self.tune.images is not None and images >= self.tune.images:
             step = self.tune.images
-        if self.single and step not in self.reported:  # a retry knows what was reported before it
+        if self.single and step not in self.reported:  # a retry inherits the earlier reports
             self.reported.add(step)
             self.trial.report(value, step)
 
@@ -159,17 +181,13 @@ class TrialRunner:
         every = params.tune.report
         schedule = LoggingSchedule(min(params.logging.metrics_every, every), every, every, self.scorer.count)
         callback = TrialCallback(trial, recorder)
-        validate = TrialValidation(trial, self.scorer, params.tune)
+        validate = TrialValidation(trial, self.scorer, params.tune, callback)
         monitor = TrainingMonitor(self.data, start, schedule.samples_per_class)
-        limit = params.tune.seconds
-
-        def should_stop() -> bool:
-            return stopped() or (limit is not None and bool(validate.scores) and callback.seconds >= limit)
-
         try:
-            train(self.data, start, recipe, folder, schedule, callback, monitor, validate, should_stop)
-            if stopped() and callback.images < recipe.images:
-                raise KeyboardInterrupt
+            with contextlib.suppress(TimeLimitError):
+                train(self.data, start, recipe, folder, schedule, callback, monitor, validate, stopped)
+                if stopped() and callback.images < recipe.images:
+                    raise KeyboardInterrupt
             result = [validate.scores.get(name) for name in params.tune.objectives]
             if None in result:
                 raise optuna.TrialPruned("too few of its shapes are not empty for a score.")
@@ -205,7 +223,7 @@ def parent(project: Project, stage: str, previous: str) -> model_file.TrainedMod
     return model_file.load(project.model(previous))
 
 
-def frozen_of(trial: optuna.Trial) -> optuna.trial.FrozenTrial:
+def frozen_trial(trial: optuna.Trial) -> optuna.trial.FrozenTrial:
     """The trial as the study has it."""
     return next(one for one in trial.study.get_trials(deepcopy=False) if one.number == trial.number)
 
@@ -249,7 +267,7 @@ def recorder_for(
         "study": trial.study.study_name,
         "trial": str(trial.number),
     }
-    retried = optuna.storages.RetryHeartbeatStaleTrialCallback.retry_history(frozen_of(trial))
+    retried = optuna.storages.RetryHeartbeatStaleTrialCallback.retry_history(frozen_trial(trial))
     if retried:
         tags |= {"retry_of": str(retried[-1])}
     name = f"{trial.study.study_name} {trial.number}"
