@@ -75,7 +75,7 @@ def test_a_training_run_in_mlflow(repro, client, runs):
         assert name in run.data.metrics
     assert run.inputs.dataset_inputs[0].dataset.name == "chair+table at 8³"
     assert run.data.tags["dvc.stage"] == "train@r08"
-    assert run.data.tags["grown.from"] == runs["furniture r04"].info.run_id
+    assert run.data.tags["parent_model_run"] == runs["furniture r04"].info.run_id
     assert len(run.data.tags["git.commit"]) == 40
     assert json.loads((repro.root / "runs" / "r08.json").read_text())["run_id"] == run.info.run_id
 
@@ -206,9 +206,9 @@ def test_a_stage_trained_away_ends_with_the_same_bytes(repro, tmp_path):
     assert sorted(path.name for path in folder.glob("data/*.npy")) == ["r08.npy"]
     shutil.rmtree(folder / "checkpoints")  # those of the finished stage
     away = [sys.executable, "-m", "gan3d.monitoring.remote", str(folder)]
-    assert "ended: none" in repro.run(*away, "--seconds", "0").stdout
+    assert "finished: none" in repro.run(*away, "--seconds", "0").stdout
     assert len(list(folder.glob("checkpoints/r08/*/*.npz"))) == 1
-    assert "ended: r08" in repro.run(*away).stdout
+    assert "finished: r08" in repro.run(*away).stdout
     for name in ("generator.npz", "training.npz"):
         assert (folder / "models/r08" / name).read_bytes() == (repro.root / "models/r08" / name).read_bytes()
     # back home, the stage is taken up where it ended, without a step

@@ -5,16 +5,17 @@ from mlflow import MlflowClient
 from optuna.trial import TrialState
 from small_project import edit
 
-from gan3d.tuning import space, sweep
-from gan3d.tuning.study import PARENT
+from gan3d.tuning import sweep
+from gan3d.tuning.study import PARENT_RUN
 from gan3d.tuning.study_spec import study_spec
 
 STATUS = {TrialState.COMPLETE: "FINISHED", TrialState.PRUNED: "KILLED", TrialState.FAIL: "FAILED"}
 
 
-def tune(home, changes=(), name=None, said=None):
+def tune(home, changes=(), name=None, lines=None):
+    """Sweep r04, with changes in the section `tune`; `lines` gets what is logged."""
     params = edit(home, lambda tree: tree["tune"].update(changes))
-    return sweep.run(study_spec(params, "r04", home, name=name), say=(said if said is not None else []).append)
+    return sweep.run(study_spec(params, "r04", home, name=name), log=(lines if lines is not None else []).append)
 
 
 def runs(home) -> dict[str, mlflow.entities.Run]:
@@ -31,16 +32,16 @@ def curve(home, run_id: str, name: str) -> dict[int, float]:
 
 
 def account(study, home):
-    """Every trial is in MLflow, nested below the study's run, and ended as it ended in Optuna."""
+    """Check that every trial is a run below the study's, with the values and the outcome that Optuna has."""
     found = runs(home)
     parent = found.pop("parent")
-    assert parent.info.run_id == study.user_attrs[PARENT]
+    assert parent.info.run_id == study.user_attrs[PARENT_RUN]
     assert {int(number) for number in found} == {trial.number for trial in study.trials}
     for trial in study.trials:
         run = found[str(trial.number)]
         assert run.info.status == STATUS[trial.state]
         assert run.data.tags["mlflow.parentRunId"] == parent.info.run_id
-        assert run.data.params.items() >= {n: str(v) for n, v in space.trained(trial.params).items()}.items()
+        assert run.data.params.items() >= {name: str(value) for name, value in trial.params.items()}.items()
         if trial.state != TrialState.FAIL:
             assert trial.user_attrs["run_id"] == run.info.run_id
     return parent, found

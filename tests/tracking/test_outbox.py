@@ -74,7 +74,7 @@ def test_everything_arrives_in_order(client, tmp_path):
 
 
 def test_a_server_that_comes_back_gets_what_it_missed(client, tmp_path, monkeypatch):
-    monkeypatch.setattr(outbox, "PATIENCE", (0.05, 0.1))
+    monkeypatch.setattr(outbox, "RETRY_SECONDS", (0.05, 0.1))
     run, server = new_run(client), Dead(client)
     box = Outbox(server, run, tmp_path)
     start = time.monotonic()
@@ -94,7 +94,7 @@ def test_a_server_that_stays_away_leaves_it_to_sync(client, tmp_path):
     box.put_metrics(rows(10))
     box.put_end("FINISHED")
     assert box.close(seconds=5) == 2
-    assert "no answer" in box.trouble
+    assert "no answer" in box.last_error
     assert sync(client, tmp_path) == ({run: 2}, {})
     assert curve(client, run) == [(10, 1.0)]
     assert client.get_run(run).info.status == "FINISHED"

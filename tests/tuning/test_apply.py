@@ -57,7 +57,7 @@ def test_a_shared_value_is_not_overwritten(tmp_path, values):
 
 
 def test_a_stage_that_is_not_written_out():
-    with pytest.raises(UserError, match=r"train\.stages\.r64 is not written out"):
+    with pytest.raises(UserError, match=r"train\.stages\.r64 is missing"):
         apply.replace(TEXT, "r64", {"lr_g": 0.1})
-    with pytest.raises(UserError, match=r"train\.stages\.r08\.gamma is not written out"):
+    with pytest.raises(UserError, match=r"train\.stages\.r08\.gamma is missing"):
         apply.replace(TEXT, "r08", {"gamma": 0.1})

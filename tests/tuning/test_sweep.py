@@ -18,8 +18,8 @@ from gan3d import model_file
 from gan3d.config.project import Project
 from gan3d.errors import UserError
 from gan3d.stages import train as training
-from gan3d.tuning import apply, report, space, sweep
-from gan3d.tuning.study import PARENT, find_study
+from gan3d.tuning import apply, report, sweep
+from gan3d.tuning.study import PARENT_RUN, find_study
 from gan3d.tuning.study_spec import study_spec
 from gan3d.tuning.trial import TrialValidation, frozen_trial
 from gan3d.tuning.worker import Worker
@@ -33,21 +33,21 @@ def tuned(template, tmp_path_factory):
     os.environ.pop("MLFLOW_TRACKING_URI", None)
     root = tmp_path_factory.mktemp("swept") / "project"
     shutil.copytree(template, root)
-    home, said = Project(root, root), []
-    return home, tune(home, said=said), said
+    home, lines = Project(root, root), []
+    return home, tune(home, lines=lines), lines
 
 
 def test_trials_and_runs_tell_the_same(tuned):
-    home, study, said = tuned
+    home, study, lines = tuned
     assert [trial.state for trial in study.trials] == [TrialState.COMPLETE] * 4
     assert study.trials[0].params == {"lr_g": 0.005, "batch": 8}  # of params.yaml
     parent, found = account(study, home)
     assert parent.info.status == "FINISHED"
     best = report.best(study)
     assert parent.data.tags["best.trial"] == str(best.number)
-    assert float(parent.data.tags["best.lr_g"]) == space.trained(best.params)["lr_g"]
+    assert float(parent.data.tags["best.lr_g"]) == best.params["lr_g"]
     assert parent.data.metrics["best/one_nna_cd"] == best.value
-    assert len(said) == 4
+    assert len(lines) == 4
     for number, run in found.items():
         assert run.data.metrics["validation/one_nna_cd"] == study.trials[int(number)].value
 
@@ -67,13 +67,13 @@ def test_curves_and_pictures_of_a_trial(tuned):
 def test_the_page_and_the_best_values_are_artifacts(tuned, tmp_path):
     home, study, _ = tuned
     client = MlflowClient(f"sqlite:///{home.mlruns / 'mlflow.db'}")
-    page = client.download_artifacts(study.user_attrs[PARENT], report.PAGE, str(tmp_path))
+    page = client.download_artifacts(study.user_attrs[PARENT_RUN], report.PAGE, str(tmp_path))
     content = Path(page).read_text(encoding="utf-8")
-    for title in ("History of one_nna_cd", "What one_nna_cd depends on", "Slices of one_nna_cd"):
+    for title in ("History of one_nna_cd", "Parameter importances for one_nna_cd", "Slices of one_nna_cd"):
         assert title in content
     assert "cdn.plot.ly" not in content.split("<body>")[0]
     assert content.count("Plotly.newPlot") >= 4
-    best = client.download_artifacts(study.user_attrs[PARENT], "best.json", str(tmp_path))
+    best = client.download_artifacts(study.user_attrs[PARENT_RUN], "best.json", str(tmp_path))
     assert json.loads(Path(best).read_text(encoding="utf-8"))["best"][0]["trial"] == report.best(study).number
 
 
@@ -98,7 +98,7 @@ def test_a_changed_search_is_refused_and_nothing_is_lost(tuned):
         kept = home.params.read_bytes()
         with pytest.raises(UserError, match=words) as error:
             tune(home, changes)
-        assert "begin another study with --study NAME" in str(error.value)
+        assert "start another study with --study NAME" in str(error.value)
         home.params.write_bytes(kept)
     with pytest.raises(UserError, match="other parameters of the stage have changed"):
         edit(home, lambda tree: tree["gan"].update(gamma=2.0)) and tune(home)
@@ -109,18 +109,18 @@ def test_a_changed_search_is_refused_and_nothing_is_lost(tuned):
 def test_the_best_values_go_into_params_yaml(tuned):
     home, _, _ = tuned
     params = edit(home, lambda tree: None)
-    best = space.trained(report.best(find_study(study_spec(params, "r04", home))).params)
-    sweep.take_over(study_spec(params, "r04", home))
+    best = report.best(find_study(study_spec(params, "r04", home))).params
+    sweep.apply_best(study_spec(params, "r04", home))
     assert {n: getattr(edit(home, lambda t: None).train.stages["r04"], n) for n in best} == best
-    assert sweep.take_over(study_spec(params, "r04", home)) == ""
+    assert sweep.apply_best(study_spec(params, "r04", home)) == ""
     with pytest.raises(UserError, match="there is no study furniture-r08"):
-        sweep.take_over(study_spec(params, "r08", home))
+        sweep.apply_best(study_spec(params, "r08", home))
 
 
 def test_a_collapsed_trial_ends_at_once_with_its_reason(home):
     changes = {"space": {"lr_g": {"low": 1e-9, "high": 2e-9}}, "trials": 2}  # it stays as it began: empty
-    said: list[str] = []
-    study = tune(home, changes, said=said)
+    lines: list[str] = []
+    study = tune(home, changes, lines=lines)
     account(study, home)
     collapsed = [trial for trial in study.trials if trial.state == TrialState.PRUNED]
     assert len(collapsed) == 2
@@ -178,8 +178,8 @@ def test_several_objectives(home, tmp_path):
     chosen = study_spec(edit(home, lambda tree: None), "r04", home)
     if len(front) > 1:
         with pytest.raises(UserError, match="choose one with --trial NUMBER"):
-            sweep.take_over(chosen)
-    sweep.take_over(chosen, front[-1].number)
+            sweep.apply_best(chosen)
+    sweep.apply_best(chosen, front[-1].number)
     assert edit(home, lambda t: None).train.stages["r04"].batch == front[-1].params["batch"]
 
 
@@ -213,11 +213,11 @@ def test_an_interrupted_trial_is_queued_again_and_takes_up_its_checkpoint(home, 
 
     monkeypatch.setattr(TrialValidation, "__call__", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        Worker(study_spec(params, "r04", home), [].append).work()
+        Worker(study_spec(params, "r04", home), [].append).run()
     found = runs(home)
     assert found["parent"].info.status == "KILLED"
     assert found["0"].info.status == "KILLED"
-    study = sweep.run(study_spec(params, "r04", home), say=[].append)
+    study = sweep.run(study_spec(params, "r04", home), log=[].append)
     assert [trial.state.name for trial in study.trials] == ["FAIL", "COMPLETE", "COMPLETE"]
     again = study.trials[1]
     assert again.params == study.trials[0].params
@@ -235,11 +235,11 @@ def test_a_stopped_trial_continues_where_it_was_stopped_to_the_same_score(home):
     params = edit(home, lambda tree: tree["tune"].update(trials=1))
     asked = iter(range(1000))
     with pytest.raises(KeyboardInterrupt):
-        Worker(study_spec(params, "r04", home), [].append, stopped=lambda: next(asked) > 10).work()
-    study = sweep.run(study_spec(params, "r04", home), say=[].append)
+        Worker(study_spec(params, "r04", home), [].append, stopped=lambda: next(asked) > 10).run()
+    study = sweep.run(study_spec(params, "r04", home), log=[].append)
     assert [trial.state.name for trial in study.trials] == ["FAIL", "COMPLETE"]
     assert study.trials[1].user_attrs["continued_at"] % 128 not in (0, 16)
-    whole = sweep.run(study_spec(params, "r04", home, name="whole"), say=[].append)
+    whole = sweep.run(study_spec(params, "r04", home, name="whole"), log=[].append)
     assert whole.trials[0].params == study.trials[1].params
     assert whole.trials[0].intermediate_values == study.trials[1].intermediate_values
 
@@ -257,9 +257,9 @@ def test_a_trial_that_was_trained_to_its_end_is_scored_by_its_retry(home, monkey
     params = edit(home, lambda tree: tree["tune"].update(trials=1))
     monkeypatch.setattr(trial, "train", lost)
     with pytest.raises(KeyboardInterrupt):
-        Worker(study_spec(params, "r04", home), [].append).work()
+        Worker(study_spec(params, "r04", home), [].append).run()
     monkeypatch.setattr(trial, "train", train)
-    study = sweep.run(study_spec(params, "r04", home), say=[].append)
+    study = sweep.run(study_spec(params, "r04", home), log=[].append)
     assert [trial.state.name for trial in study.trials] == ["FAIL", "COMPLETE"]
     retry = study.trials[1]
     assert retry.user_attrs["continued_at"] == 384
@@ -285,13 +285,13 @@ def test_up_the_pyramid(home):
     def train(target, folder):
         training.run(edit(home, lambda tree: None), target.removeprefix("train@"), home)
 
-    said: list[str] = []
-    sweep.pyramid(home, None, 1, None, said.append, train)
+    lines: list[str] = []
+    sweep.tune_all(home, None, 1, None, lines.append, train)
     params = edit(home, lambda tree: None)
     for stage in ("r04", "r08"):
         best = report.best(find_study(study_spec(params, stage, home)))
-        assert space.trained(best.params) == {n: getattr(params.train.stages[stage], n) for n in best.params}
+        assert best.params == {n: getattr(params.train.stages[stage], n) for n in best.params}
         assert model_file.load(home.model(stage)).architecture.resolution == int(stage[1:])
-    sweep.pyramid(home, None, 1, None, said.append, lambda *_: None)
+    sweep.tune_all(home, None, 1, None, lines.append, lambda *_: None)
     assert len(find_study(study_spec(params, "r08", home)).trials) == 2
-    assert apply.write(home.params, "r08", space.trained(best.params)) == ""
+    assert apply.write(home.params, "r08", best.params) == ""

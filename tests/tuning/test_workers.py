@@ -16,8 +16,8 @@ from small_project import edit
 from tuned_studies import account
 
 from gan3d.config.project import Project
-from gan3d.tuning import report, space, sweep
-from gan3d.tuning.study import find_study
+from gan3d.tuning import report, sweep
+from gan3d.tuning.study import WORKER_PID, find_study
 from gan3d.tuning.study_spec import study_spec
 
 pytestmark = pytest.mark.slow
@@ -78,7 +78,7 @@ def killed_in_mid_trial(home, stage: str, after: int, changes: dict, seconds: fl
         time.sleep(0.2)
         if not list((home.checkpoints / "tune" / stage).glob("*/*.npz")):
             continue
-        mine = [t for t in find_study(chosen).trials if t.user_attrs.get("begun") == doomed.pid]
+        mine = [t for t in find_study(chosen).trials if t.user_attrs.get(WORKER_PID) == doomed.pid]
         looks = range(2, changes["images"] // changes["report"] // 2 + 1)  # long before its end
         running = [t for t in mine if t.state == TrialState.RUNNING and len(t.intermediate_values) in looks]
         if running and running[-1].number >= after:
@@ -149,9 +149,9 @@ def test_processes_of_one_command_share_its_number_of_trials(home):
     wait(home, gan3d(home, "tune", "r04", "--workers", "2", "--trials", "3"))
     study = find_study(study_spec(params, "r04", home))
     accounted(study, home, 3)
-    assert len({trial.user_attrs["begun"] for trial in study.trials}) == 2
+    assert len({trial.user_attrs[WORKER_PID] for trial in study.trials}) == 2
     assert "3 trials: 3 complete." in words(home)
-    assert "take it over with `gan3d tune apply r04`" in words(home)
+    assert "apply it with `gan3d tune apply r04`" in words(home)
 
 
 @pytest.fixture
@@ -209,8 +209,8 @@ def test_workers_meet_on_postgresql(home, postgres):
     study = find_study(study_spec(params, "r04", home, postgres))
     accounted(study, home, 4)
     assert not (home.mlruns / "optuna.db").exists()
-    sweep.take_over(study_spec(params, "r04", home, postgres))
-    best = space.trained(report.best(study).params)
+    sweep.apply_best(study_spec(params, "r04", home, postgres))
+    best = report.best(study).params
     stage = edit(home, lambda tree: None).train.stages["r04"]
     assert {name: getattr(stage, name) for name in best} == best
 
@@ -222,7 +222,7 @@ def test_trials_spread_over_dask(home):
     with distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster:
         study = sweep.run(study_spec(params, "r04", home), dask=cluster.scheduler_address)
     accounted(study, home, 4)
-    assert len({trial.user_attrs["begun"] for trial in study.trials}) == 2
+    assert len({trial.user_attrs[WORKER_PID] for trial in study.trials}) == 2
 
 
 def test_ctrl_c_reaches_the_workers_of_dask(home):
