@@ -49,7 +49,7 @@ def test_a_shared_value_is_not_overwritten(tmp_path, values):
     path = tmp_path / "params.yaml"
     text = "train:\n  stages:\n    r16: {batch: 4, lr_g: &l 0.003, lr_d: *l}\n    r32: {batch: 4, lr_g: *l, lr_d: *l}\n"
     path.write_text(text, encoding="utf-8")
-    with pytest.raises(UserError, match=r"shares values of train\.stages\.r16 with others"):
+    with pytest.raises(UserError, match=r"shares values of train\.stages\.r16 with other keys"):
         apply.write(path, "r16", values)
     assert path.read_text(encoding="utf-8") == text
     apply.write(path, "r16", {"batch": 8})
