@@ -37,7 +37,7 @@ def tuned(template, tmp_path_factory):
     return home, tune(home, lines=lines), lines
 
 
-def test_trials_and_runs_tell_the_same(tuned):
+def test_optuna_and_mlflow_agree(tuned):
     home, study, lines = tuned
     assert [trial.state for trial in study.trials] == [TrialState.COMPLETE] * 4
     assert study.trials[0].params == {"lr_g": 0.005, "batch": 8}  # of params.yaml
@@ -52,16 +52,16 @@ def test_trials_and_runs_tell_the_same(tuned):
         assert run.data.metrics["validation/one_nna_cd"] == study.trials[int(number)].value
 
 
-def test_curves_and_pictures_of_a_trial(tuned):
+def test_curves_and_contact_sheet_of_a_trial(tuned):
     home, study, _ = tuned
     client = MlflowClient(f"sqlite:///{home.mlruns / 'mlflow.db'}")
     run = study.trials[1].user_attrs["run_id"]
     assert [m.step for m in client.get_metric_history(run, "loss_d")][-1] == 384
     assert [m.step for m in client.get_metric_history(run, "validation/mmd_cd_x1e3")] == [128, 256, 384]
     assert list(study.trials[1].intermediate_values) == [128, 256, 384]
-    pictures = [item.path for item in client.list_artifacts(run, "images") if item.path.endswith(".png")]
-    assert len(pictures) == 1
-    assert "384" in pictures[0]
+    sheets = [item.path for item in client.list_artifacts(run, "images") if item.path.endswith(".png")]
+    assert len(sheets) == 1
+    assert "384" in sheets[0]
 
 
 def test_the_page_and_the_best_values_are_artifacts(tuned, tmp_path):
@@ -77,7 +77,7 @@ def test_the_page_and_the_best_values_are_artifacts(tuned, tmp_path):
     assert json.loads(Path(best).read_text(encoding="utf-8"))["best"][0]["trial"] == report.best(study).number
 
 
-def test_a_finished_study_is_not_begun_again_and_a_larger_one_goes_on(tuned):
+def test_a_finished_study_continues_only_with_more_trials(tuned):
     home, study, _ = tuned
     before = [trial.value for trial in study.trials]
     assert [trial.value for trial in tune(home).trials] == before
@@ -87,7 +87,7 @@ def test_a_finished_study_is_not_begun_again_and_a_larger_one_goes_on(tuned):
     account(more, home)
 
 
-def test_a_changed_search_is_refused_and_nothing_is_lost(tuned):
+def test_a_changed_search_is_refused_and_keeps_its_trials(tuned):
     home, _, _ = tuned
     count = len(find_study(study_spec(edit(home, lambda tree: None), "r04", home)).trials)
     for changes, words in (
@@ -106,7 +106,7 @@ def test_a_changed_search_is_refused_and_nothing_is_lost(tuned):
     assert len(tune(home).trials) == count
 
 
-def test_the_best_values_go_into_params_yaml(tuned):
+def test_the_best_values_are_written_to_params_yaml(tuned):
     home, _, _ = tuned
     params = edit(home, lambda tree: None)
     best = report.best(find_study(study_spec(params, "r04", home))).params
@@ -118,7 +118,7 @@ def test_the_best_values_go_into_params_yaml(tuned):
 
 
 def test_a_collapsed_trial_ends_at_once_with_its_reason(home):
-    changes = {"space": {"lr_g": {"low": 1e-9, "high": 2e-9}}, "trials": 2}  # it stays as it began: empty
+    changes = {"space": {"lr_g": {"low": 1e-9, "high": 2e-9}}, "trials": 2}  # all samples stay empty
     lines: list[str] = []
     study = tune(home, changes, lines=lines)
     account(study, home)
@@ -132,11 +132,11 @@ def test_a_collapsed_trial_ends_at_once_with_its_reason(home):
     assert not list(home.checkpoints.rglob("*.npz"))
 
 
-def test_no_values_are_trained_twice(home):
+def test_the_same_values_are_not_trained_twice(home):
     study = tune(home, {"space": {"batch": [8, 16]}, "trials": 5})
-    twins = [trial for trial in study.trials if "same_as" in trial.user_attrs]
-    assert len(twins) == 3
-    for trial in twins:
+    duplicates = [trial for trial in study.trials if "same_as" in trial.user_attrs]
+    assert len(duplicates) == 3
+    for trial in duplicates:
         assert trial.value == study.trials[trial.user_attrs["same_as"]].value
     account(study, home)
 
@@ -183,16 +183,16 @@ def test_several_objectives(home, tmp_path):
     assert edit(home, lambda t: None).train.stages["r04"].batch == front[-1].params["batch"]
 
 
-def test_a_trial_that_others_took_for_dead_harms_no_later_one(home, monkeypatch):
-    """As a worker that slept: at the first look its trial is told to have failed, and goes on."""
-    look = TrialValidation.__call__
+def test_a_trial_that_was_failed_by_another_worker_does_not_affect_later_ones(home, monkeypatch):
+    """Its worker was suspended and took no heartbeat: the trial is failed at its first report, and goes on."""
+    score = TrialValidation.__call__
 
-    def told(self, view):
+    def failed_meanwhile(self, view):
         if self.trial.number == 1 and frozen_trial(self.trial).state == TrialState.RUNNING:
             self.trial.study.tell(1, state=TrialState.FAIL)
-        return look(self, view)
+        return score(self, view)
 
-    monkeypatch.setattr(TrialValidation, "__call__", told)
+    monkeypatch.setattr(TrialValidation, "__call__", failed_meanwhile)
     study = tune(home, {"trials": 4})
     states = {trial.number: trial.state for trial in study.get_trials()}
     assert states.pop(1) == TrialState.FAIL
@@ -201,15 +201,15 @@ def test_a_trial_that_others_took_for_dead_harms_no_later_one(home, monkeypatch)
     assert mlflow.active_run() is None
 
 
-def test_an_interrupted_trial_is_queued_again_and_takes_up_its_checkpoint(home, monkeypatch):
-    """The interrupt comes where the second look would be; what is interrupted is real."""
+def test_an_interrupted_trial_is_retried_from_its_checkpoint(home, monkeypatch):
+    """Interrupted at its second report, in a real sweep."""
     params = edit(home, lambda tree: tree["tune"].update(trials=2))
-    look = TrialValidation.__call__
+    score = TrialValidation.__call__
 
     def interrupted(self, view):
         if self.trial.number == 0 and view.images >= 256:
             raise KeyboardInterrupt
-        return look(self, view)
+        return score(self, view)
 
     monkeypatch.setattr(TrialValidation, "__call__", interrupted)
     with pytest.raises(KeyboardInterrupt):
@@ -267,7 +267,7 @@ def test_a_trial_that_was_trained_to_its_end_is_scored_by_its_retry(home, monkey
     assert curve(home, retry.user_attrs["run_id"], "validation/one_nna_cd")[384] == retry.value
 
 
-def test_a_broken_trial_fails_in_both_and_a_broken_study_stops(home, monkeypatch):
+def test_a_study_whose_trials_all_fail_stops(home, monkeypatch):
     from gan3d.tuning import trial
 
     def broken(*_):
@@ -278,8 +278,8 @@ def test_a_broken_trial_fails_in_both_and_a_broken_study_stops(home, monkeypatch
         tune(home, {"trials": 9})
 
 
-def test_up_the_pyramid(home):
-    """Each stage grows from what the one before was trained to with its best values."""
+def test_all_stages_are_tuned_and_trained(home):
+    """Each stage grows from the previous one, trained with its best values."""
     edit(home, lambda tree: tree["tune"].update(trials=2))
 
     def train(target, folder):
