@@ -94,7 +94,7 @@ def main() -> None:
     found: Result = {"machine": machine.facts(), "stages": {}}
     with tempfile.TemporaryDirectory() as scratch:
         root = Path(scratch)
-        furniture.write(root / "furniture", **({"chairs": 40, "tables": 40, "test": 4} if given.tiny else {}))
+        furniture.write(root / "furniture", **({"chairs": 160, "tables": 160, "test": 4} if given.tiny else {}))
         prepare(root / "furniture", root / "voxels", max(map(resolution_of, stages)), seed=settings.seed)
         data, previous = VoxelDataset(root / "voxels"), None
         for stage in stages:

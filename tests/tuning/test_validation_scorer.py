@@ -1,8 +1,7 @@
-"""Scores of a trial: on validation shapes alone."""
+"""The scores of a trial, on validation shapes alone."""
 
 import numpy as np
 import pytest
-from small_project import edit
 
 from gan3d.dataset import VoxelDataset
 from gan3d.errors import UserError
@@ -22,7 +21,7 @@ def drawn(data, split, count):
     return data.voxels(8, np.concatenate(rows)), labels
 
 
-def test_the_validation_shapes_themselves_are_as_close_as_can_be(data):
+def test_the_validation_shapes_themselves_score_best(data):
     voxels, labels = drawn(data, SPLIT, 12)
     scores = ValidationScorer(data, 8, 12).scores(voxels, labels)
     assert scores["mmd_cd_x1e3"] == 0
@@ -30,20 +29,20 @@ def test_the_validation_shapes_themselves_are_as_close_as_can_be(data):
     assert scores["jsd"] == 0
 
 
-def test_noise_is_told_from_shapes(data):
+def test_noise_scores_worst(data):
     noise = np.random.default_rng(0).random((24, 8, 8, 8)) > 0.5
-    judge = ValidationScorer(data, 8, 12)
-    assert judge.count == 12
-    assert judge.scores(noise, np.repeat([0, 1], 12))["one_nna_cd"] == 1.0
+    scorer = ValidationScorer(data, 8, 12)
+    assert scorer.count == 12
+    assert scorer.scores(noise, np.repeat([0, 1], 12))["one_nna_cd"] == 1.0
 
 
-def test_empty_shapes_are_left_out_until_too_few_remain(data):
+def test_empty_shapes_are_ignored_until_too_few_remain(data):
     voxels, labels = drawn(data, SPLIT, 12)
-    judge = ValidationScorer(data, 8, 12)
+    scorer = ValidationScorer(data, 8, 12)
     voxels[:2] = False
-    assert judge.scores(voxels, labels)["one_nna_cd"] is not None
+    assert scorer.scores(voxels, labels)["one_nna_cd"] is not None
     voxels[:3] = False
-    assert judge.scores(voxels, labels)["one_nna_cd"] is None
+    assert scorer.scores(voxels, labels)["one_nna_cd"] is None
 
 
 def test_too_few_validation_shapes(dataset):
@@ -51,10 +50,17 @@ def test_too_few_validation_shapes(dataset):
         ValidationScorer(dataset, 8, 12)
 
 
-def test_the_seed_of_params_changes_no_reference(planned, data):
-    edit(planned, lambda tree: tree.update(seed=5))
-    first, second = (ValidationScorer(VoxelDataset(planned.voxels), 8, 12) for _ in range(2))
-    assert np.array_equal(first.references[0].voxels, second.references[0].voxels)
+def test_references_are_shapes_of_the_validation_split_alone(data):
+    for label, name in enumerate(data.classes):
+        own = data.voxels(8, data.select(SPLIT, name))
+        references = ValidationScorer(data, 8, len(own)).references[label].voxels
+        assert sorted(shape.tobytes() for shape in references) == sorted(shape.tobytes() for shape in own)
+
+
+def test_fewer_references_are_the_first_of_more(data):
+    few, more = (ValidationScorer(data, 8, count).references[0].voxels for count in (10, 12))
+    assert len(few) == 10
+    assert np.array_equal(few, more[:10])
 
 
 def test_a_score_is_the_mean_of_its_draws(data):
