@@ -113,10 +113,10 @@ class Child:
 class Scheduler:
     """Lets the children measure one by one, and writes their results."""
 
-    def __init__(self, children: list[Child], messages: queue.Queue, seconds: float, out: Path, began: float):
+    def __init__(self, children: list[Child], messages: queue.Queue, seconds: float, out: Path, start: float):
         self.children, self.messages, self.out = children, messages, out
-        self.began, self.end = began, began + seconds
-        self.compile_end = began + COMPILE_SHARE * seconds
+        self.start, self.end = start, start + seconds
+        self.compile_end = start + COMPILE_SHARE * seconds
 
     def receive(self, until: float) -> bool:
         """Handle one message; False if the time is over."""
@@ -126,7 +126,7 @@ class Scheduler:
             return False
         if word == "ready":
             child.ready = True
-            print(f"{time.monotonic() - self.began:6.1f} s  {child.name} is compiled", flush=True)
+            print(f"{time.monotonic() - self.start:6.1f} s  {child.name} is compiled", flush=True)
         elif word == "over":
             child.over = True
         self.write()
@@ -164,7 +164,7 @@ class Scheduler:
             while not case.over and self.receive(self.end):
                 pass
             others = [child.name for child in waiting if not child.ready and not child.over]
-            print(f"{time.monotonic() - self.began:6.1f} s  {line(case.result())}", flush=True)
+            print(f"{time.monotonic() - self.start:6.1f} s  {line(case.result())}", flush=True)
             if others:
                 print(f"          meanwhile still compiling: {', '.join(others)}", flush=True)
         for child in self.children:
@@ -242,7 +242,7 @@ def table(found: Result) -> str:
 
 
 def main() -> None:
-    began = time.monotonic()
+    start = time.monotonic()
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results"))
     parser.add_argument("--seconds", type=float, default=150, help="in total")
@@ -265,7 +265,7 @@ def main() -> None:
     messages: queue.Queue = queue.Queue()
     with tempfile.TemporaryDirectory() as folder:
         children = [Child(case, given.recipe, Path(folder), given.tiny, messages) for case in chosen]
-        scheduler = Scheduler(children, messages, given.seconds, given.out / "gpu.json", began)
+        scheduler = Scheduler(children, messages, given.seconds, given.out / "gpu.json", start)
         try:
             scheduler.run()
         finally:

@@ -36,7 +36,7 @@ from gan3d.tuning.study_spec import study_spec
 from gan3d.tuning.worker import Worker
 
 RANDOM = {"sampler": "random", "pruner": "none"}
-OUTSIDE = 0.9  # a learning rate outside the space, so that no trial is given
+OUTSIDE = 0.9  # a learning rate outside the space: the first trial is then sampled, too
 
 Row = dict[str, Any]
 

@@ -33,7 +33,7 @@ DENSITY = 40  # sample points per area of a voxel's face
 
 
 def winding(triangles: np.ndarray, points: np.ndarray) -> np.ndarray:
-    """Sum of signed solid angles in turns, (P,)."""
+    """Winding number of each point, (P,): its sum of signed solid angles, divided by 4π."""
     result = np.empty(len(points))
     step = max(1, 2**21 // len(triangles))
     for start in range(0, len(points), step):

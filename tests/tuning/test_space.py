@@ -1,4 +1,4 @@
-"""What params.yaml may say of a search, and what a trial is trained with."""
+"""The section `tune` of params.yaml, and the recipe of a trial."""
 
 import optuna
 import pytest
@@ -33,7 +33,7 @@ def tuned(planned, **changes):
         ({"pruner": "axe"}, "tune.pruner"),
     ],
 )
-def test_a_wrong_search_is_named(planned, changes, words):
+def test_an_invalid_search_is_refused(planned, changes, words):
     with pytest.raises(UserError) as error:
         tuned(planned, **changes)
     assert words in str(error.value)
@@ -54,7 +54,7 @@ def test_a_budget_of_seconds_leaves_the_images_open(planned):
     assert recipe.stabilise == space.UNLIMITED
 
 
-def test_present_values_begin_a_study_if_they_are_inside(planned):
+def test_current_values_start_a_study_if_they_are_in_the_space(planned):
     assert space.current_values(tuned(planned), "r08") == {"lr_g": 0.005, "batch": 8}
     assert space.current_values(tuned(planned, space={"batch": [16, 32]}), "r08") is None
     gamma = {"gamma": {"low": 0.1, "high": 3, "log": True}}
@@ -63,7 +63,7 @@ def test_present_values_begin_a_study_if_they_are_inside(planned):
     }  # gan.gamma, where the stage has none
 
 
-def test_whole_numbers_and_others(planned):
+def test_integers_and_floats(planned):
     ranges = {"gamma": {"low": 0.1, "high": 3, "log": True}, "lr_d": {"low": 0.001, "high": 0.01}}
     params = tuned(planned, space=ranges | {name: {"low": 2, "high": 64} for name in ("width", "batch", "fade_in")})
     study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
@@ -74,12 +74,12 @@ def test_whole_numbers_and_others(planned):
     assert len({values["gamma"] for values in drawn}) == 5
 
 
-def test_widths_of_several_resolutions_are_outside_of_any_space(planned):
+def test_a_list_of_widths_is_in_no_space(planned):
     params = tuned(planned, space={"width": [4, 8]}).with_stage("r08", {"prev": "scratch", "width": (8, 6)})
     assert space.current_values(params, "r08") is None
 
 
-def test_a_wrong_stage_and_a_wrong_storage(planned):
+def test_an_unknown_stage_and_an_invalid_storage(planned):
     params = tuned(planned)
     with pytest.raises(UserError, match="choose one of r04, r08, or all"):
         study_spec(params, "r16", planned)
@@ -89,12 +89,12 @@ def test_a_wrong_stage_and_a_wrong_storage(planned):
     assert "secret" not in chosen.display_url
 
 
-def test_paths_of_sqlite_belong_to_the_project(planned):
+def test_sqlite_paths_are_relative_to_the_project(planned):
     assert database(tuned(planned), planned) == f"sqlite:///{planned.mlruns}/optuna.db"
     assert database(tuned(planned, storage="sqlite:///studies.db"), planned) == f"sqlite:///{planned.work}/studies.db"
 
 
-def test_a_database_that_does_not_answer(planned):
+def test_a_database_that_cannot_be_reached(planned):
     pytest.importorskip("psycopg", reason="psycopg is not installed: the extra postgres brings it")
     chosen = study_spec(tuned(planned), "r08", planned, "postgresql://me:secret@127.0.0.1:1/studies")
     with pytest.raises(UserError, match=r"cannot be reached.*[Rr]efused.*check tune\.storage") as error:

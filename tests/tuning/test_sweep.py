@@ -235,7 +235,7 @@ def test_a_stopped_trial_continues_where_it_was_stopped_to_the_same_score(home):
     params = edit(home, lambda tree: tree["tune"].update(trials=1))
     asked = iter(range(1000))
     with pytest.raises(KeyboardInterrupt):
-        Worker(study_spec(params, "r04", home), [].append, stopped=lambda: next(asked) > 10).run()
+        Worker(study_spec(params, "r04", home), [].append, should_stop=lambda: next(asked) > 10).run()
     study = sweep.run(study_spec(params, "r04", home), log=[].append)
     assert [trial.state.name for trial in study.trials] == ["FAIL", "COMPLETE"]
     assert study.trials[1].user_attrs["continued_at"] % 128 not in (0, 16)

@@ -99,7 +99,7 @@ def run_dask_worker(spec: StudySpec, backend: str, stop: str) -> None:
     os.environ.setdefault("KERAS_BACKEND", backend)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     with contextlib.suppress(KeyboardInterrupt):  # raised after everything is closed
-        Worker(spec, stopped=Event(stop).is_set).run()
+        Worker(spec, should_stop=Event(stop).is_set).run()
 
 
 def apply_best(spec: StudySpec, number: int | None = None) -> str:

@@ -163,13 +163,13 @@ class TrialRunner:
         trial: optuna.Trial,
         values: dict[str, Any],
         tracker: MLflowCallback,
-        stopped: Callable[[], bool] = lambda: False,
+        should_stop: Callable[[], bool] = lambda: False,
     ) -> tuple[float, ...]:
         """Train a trial and return its scores; its MLflow run ends as the trial does.
 
         Raises:
             optuna.TrialPruned: with the reason, for a trial that collapsed, diverged, or is worse than the others.
-            KeyboardInterrupt: also if `stopped`.
+            KeyboardInterrupt: also if `should_stop`.
         """
         params, recipe = space.with_budget(self.params, self.stage, values)
         start = build_stage(self.parent, architecture(params, self.stage, self.data), params.seed, params.gan.threshold)
@@ -181,8 +181,8 @@ class TrialRunner:
         monitor = TrainingMonitor(self.data, start, schedule.samples_per_class)
         try:
             with contextlib.suppress(TimeLimitError):
-                train(self.data, start, recipe, folder, schedule, callback, monitor, validate, stopped)
-                if stopped() and callback.images < recipe.images:
+                train(self.data, start, recipe, folder, schedule, callback, monitor, validate, should_stop)
+                if should_stop() and callback.images < recipe.images:
                     raise KeyboardInterrupt
             scores = [validate.scores[name] for name in params.tune.objectives]
             if None in scores:

@@ -28,14 +28,14 @@ class Worker:
 
     Args:
         log: takes one line per event.
-        stopped: asked between trials and after each chunk of steps; if true, the work ends as by Ctrl-C.
+        should_stop: asked between trials and after each chunk of steps; if true, the work ends as by Ctrl-C.
     """
 
     def __init__(
-        self, spec: StudySpec, log: Callable[[str], None] = print, stopped: Callable[[], bool] = lambda: False
+        self, spec: StudySpec, log: Callable[[str], None] = print, should_stop: Callable[[], bool] = lambda: False
     ):
         optuna.logging.set_verbosity(optuna.logging.ERROR)
-        self.spec, self.log, self.stopped = spec, log, stopped
+        self.spec, self.log, self.should_stop = spec, log, should_stop
         self.client: MlflowClient = connect(spec.project.mlruns)
         self.runner = TrialRunner(spec.params, spec.stage, spec.project)
         self.study = studies.open_study(spec, self.runner.fingerprint(), self.client)
@@ -66,7 +66,7 @@ class Worker:
 
     def run_next_trial(self) -> bool:
         """Run a trial, or wait for other workers; False once the study is done."""
-        if self.stopped():
+        if self.should_stop():
             raise KeyboardInterrupt
         self.lock.acquire()  # until the trial has its values: no trial too many, and no values twice
         try:
@@ -111,7 +111,7 @@ class Worker:
             if duplicate is not None:
                 result = self._copy_result(trial, duplicate, tracker)
             else:
-                result = self.runner.run(trial, values, tracker, self.stopped)
+                result = self.runner.run(trial, values, tracker, self.should_stop)
         except optuna.TrialPruned as reason:
             self.log(f"{title} ended early: {reason}")
             raise
