@@ -21,7 +21,7 @@ import numpy as np
 
 from benchmarks.shapes import boxes
 from gan3d.backend import compile_steps
-from gan3d.backend.jax import Sent, Steps, place
+from gan3d.backend.jax import SentBatches, Steps, place
 from gan3d.monitoring.cost import estimate_cost
 from gan3d.networks import convolutions
 from gan3d.networks.architecture import Architecture
@@ -122,12 +122,12 @@ def step_case(case: Result, recipe_file: Path, tiny: bool, write: Callable[[Resu
         write(result)
 
 
-def traffic(run: Steps, state: Any, sent: Sent) -> Result:
+def traffic(run: Steps, state: Any, sent: SentBatches) -> Result:
     """XLA's costs of the compiled program, which counts a loop's body once: one penalised step and one plain step.
 
     It is the program of the run, taken from the cache.
     """
-    state = jax.tree.map(lambda x: place(x, run.same), state)
+    state = jax.tree.map(lambda x: place(x, run.replicated), state)
     program = run.compiled.lower(state, sent.cycles, sent.count, run.shapes).compile()
     counted, memory = program.cost_analysis() or {}, program.memory_analysis()
     return {
