@@ -3,7 +3,7 @@
     python benchmarks/chamfer.py REFERENCE.py [--shapes SET.npz] [--turns 3] [--out benchmarks/results/chamfer.json]
 
 REFERENCE.py holds `prepare` (N booleans R³ to whatever) and `chamfer` (two such, to all distances): a few lines of
-numpy and SciPy that share no code with `gan3d.evaluation.chamfer`. Both are timed from the boolean grids to the matrix
+numpy and SciPy that share no code with `gan3d.metrics.chamfer`. Both are timed from the boolean grids to the matrix
 of distances, distance transforms included, in turns, and the best of each counts.
 
 SET.npz is any set that `gan3d show` reads; without it the shapes are boxes, two to six a shape, drawn at random.
@@ -20,8 +20,9 @@ from types import ModuleType
 
 import numpy as np
 
-from gan3d import grids, shapefiles
-from gan3d.evaluation import chamfer
+from gan3d.metrics import chamfer
+from gan3d.shape_io.files import load_shapes
+from gan3d.voxels import surface_voxels
 
 COUNT, SIDE = 1000, 32  # shapes in either set, voxels along an edge
 
@@ -66,7 +67,7 @@ def main() -> None:
     given = parser.parse_args()
     reference = module(given.reference)
     if given.shapes:
-        a, b = np.split(np.resize(shapefiles.load(given.shapes, SIDE), (2 * COUNT, SIDE, SIDE, SIDE)), 2)
+        a, b = np.split(np.resize(load_shapes(given.shapes, SIDE), (2 * COUNT, SIDE, SIDE, SIDE)), 2)
     else:
         a, b = boxes(COUNT, SIDE, 1), boxes(COUNT, SIDE, 2)
 
@@ -85,7 +86,7 @@ def main() -> None:
         "shapes": [len(a), len(b)],
         "resolution": SIDE,
         "drawn": given.shapes.name if given.shapes else "boxes",
-        "surface voxels": round(float(grids.surface(a).sum((1, 2, 3)).mean()), 1),
+        "surface voxels": round(float(surface_voxels(a).sum((1, 2, 3)).mean()), 1),
         "cores": os.cpu_count(),
         "seconds": times,
         "ratio of the best": round(min(times["reference"]) / min(times["gan3d"]), 2),

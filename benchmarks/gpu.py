@@ -48,10 +48,10 @@ def cases(devices: int) -> list[Result]:
 
 def write_recipe(path: Path) -> None:
     """What recipes/gpu.yaml says of 16³, 32³ and 64³, the last as the next in its row where it has none."""
-    from gan3d import params
+    from gan3d.config.loading import load_params
     from gan3d.networks.architecture import Architecture
 
-    given = params.load(Path("recipes/gpu.yaml"))
+    given = load_params(Path("recipes/gpu.yaml"))
     found = {}
     for side, occupancy in ((16, (0.3, 0.2, 0.14)), (32, (0.3, 0.2, 0.14, 0.1)), (64, (0.3, 0.2, 0.14, 0.1, 0.08))):
         stage = f"r{side}"

@@ -22,10 +22,12 @@ import numpy as np
 from benchmarks.shapes import boxes
 from gan3d.backend import compile_steps
 from gan3d.backend.jax import Sent, Steps, place
+from gan3d.monitoring.cost import estimate_cost
 from gan3d.networks import convolutions
 from gan3d.networks.architecture import Architecture
-from gan3d.training import batches, plan
-from gan3d.training.loop import grow, turns
+from gan3d.training import batches
+from gan3d.training.growth import grow
+from gan3d.training.loop import turns
 from gan3d.training.recipe import Recipe
 from gan3d.training.step import first_state, make_step
 
@@ -91,7 +93,7 @@ def step_case(case: Result, recipe_file: Path, tiny: bool, write: Callable[[Resu
         if len(seconds) > 2 and (len(seconds) * steps >= LEAST or last - start >= LONGEST):
             break
     own = float(np.median(seconds)) / steps
-    planned = plan.estimate(generator, discriminator, recipe, 1.0)
+    planned = estimate_cost(generator, discriminator, recipe, 1.0)
     result = case | {
         "resolution": architecture.resolution,
         "widths": architecture.widths,

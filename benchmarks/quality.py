@@ -21,33 +21,35 @@ os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 import numpy as np
 
 from benchmarks import machine
-from gan3d import params
-from gan3d.data import furniture
-from gan3d.data.prepare import prepare
+from gan3d.config.loading import load_params
+from gan3d.config.schema import resolution_of
+from gan3d.data.pipeline.prepare import prepare
 from gan3d.dataset import VoxelDataset
-from gan3d.evaluation.judge import Judge
-from gan3d.params import resolution
+from gan3d.metrics.validation import ValidationScorer
 from gan3d.stages.train import architecture
-from gan3d.training.loop import Rhythm, Row, Silent, grow, train
+from gan3d.synthetic import furniture
+from gan3d.training.callback import Callback, Row
+from gan3d.training.growth import grow
+from gan3d.training.loop import LoggingSchedule, train
 
 VALUES = (0.9, 0.85, 0.8, 0.75, 0.7, 0.65)
 
 Result = dict[str, Any]
 
 
-class Looks(Silent):
+class Looks(Callback):
     """Scores the shapes of the fixed latents at every picture; adds up the seconds between them."""
 
-    def __init__(self, judge: Judge):
+    def __init__(self, judge: ValidationScorer):
         self.judge, self.rows = judge, []
         self.images, self.seconds = 0, 0.0
 
-    def logged(self, row: Row) -> None:
+    def on_log(self, row: Row) -> None:
         if self.images:  # the first turn is compilation
             self.seconds += (row["images"] - self.images) / row["images_per_second"]
         self.images = int(row["images"])
 
-    def pictured(self, images: int, voxels: np.ndarray, labels: np.ndarray) -> None:
+    def on_samples(self, images: int, voxels: np.ndarray, labels: np.ndarray) -> None:
         score = self.judge.scores(voxels, labels)["one_nna_cd"]
         self.rows.append({"images": images, "seconds": round(self.seconds, 2), "score": score})
         print(self.rows[-1], flush=True)
@@ -83,20 +85,20 @@ def main() -> None:
     parser.add_argument("--draws", type=int, default=4)
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results/quality.json"))
     given = parser.parse_args()
-    settings = params.load(Path("params.yaml"))
+    settings = load_params(Path("params.yaml"))
     stages = given.stages.split(",")
     found: Result = {"machine": machine.facts(), "stages": {}}
     with tempfile.TemporaryDirectory() as scratch:
         root = Path(scratch)
         furniture.write(root / "furniture")
-        prepare(root / "furniture", root / "voxels", max(map(resolution, stages)), seed=settings.seed)
+        prepare(root / "furniture", root / "voxels", max(map(resolution_of, stages)), seed=settings.seed)
         data, previous = VoxelDataset(root / "voxels"), None
         for stage in stages:
             recipe = settings.recipe(stage)
             start = grow(previous, architecture(settings, stage, data), settings.seed)
-            judge = Judge(data, resolution(stage), given.count, given.draws)
+            judge = ValidationScorer(data, resolution_of(stage), given.count, given.draws)
             looks, before = Looks(judge), time.perf_counter()
-            rhythm = Rhythm(settings.track.log, given.every, recipe.images, judge.count)
+            rhythm = LoggingSchedule(settings.logging.metrics_every, given.every, recipe.images, judge.count)
             previous, _ = train(data, start, recipe, root / stage, rhythm, looks)
             found["stages"][stage] = {
                 "widths": settings.widths(stage),

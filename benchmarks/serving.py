@@ -74,10 +74,11 @@ class Client:
 
 def register(root: Path) -> None:
     """A project with a version a resolution, and the alias r16 or r32 for each."""
-    from gan3d import snapshot
+    from gan3d import model_file
     from gan3d.networks.architecture import Architecture
     from gan3d.registry.log import Facts, log_candidate
-    from gan3d.sampling import Sampler, latents
+    from gan3d.sampling.latents import draw_latents
+    from gan3d.sampling.sampler import Sampler
     from gan3d.tracking.store import connect
     from gan3d.training import loop
 
@@ -87,9 +88,9 @@ def register(root: Path) -> None:
     for resolution, widths in WIDTHS.items():
         architecture = Architecture(64, ("chair", "table"), widths, (0.3, 0.2, 0.15, 0.1)[: len(widths)])
         model = loop.grow(None, architecture, seed=0)[2]
-        drawn = Sampler(model).occupancy(latents(0, 64, 64), np.zeros(64))
+        drawn = Sampler(model).occupancy(draw_latents(0, 64, 64), np.zeros(64))
         model = replace(model, threshold=float(np.quantile(drawn, 0.9)))  # a tenth is occupied, as in furniture
-        snapshot.save(root / f"r{resolution}", model)
+        model_file.save(root / f"r{resolution}", model)
         data = {"source": "none", "counts": {}, "test_split": "none"}
         number = log_candidate(client, root / f"r{resolution}", Facts(data, [], []))
         client.set_registered_model_alias("gan3d", f"r{resolution}", str(number))

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from gan3d import grids
+from gan3d.voxels import pack_bits
 
 
 def boxes(resolution: int, count: int) -> np.ndarray:
@@ -14,4 +14,4 @@ def boxes(resolution: int, count: int) -> np.ndarray:
             low = rng.integers(0, resolution * 3 // 4, 3)
             high = low + 1 + rng.integers(1, max(2, resolution // 3), 3)
             shape[tuple(slice(a, b) for a, b in zip(low, high, strict=True))] = True
-    return grids.pack(voxels)
+    return pack_bits(voxels)

@@ -17,10 +17,11 @@ import numpy as np
 from keras import ops
 
 from gan3d.backend import compile_steps
-from gan3d.networks import convolutions, growth
+from gan3d.networks import convolutions
 from gan3d.networks.architecture import Architecture
 from gan3d.networks.convolutions import Tensor, conv_same, upsample_repeat
-from gan3d.training.loop import grow
+from gan3d.networks.weights import assign_weights
+from gan3d.training.growth import grow
 from gan3d.training.recipe import Recipe
 from gan3d.training.step import first_state, make_step
 
@@ -53,7 +54,7 @@ def main(folder: Path, form: str) -> None:
     with np.load(folder / "weights.npz") as arrays:
         for model in (generator, discriminator):
             own = {name.partition("/")[2]: arrays[name] for name in arrays.files if name.startswith(model.name)}
-            assert not growth.set_weights(model, own)
+            assert not assign_weights(model, own)
     with np.load(folder / "batches.npz") as arrays:
         batches = {name: arrays[name] for name in arrays.files}
     step = make_step(generator, discriminator, recipe)

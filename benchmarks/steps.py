@@ -34,12 +34,13 @@ import numpy as np
 
 from benchmarks import machine
 from benchmarks.shapes import boxes
-from gan3d import params
-from gan3d.networks import growth
+from gan3d.config.loading import load_params
+from gan3d.config.schema import Params, resolution_of
+from gan3d.monitoring.cost import estimate_cost, measure_conv_rate
 from gan3d.networks.architecture import Architecture
-from gan3d.params import resolution
-from gan3d.training import batches, plan
-from gan3d.training.loop import grow
+from gan3d.networks.weights import get_weights
+from gan3d.training import batches
+from gan3d.training.growth import grow
 
 OCCUPANCY = (0.3, 0.2, 0.14, 0.1, 0.08)
 SHAPES = 256
@@ -84,7 +85,7 @@ def torch_python(given: str | None) -> str | None:
     return sys.executable if importlib.util.find_spec("torch") else None
 
 
-def write_task(settings: params.Params, stage: str, folder: Path, tiny: bool) -> Result:
+def write_task(settings: Params, stage: str, folder: Path, tiny: bool) -> Result:
     """What all competitors read, and what a step costs."""
     widths = settings.widths(stage)
     architecture = Architecture(settings.gan.latent, ("chair", "table"), widths, OCCUPANCY[: len(widths)])
@@ -107,19 +108,19 @@ def write_task(settings: params.Params, stage: str, folder: Path, tiny: bool) ->
     weights = {
         f"{model.name}/{name}": value
         for model in (generator, discriminator)
-        for name, value in growth.weights(model).items()
+        for name, value in get_weights(model).items()
     }
     np.savez(folder / "weights.npz", **weights)
     np.savez(folder / "batches.npz", **given)
     task = {"architecture": asdict(architecture), "recipe": asdict(recipe)}
     (folder / "task.json").write_text(json.dumps(task), encoding="utf-8")
-    costs = plan.estimate(generator, discriminator, recipe, 1.0)
+    costs = estimate_cost(generator, discriminator, recipe, 1.0)
     return {
         "widths": widths,
         "batch": recipe.batch,
         "penalty_every": recipe.penalty_every,
         "flops_a_step": costs.flops * recipe.batch,
-        "convolution_rate": plan.measured_rate(architecture.widths[-1], architecture.resolution, 2.0),
+        "convolution_rate": measure_conv_rate(architecture.widths[-1], architecture.resolution, 2.0),
     }
 
 
@@ -143,7 +144,7 @@ def disagreement(ours: list, theirs: list) -> float:
     return float((np.abs(a - b) / np.abs(a)).max())
 
 
-def measure(settings: params.Params, stage: str, given: argparse.Namespace) -> Result:
+def measure(settings: Params, stage: str, given: argparse.Namespace) -> Result:
     """One stage: seconds a step of each competitor, ratios to the first one."""
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
@@ -204,7 +205,7 @@ def table(found: Result) -> str:
         rate = stage["flops_a_second"]
         rows.append(
             [
-                f"{resolution(name)}³",
+                f"{resolution_of(name)}³",
                 " ".join(map(str, stage["widths"])),
                 f"{1000 * each['fused']['seconds_a_step']:.0f}",
                 *(
@@ -235,7 +236,7 @@ def main() -> None:
     parser.add_argument("--tiny", action="store_true", help="small networks, to try the script")
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results/steps.json"))
     given = parser.parse_args()
-    settings = params.load(Path("params.yaml"))
+    settings = load_params(Path("params.yaml"))
     if torch_python(given.torch) is None:
         print("PyTorch is left out: name an interpreter that has it in TORCH_PYTHON.", file=sys.stderr)
     if not importlib.util.find_spec("jax"):

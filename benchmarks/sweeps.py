@@ -31,9 +31,9 @@ os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 import yaml
 from optuna.trial import FrozenTrial, TrialState
 
-from gan3d import params as parameters
-from gan3d import project
-from gan3d.tuning.task import task
+from gan3d.config.loading import load_params
+from gan3d.config.project import Project, find_project
+from gan3d.tuning.study_spec import study_spec
 from gan3d.tuning.worker import Worker
 
 RANDOM = {"sampler": "random", "pruner": "none"}
@@ -42,9 +42,7 @@ OUTSIDE = 0.9  # a learning rate outside of what is searched: so nothing is know
 Row = dict[str, Any]
 
 
-def copied(
-    source: project.Project, root: Path, stage: str, width: int, changes: dict[str, Any], seed: int
-) -> project.Project:
+def copied(source: Project, root: Path, stage: str, width: int, changes: dict[str, Any], seed: int) -> Project:
     """A project of its own with the same data, to search in."""
     root.mkdir(parents=True)
     (root / "data").mkdir()
@@ -57,7 +55,7 @@ def copied(
     tree["tune"] |= changes
     tree["train"]["stages"][stage] |= {"width": width, "lr_g": OUTSIDE}
     (root / "params.yaml").write_text(yaml.safe_dump(tree, sort_keys=False), encoding="utf-8")
-    return project.Project(root, root)
+    return Project(root, root)
 
 
 def trained(trial: FrozenTrial) -> int:
@@ -65,9 +63,9 @@ def trained(trial: FrozenTrial) -> int:
     return 0 if "same_as" in trial.user_attrs else max(trial.intermediate_values, default=0)
 
 
-def search(home: project.Project, stage: str, name: str, images: int | None) -> Iterator[list[Row]]:
+def search(home: Project, stage: str, name: str, images: int | None) -> Iterator[list[Row]]:
     """Run a study until its trials are done, or until so many images were trained; all rows after every trial."""
-    worker = Worker(task(parameters.load(home.params), stage, home, name=name), say=lambda _: None)
+    worker = Worker(study_spec(load_params(home.params), stage, home, name=name), say=lambda _: None)
     rows: list[Row] = []
     total, seconds = 0, 0.0
     while images is None or total < images:
@@ -139,7 +137,7 @@ def main() -> None:
     parser.add_argument("--width", type=int, default=32, help="of the stage; small networks are quick")
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results/sweeps.json"))
     given = parser.parse_args()
-    source = project.find(given.project)
+    source = find_project(given.project)
     tune = yaml.safe_load(source.params.read_text(encoding="utf-8"))["tune"]
     own = {name: tune[name] for name in RANDOM}
     settings = {name: getattr(given, name) for name in ("stage", "width", "trials", "images")}

@@ -62,7 +62,7 @@ class Twin:
             if tensor.ndim == 5:
                 tensor = tensor.permute(4, 3, 0, 1, 2).contiguous()
             (self.g if model == "generator" else self.d)[rest] = tensor.requires_grad_()
-        self.average = {name: value.detach().clone() for name, value in self.g.items()}
+        self.ema = {name: value.detach().clone() for name, value in self.g.items()}
         betas = (self.recipe["beta_1"], self.recipe["beta_2"])
         self.adam_g = torch.optim.Adam(list(self.g.values()), self.recipe["lr_g"], betas)
         self.adam_d = torch.optim.Adam(list(self.d.values()), self.recipe["lr_d"], betas)
@@ -134,7 +134,7 @@ class Twin:
         loss_g = F.softplus(scores[0].detach() - fake_score).mean()
         self.learn(self.adam_g, self.g, loss_g)
         with torch.no_grad():
-            for name, value in self.average.items():
+            for name, value in self.ema.items():
                 value.lerp_(self.g[name], 1 - decay)
         return float(loss_d), float(loss_g)
 

@@ -2,7 +2,7 @@
 
     python benchmarks/voxelizer.py FOLDER [--out benchmarks/results/voxelizer.json]
 
-FOLDER holds meshes. References, neither of which shares code with `gan3d.data.voxelize`:
+FOLDER holds meshes. References, neither of which shares code with `gan3d.data.voxelization.voxelize`:
 
 - trimesh's voxeliser with `fill()`, on the same grid: the mesh is scaled to the grid, so that its voxels are ours;
 - winding numbers, the exact sum of solid angles (Van Oosterom and Strackee 1983) at the centres of
@@ -22,8 +22,8 @@ from pathlib import Path
 import numpy as np
 import trimesh
 
-from gan3d.data.readers import Mesh, Unreadable, read
-from gan3d.data.voxelize import normalise, voxelize
+from gan3d.data.formats.readers import Mesh, Unreadable, read
+from gan3d.data.voxelization.voxelize import normalise, voxelize
 
 AGREE, SPEED = 32, 64  # resolutions
 TRIANGLES = 5000  # of the meshes that are timed: a coarser one is subdivided, of a finer one the largest are taken

@@ -5,10 +5,12 @@ import hashlib
 import json
 import os
 import signal
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+from paths import SHARED
 
 # before anything imports Keras; a test of Keras imports it in its own module
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -16,10 +18,11 @@ os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as a shell's background jobs inherit it: tests press Ctrl-C
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
-from gan3d import grids
-from gan3d.dataset import COLUMNS, SPLITS, VoxelDataset, key
+from gan3d.dataset import COLUMNS, SPLITS, VoxelDataset, resolution_key
+from gan3d.networks.architecture import Architecture
+from gan3d.training.recipe import Recipe
+from gan3d.voxels import max_pool, pack_bits
 
-SHARED = Path(__file__).resolve().parents[1] / ".." / "shared"
 CLASSES = ("column", "slab")
 COUNTS = {"train": 20, "validation": 6, "test": 6}  # shapes a class
 
@@ -65,9 +68,9 @@ def write_dataset(folder: Path, classes: tuple[str, ...] = CLASSES, resolution: 
     voxels, occupancy = np.stack(shapes), {}
     training = np.array([row[2] == "train" for row in rows])
     while (side := voxels.shape[1]) >= 4:
-        np.save(folder / f"{key(side)}.npy", grids.pack(voxels))
-        occupancy[key(side)] = float(voxels[training].mean())
-        voxels = grids.reduce(voxels)
+        np.save(folder / f"{resolution_key(side)}.npy", pack_bits(voxels))
+        occupancy[resolution_key(side)] = float(voxels[training].mean())
+        voxels = max_pool(voxels)
     with (folder / "manifest.csv").open("w", newline="", encoding="utf-8") as out:
         csv.writer(out).writerows([COLUMNS, *rows])
     (folder / "rejects.csv").write_text("file,reason,advice\n", encoding="utf-8")
@@ -92,3 +95,29 @@ def dataset(dataset_folder) -> VoxelDataset:
 def columns(tmp_path_factory) -> VoxelDataset:
     """The same with one class."""
     return VoxelDataset(write_dataset(tmp_path_factory.mktemp("data") / "columns", ("column",)))
+
+
+WIDTHS = (6, 5, 4)  # at 4³, 8³, 16³
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    return np.random.default_rng(11)
+
+
+def architecture_for(data: VoxelDataset, resolution: int, latent: int = 8) -> Architecture:
+    count = (4, 8, 16).index(resolution) + 1
+    occupancy = tuple(data.summary["occupancy"][resolution_key(side)] for side in (4, 8, 16)[:count])
+    return Architecture(latent, tuple(data.classes), WIDTHS[:count], occupancy)
+
+
+@pytest.fixture(scope="session")
+def architecture(dataset) -> Callable[..., Architecture]:
+    """A small architecture for the tiny data set, up to a resolution."""
+    return lambda resolution, data=dataset: architecture_for(data, resolution)
+
+
+@pytest.fixture(scope="session")
+def recipe() -> Recipe:
+    """Quick enough to see something move in a few steps."""
+    return Recipe(batch=8, penalty_every=2, lr_g=5e-3, lr_d=5e-3, ema=0.5, fade_in=64, stabilise=64, seed=3)

@@ -1,50 +1,50 @@
 """The map of the modules, kept true: who may import whom, and what the core does without."""
 
-import ast
 import os
 import subprocess
 import sys
-from functools import cache
-from pathlib import Path
 
 import numpy as np
 import pytest
+from import_closure import FILES, imports, within
 from scipy.sparse import csr_array
 from scipy.sparse.csgraph import connected_components
 
-import gan3d
-
-ROOT = Path(gan3d.__file__).parent
 LONGEST = 350  # lines a file
 VAGUE = {"utils", "util", "helpers", "common", "misc"}
 
 # unit of the package -> what of the package it may import, besides itself; a dot names one module of a unit
 MAY_IMPORT = {
     "errors": (),
-    "grids": ("errors",),
-    "dataset": ("errors", "grids"),
+    "voxels": ("errors",),
+    "dataset": ("errors", "voxels"),
     "backend": ("errors",),
-    "networks": ("dataset", "grids", "backend"),
-    "snapshot": ("errors", "networks"),
-    "sampling": ("errors", "backend", "dataset", "snapshot"),
-    "evaluation": ("dataset", "grids", "errors", "networks", "snapshot"),
-    "training": ("backend", "dataset", "grids", "networks", "sampling", "snapshot", "evaluation", "errors"),
-    "data": ("dataset", "grids", "errors"),
-    "meshing": ("errors", "grids"),
-    "drawing": ("errors", "grids"),
-    "project": ("errors",),
-    "shapefiles": ("errors", "grids", "data", "meshing", "drawing"),
-    "progress": (),
-    "params": ("errors", "grids", "dataset", "training.recipe"),
-    "tracking": ("errors", "grids", "dataset", "project", "progress", "drawing", "snapshot", "training"),
-    "request": ("errors", "grids", "sampling", "meshing", "drawing"),
-    "registry": (
-        *("errors", "grids", "dataset", "snapshot", "sampling", "request"),
-        *("evaluation", "tracking", "drawing", "project", "progress"),
+    "networks": ("dataset", "voxels", "backend"),
+    "model_file": ("errors", "networks"),
+    "sampling": ("errors", "backend", "dataset", "model_file"),
+    "metrics": ("errors", "dataset", "voxels", "networks"),
+    "training": ("errors", "backend", "dataset", "voxels", "networks", "model_file", "sampling"),
+    "monitoring": (
+        *("errors", "dataset", "voxels", "networks", "model_file", "sampling", "metrics", "training"),
+        "rendering.sheets",
     ),
-    "serving": ("errors", "snapshot", "sampling", "request", "registry", "tracking"),
+    "synthetic": ("errors",),
+    "data": ("errors", "dataset", "voxels"),
+    "rendering": ("errors", "voxels"),
+    "shape_io": ("errors", "voxels", "data", "rendering", "sampling"),
+    "config": ("errors", "dataset", "voxels", "training.recipe"),
+    "reports": ("errors", "dataset", "voxels", "data.pipeline.statistics", "metrics", "rendering"),
+    "tracking": ("errors", "rendering", "training.callback"),
+    "registry": (
+        *("errors", "dataset", "model_file", "sampling", "metrics", "rendering", "shape_io"),
+        *("config.project", "tracking", "monitoring.progress"),
+    ),
+    "serving": ("errors", "model_file", "sampling", "shape_io", "registry", "tracking"),
 }
-CORE = ("errors", "grids", "dataset", "backend", "networks", "training", "snapshot", "sampling", "evaluation")
+CORE = ("errors", "voxels", "dataset", "backend", "networks", "model_file", "sampling", "metrics", "training")
+CORE += tuple(
+    f"monitoring.{m}" for m in ("remote", "monitor", "diagnostics", "advice", "fixed_samples", "validation", "cost")
+)
 CORE_LIBRARIES = {"numpy", "scipy", "keras"}
 BACKEND_LIBRARIES = {"tensorflow": "gan3d.backend.tensorflow", "jax": "gan3d.backend.jax"}
 OUTSIDE = (
@@ -65,43 +65,12 @@ OUTSIDE = (
 # everything but the commands, and the commands: everything
 MAY_IMPORT["stages"] = (*MAY_IMPORT, "stages")
 MAY_IMPORT["tuning"] = (*MAY_IMPORT, "tuning")
-MAY_IMPORT["commands"] = (*MAY_IMPORT, "commands")
 MAY_IMPORT["cli"] = (*MAY_IMPORT, "cli")
 MAY_IMPORT["__main__"] = ("cli",)
 
 
-def dotted(path: Path) -> str:
-    parts = path.relative_to(ROOT.parent).with_suffix("").parts
-    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
-
-
-FILES = {dotted(path): path for path in sorted(ROOT.rglob("*.py"))}
-
-
-@cache
-def imports(module: str) -> frozenset[str]:
-    """Full names of all that a module imports anywhere in its text, functions included."""
-    path = FILES[module]
-    package = module.split(".") if path.name == "__init__.py" else module.split(".")[:-1]
-    found = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom):
-            base = ".".join([*package[: len(package) - node.level + 1], *filter(None, [node.module])])
-            source = base if node.level else str(node.module)
-            for alias in node.names:
-                name = f"{source}.{alias.name}"
-                found.add(name if name in FILES else source)
-    return frozenset(found)
-
-
 def unit(module: str) -> str:
     return module.split(".")[1] if "." in module else ""
-
-
-def within(module: str, names: tuple[str, ...]) -> bool:
-    return any(module == f"gan3d.{name}" or module.startswith(f"gan3d.{name}.") for name in names)
 
 
 def own(module: str) -> frozenset[str]:
@@ -110,9 +79,9 @@ def own(module: str) -> frozenset[str]:
 
 
 def test_the_walker_sees_imports_of_every_kind():
-    assert "gan3d.networks.growth" in imports("gan3d.snapshot")  # from gan3d.networks import growth
+    assert "gan3d.networks.weights" in imports("gan3d.model_file")  # from gan3d.networks.weights import …
     assert "gan3d.errors" in imports("gan3d.dataset")  # from gan3d.errors import UserError
-    assert "nibabel" in imports("gan3d.data.nifti")  # inside a function
+    assert "nibabel" in imports("gan3d.data.formats.nifti")  # inside a function
     assert "keras" in imports("gan3d.training.step")  # import keras
 
 

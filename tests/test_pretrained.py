@@ -1,21 +1,20 @@
 """The trained generators that come with the repository draw shapes that look like some."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
+from paths import REPOSITORY
 
-from gan3d import snapshot
-from gan3d.sampling import Sampler
+from gan3d import model_file
+from gan3d.sampling.sampler import Sampler
 
-FOLDERS = sorted(path.parent for path in Path(__file__).parents[1].glob("pretrained/*/config.json"))
+FOLDERS = sorted(path.parent for path in REPOSITORY.glob("pretrained/*/config.json"))
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
 def test_every_class_has_varied_shapes_that_are_neither_empty_nor_full(folder):
-    sampler = Sampler(snapshot.load(folder))
-    assert f"r{sampler.snapshot.architecture.resolution}" == folder.name.rpartition("-")[2]
+    sampler = Sampler(model_file.load(folder))
+    assert f"r{sampler.model.architecture.resolution}" == folder.name.rpartition("-")[2]
     for label in range(len(sampler.classes)):
         shapes = sampler.shapes(label, 16, seed=1)
         share = shapes.mean((1, 2, 3))

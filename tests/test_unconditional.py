@@ -4,16 +4,17 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from gan3d import snapshot
-from gan3d.cli import cli
+from gan3d import model_file
+from gan3d.cli.app import cli
 from gan3d.dataset import ANY, VoxelDataset
 from gan3d.errors import UserError
-from gan3d.evaluation import protocol
+from gan3d.metrics import protocol
 from gan3d.networks.architecture import Architecture
 from gan3d.registry.card import card
 from gan3d.registry.log import data_facts
-from gan3d.sampling import Sampler
-from gan3d.training.loop import Rhythm, grow, train
+from gan3d.sampling.sampler import Sampler
+from gan3d.training.growth import grow
+from gan3d.training.loop import LoggingSchedule, train
 from gan3d.training.recipe import Recipe
 
 
@@ -28,10 +29,10 @@ def model(blind, tmp_path_factory):
     folder = tmp_path_factory.mktemp("blind")
     start = grow(None, Architecture(8, tuple(blind.classes), (6,), (0.4,)), seed=1)
     trained, rows = train(
-        blind, start, Recipe(batch=8, penalty_every=2, stabilise=32), folder / "unfinished", Rhythm(16)
+        blind, start, Recipe(batch=8, penalty_every=2, stabilise=32), folder / "unfinished", LoggingSchedule(16)
     )
     assert "coverage/shape" in rows[-1]
-    snapshot.save(folder / "model", trained)
+    model_file.save(folder / "model", trained)
     return folder / "model"
 
 
@@ -46,13 +47,13 @@ def test_all_shapes_are_of_one_class(blind, dataset):
 
 
 def test_scores_are_against_the_test_shapes_of_all_classes(blind, dataset, model):
-    rows = protocol.evaluate(Sampler(snapshot.load(model)).shapes, blind, 4, draws=1)
+    rows = protocol.evaluate(Sampler(model_file.load(model)).shapes, blind, 4, draws=1)
     assert [(row["class"], row["kind"]) for row in rows] == [(ANY, "generated"), (ANY, "floor")]
     assert rows[0]["reference"] == len(dataset.select("test"))
 
 
 def test_no_network_has_a_place_for_a_label(model):
-    loaded = snapshot.load(model)
+    loaded = model_file.load(model)
     assert loaded.discriminator["score/kernel"].shape[-1] == 1
     assert loaded.generator["first/kernel"].shape[0] == loaded.architecture.latent
 

@@ -1,6 +1,6 @@
 """`python -m gan3d` is the command `gan3d`."""
 
-from gan3d.cli import main
+from gan3d.cli.app import main
 
 if __name__ == "__main__":
     main()

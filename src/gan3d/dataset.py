@@ -1,7 +1,7 @@
 """A prepared voxel data set on disk: bit-packed, memory-mapped, with a manifest.
 
 DIR/manifest.csv    one row a shape: name, class, split, group, hash, source (row i is grid i of every resolution)
-DIR/r04.npy …       uint8 (N, R³ / 8), one file a resolution of the pyramid, `gan3d.grids.pack`; where that would be
+DIR/r04.npy …       uint8 (N, R³ / 8), one file a resolution of the pyramid, `gan3d.voxels.pack`; where that would be
                     larger than SHARD, several, `r64.0000.npy` …, one after the other
 DIR/summary.json    classes, up axis, counts, occupancy per resolution, what was left out
 DIR/rejects.csv     file, reason, advice: what could not be read
@@ -17,8 +17,8 @@ from typing import Any
 
 import numpy as np
 
-from gan3d import grids
 from gan3d.errors import UserError
+from gan3d.voxels import AXES, unpack_bits
 
 SPLITS = ("train", "validation", "test")
 SHARD = 2**30  # bytes of the largest file of grids
@@ -27,7 +27,7 @@ COLUMNS = ("name", "class", "split", "group", "hash", "source")
 ANY = "shape"  # the one class of a data set whose classes do not count
 
 
-def key(resolution: int) -> str:
+def resolution_key(resolution: int) -> str:
     """The name of a resolution in files, stages and parameters: 16 is `r16`, 4 is `r04`."""
     return f"r{resolution:02d}"
 
@@ -130,12 +130,12 @@ class VoxelDataset:
         """Axis 1, 2 or 3 along which each shape may be flipped, 0 for none, (N,) int32.
 
         Args:
-            mirror: x, y, z or none for all shapes, or `measured`: that of the shape's class (`gan3d.data.statistics`).
+            mirror: x, y, z or none for all shapes, or `measured`: that of the shape's class (`gan3d.data.pipeline.statistics`).
 
         Raises:
             UserError: where it was not measured.
         """
-        numbers = {name: i for i, name in enumerate(("none", *grids.AXES))}
+        numbers = {name: i for i, name in enumerate(("none", *AXES))}
         if mirror != "measured":
             return np.full(len(self), numbers[mirror], np.int32)
         if "mirror" not in self.summary:
@@ -152,8 +152,8 @@ class VoxelDataset:
         Raises:
             UserError: when the data set was prepared at a lower resolution.
         """
-        path = self.folder / f"{key(resolution)}.npy"
-        if shards := sorted(self.folder.glob(f"{key(resolution)}.[0-9]*.npy")):
+        path = self.folder / f"{resolution_key(resolution)}.npy"
+        if shards := sorted(self.folder.glob(f"{resolution_key(resolution)}.[0-9]*.npy")):
             return Shards(shards)
         if not path.is_file():
             raise UserError(
@@ -164,7 +164,7 @@ class VoxelDataset:
 
     def voxels(self, resolution: int, rows: np.ndarray) -> np.ndarray:
         """The chosen shapes as booleans, (len(rows), R, R, R)."""
-        return grids.unpack(np.asarray(self.packed(resolution)[rows]), resolution)
+        return unpack_bits(np.asarray(self.packed(resolution)[rows]), resolution)
 
     def fingerprint(self, split: str, resolution: int) -> str:
         """Hash of a split's content at a resolution: its classes, labels and grids, in order; read once."""

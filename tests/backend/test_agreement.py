@@ -8,8 +8,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from paths import SUPPORT
 
-SCRIPT = Path(__file__).with_name("steps_process.py")
+SCRIPT = SUPPORT / "steps_process.py"
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(importlib.util.find_spec("jax") is None, reason="JAX is not installed"),

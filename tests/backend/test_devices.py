@@ -5,17 +5,17 @@ import os
 import socket
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
+from paths import SUPPORT
 
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(importlib.util.find_spec("jax") is None, reason="JAX is not installed (extra `jax`)"),
 ]
-SCRIPT = Path(__file__).with_name("steps_process.py")
-STAGE = Path(__file__).parents[1] / "training" / "stage_process.py"
+SCRIPT = SUPPORT / "steps_process.py"
+STAGE = SUPPORT / "stage_process.py"
 
 
 def start(out, *keep, **env):

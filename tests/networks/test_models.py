@@ -10,16 +10,16 @@ import numpy as np
 import pytest
 from keras import ops
 
-from gan3d.networks import growth
 from gan3d.networks.architecture import Architecture
 from gan3d.networks.discriminator import Discriminator
 from gan3d.networks.generator import Generator
 from gan3d.networks.layers import EqualizedConv3D, EqualizedDense
+from gan3d.networks.weights import initialise_weights
 
 
 def make(network: type[keras.Model], architecture: Architecture, seed: int = 4) -> keras.Model:
     model = network(architecture)
-    growth.initialise(model, seed)
+    initialise_weights(model, seed)
     return model
 
 

@@ -8,14 +8,14 @@ import pytest
 from candidates import connect, tiny
 from mlflow import MlflowClient
 
-from gan3d import snapshot
+from gan3d import model_file
 
 
 @pytest.fixture(scope="session")
 def folder(tmp_path_factory):
     """A snapshot with its training weights."""
     path = tmp_path_factory.mktemp("models") / "r08"
-    snapshot.save(path, tiny())
+    model_file.save(path, tiny())
     return path
 
 

@@ -8,8 +8,8 @@ import pytest
 from candidates import connect, facts, rows, tiny
 from click.testing import CliRunner
 
-from gan3d import snapshot
-from gan3d.cli import cli
+from gan3d import model_file
+from gan3d.cli.app import cli
 from gan3d.registry import compare
 from gan3d.registry.log import log_candidate
 
@@ -23,7 +23,7 @@ def store(new_store, folder, tmp_path_factory):
     client = connect(mlruns)
     log_candidate(client, folder, facts(0.8))
     other = tmp_path_factory.mktemp("other")
-    snapshot.save(other, tiny(1))
+    model_file.save(other, tiny(1))
     data = dict(facts().data) | {"test_split": "another"}
     log_candidate(client, other, facts(scores=rows(0.65), data=data))
     return mlruns

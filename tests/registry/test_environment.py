@@ -10,9 +10,9 @@ import pytest
 from candidates import connect, facts
 from scoring import environment, post, scoring_server
 
-from gan3d import snapshot
+from gan3d import model_file
 from gan3d.registry.log import log_candidate
-from gan3d.sampling import Sampler
+from gan3d.sampling.sampler import Sampler
 
 SIGNS = {"stl": b"", "obj": b"# ", "ply": b"ply", "glb": b"glTF", "png": b"\x89PNG"}  # how a file begins
 
@@ -38,7 +38,7 @@ def test_its_own_requirements_are_enough(new_store, folder, tmp_path):
     run(python, "-m", "pip", "install", "--quiet", "--requirement", requirements, **elsewhere)
     run(python, "-c", ABSENT, **elsewhere)
     asked = {"dataframe_records": [{"class": "chair", "count": 2, "seed": 7}]}
-    expected = Sampler(snapshot.load(folder)).shapes(0, 2, 7)
+    expected = Sampler(model_file.load(folder)).shapes(0, 2, 7)
     with scoring_server(python, uri, tmp_path) as port:
         status, answer = post(port, json.dumps(asked).encode())
         assert status == 200, answer

@@ -8,18 +8,19 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from gan3d import snapshot
-from gan3d.cli import cli
+from gan3d import model_file
+from gan3d.cli.app import cli
 from gan3d.errors import UserError
 from gan3d.registry import export
-from gan3d.sampling import Sampler, latents
+from gan3d.sampling.latents import draw_latents
+from gan3d.sampling.sampler import Sampler
 
 onnxruntime = pytest.importorskip("onnxruntime", reason="the extra onnx is not installed")
 
 
 @pytest.fixture(scope="module")
 def sampler(folder):
-    return Sampler(snapshot.load(folder))
+    return Sampler(model_file.load(folder))
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +33,7 @@ def onnx_file(sampler, tmp_path_factory):
 @pytest.mark.parametrize("count", [1, 3, 64])
 def test_onnx_draws_the_same(onnx_file, sampler, count):
     session = onnxruntime.InferenceSession(onnx_file, providers=["CPUExecutionProvider"])
-    vectors, labels = latents(4, count, 8), np.arange(count, dtype=np.int32) % 2
+    vectors, labels = draw_latents(4, count, 8), np.arange(count, dtype=np.int32) % 2
     drawn = session.run(["occupancy"], {"latents": vectors, "labels": labels})[0]
     assert drawn.shape == (count, 8, 8, 8)
     np.testing.assert_allclose(drawn, sampler.occupancy(vectors, labels), atol=1e-4)
@@ -72,7 +73,7 @@ assert "gan3d" not in sys.modules
 def test_a_saved_model_needs_tensorflow_alone(sampler, folder, tmp_path):
     done = CliRunner().invoke(cli, ["export", "--model", str(folder), "--out", str(tmp_path / "saved")])
     assert done.exit_code == 0, done.output
-    vectors, labels = latents(4, 5, 8), np.arange(5, dtype=np.int32) % 2
+    vectors, labels = draw_latents(4, 5, 8), np.arange(5, dtype=np.int32) % 2
     np.save(tmp_path / "z.npy", vectors)
     np.save(tmp_path / "y.npy", labels)
     alone = [sys.executable, "-I", "-c", ALONE, "saved"]

@@ -3,7 +3,7 @@
 import pytest
 from candidates import connect, facts
 
-from gan3d import snapshot
+from gan3d import model_file
 from gan3d.errors import UserError
 from gan3d.registry.fetch import resolve
 from gan3d.registry.log import log_candidate, weights_hash
@@ -35,14 +35,14 @@ def test_a_path_is_itself(folder, store):
 def test_a_registered_version_is_found_where_it_lies(uri, store, folder):
     found = resolve(uri, store)
     assert found.is_relative_to(store / "artifacts")
-    assert weights_hash(snapshot.load(found)) == weights_hash(snapshot.load(folder))
+    assert weights_hash(model_file.load(found)) == weights_hash(model_file.load(folder))
     assert not (store / "downloads" / "models").exists()
 
 
 @pytest.mark.parametrize("path", ["model", "gan3d"])
 def test_a_run_s_model_is_found(path, store, registered, folder):
     found = resolve(f"runs:/{registered[1]}/{path}", store)
-    assert weights_hash(snapshot.load(found)) == weights_hash(snapshot.load(folder))
+    assert weights_hash(model_file.load(found)) == weights_hash(model_file.load(folder))
     assert found.is_relative_to(store / ("artifacts" if path == "model" else "downloads"))
     assert resolve(f"runs:/{registered[1]}/{path}", store) == found
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from candidates import CLASSES, connect, facts, rows, tiny
 
-from gan3d import snapshot
+from gan3d import model_file
 from gan3d.errors import UserError
 from gan3d.registry import log
 from gan3d.registry.log import log_candidate
@@ -47,7 +47,7 @@ def test_tags_say_where_the_version_comes_from(registered, folder):
         "git.commit": "abc",
         "dvc.stage": "register",
         "training_run": "f" * 32,
-        "weights": log.weights_hash(snapshot.load(folder)),
+        "weights": log.weights_hash(model_file.load(folder)),
     }
     assert expected.items() <= tags.items()
     assert set(tags) - set(expected) == {"content"}
@@ -108,9 +108,9 @@ def test_run_has_card_picture_and_scores(registered):
 @pytest.mark.slow
 def test_equal_content_is_one_version(client, folder, tmp_path):
     one = log_candidate(client, folder, facts())
-    snapshot.save(tmp_path / "copy", snapshot.load(folder))
+    model_file.save(tmp_path / "copy", model_file.load(folder))
     assert log_candidate(client, tmp_path / "copy", facts(tags={"git.commit": "other"})) == one
-    snapshot.save(tmp_path / "other", tiny(seed=1))
+    model_file.save(tmp_path / "other", tiny(seed=1))
     assert log_candidate(client, tmp_path / "other", facts()) == 2
     assert log_candidate(client, folder, facts(0.7)) == 3
     data = dict(facts().data) | {"test_split": "fedcba9876543210"}
@@ -132,7 +132,7 @@ def test_the_given_run_takes_the_model(client, folder, tmp_path):
     with mlflow.start_run(run_name="mine") as run:
         inside = log_candidate(client, folder, facts(), run.info.run_id)
         assert mlflow.active_run().info.run_id == run.info.run_id
-    snapshot.save(tmp_path / "other", tiny(seed=1))
+    model_file.save(tmp_path / "other", tiny(seed=1))
     again = log_candidate(client, tmp_path / "other", facts(), run.info.run_id)
     assert mlflow.active_run() is None
     for number in (inside, again):
@@ -166,11 +166,11 @@ def test_errors_name_the_folder_and_the_backend(client, folder, tmp_path):
 
 def test_weights_hash_depends_on_all_that_is_drawn_and_nothing_else():
     model = tiny()
-    same = replace(model, generator={}, discriminator={}, average=dict(reversed(model.average.items())))
+    same = replace(model, generator={}, discriminator={}, ema=dict(reversed(model.ema.items())))
     assert log.weights_hash(same) == log.weights_hash(model)
-    name = next(iter(model.average))
-    changed = model.average | {name: model.average[name] + 1e-6}
-    others = [tiny(1), replace(model, threshold=0.4), replace(model, up="z"), replace(model, average=changed)]
+    name = next(iter(model.ema))
+    changed = model.ema | {name: model.ema[name] + 1e-6}
+    others = [tiny(1), replace(model, threshold=0.4), replace(model, up="z"), replace(model, ema=changed)]
     assert len({log.weights_hash(other) for other in [model, *others]}) == 5
 
 

@@ -18,10 +18,12 @@ from mlflow.pyfunc import PythonModelContext
 from PIL import Image
 from scoring import environment, post, scoring_server
 
-from gan3d import meshing, snapshot
+from gan3d import model_file
 from gan3d.registry.log import log_candidate
 from gan3d.registry.served import ServedGenerator
-from gan3d.sampling import Sampler, latents
+from gan3d.sampling.latents import draw_latents
+from gan3d.sampling.sampler import Sampler
+from gan3d.shape_io import meshing
 
 REQUESTS = [
     {"class": "table", "count": 3, "seed": 11},
@@ -46,7 +48,7 @@ def ask(folder):
 @pytest.fixture(scope="module")
 def expected(folder):
     """What the same requests give in this process."""
-    sampler = Sampler(snapshot.load(folder))
+    sampler = Sampler(model_file.load(folder))
     return np.concatenate([sampler.shapes(sampler.label(r["class"]), r["count"], r["seed"]) for r in REQUESTS])
 
 
@@ -71,7 +73,7 @@ def test_the_threshold_moves(ask):
 
 def test_a_walk_between_two_seeds(ask, folder):
     walk = ask([{"class": "chair", "seed": 3, "to": 9, "steps": 4}])
-    sampler = Sampler(snapshot.load(folder))
+    sampler = Sampler(model_file.load(folder))
     ends = [sampler.shapes(0, 1, seed)[0] for seed in (3, 9)]
     assert len(walk) == 4
     np.testing.assert_array_equal(walk[[0, -1]], ends)
@@ -79,7 +81,7 @@ def test_a_walk_between_two_seeds(ask, folder):
 
 
 def test_explicit_latents_give_what_their_seed_gives(ask):
-    rows = [{"class": "table", "latents": vector.tolist()} for vector in latents(11, 3, 8)]
+    rows = [{"class": "table", "latents": vector.tolist()} for vector in draw_latents(11, 3, 8)]
     np.testing.assert_array_equal(ask(rows), ask(REQUESTS[:1]))
 
 
@@ -100,7 +102,7 @@ def test_bits_are_the_packed_grid(ask):
 def test_meshes_are_those_that_the_files_of_a_sample_hold(ask, folder, output, tmp_path):
     table = ask(REQUESTS[:2], output=output, style="blocks")
     assert len(table) == 5
-    shape = Sampler(snapshot.load(folder)).shapes(1, 3, 11)[2]
+    shape = Sampler(model_file.load(folder)).shapes(1, 3, 11)[2]
     saved = meshing.save_shape(tmp_path / f"shape.{output}", shape, style="blocks")
     data = base64.b64decode(table["data"][2])
     assert data == saved.read_bytes()
@@ -140,7 +142,7 @@ def test_fewer_meshes_than_grids_a_request(ask):
 
 def test_one_class_need_not_be_named(tmp_path):
     model = tiny(classes=("chair",))
-    snapshot.save(tmp_path, model)
+    model_file.save(tmp_path, model)
     served, context = load(tmp_path)
     shapes = Sampler(model).shapes(0, 2, 5)
     for rows in ([{"count": 2, "seed": 5}], [{"class": None, "count": 2, "seed": 5}]):
@@ -287,7 +289,7 @@ def test_it_answers_over_http_and_lives_on_after_a_wrong_request(server, expecte
     content = io.BytesIO(base64.b64decode(answer["predictions"][3]["data"]))
     mesh = trimesh.load(content, file_type="glb", force="mesh")
     assert mesh.volume == pytest.approx(expected[3].mean())
-    vector = {"dataframe_records": [{"class": "table", "latents": latents(11, 1, 8)[0].tolist()}]}
+    vector = {"dataframe_records": [{"class": "table", "latents": draw_latents(11, 1, 8)[0].tolist()}]}
     status, answer = post(server, json.dumps(vector).encode())
     assert status == 200
     np.testing.assert_array_equal(np.array(answer["predictions"]), expected[:1])

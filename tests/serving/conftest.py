@@ -1,16 +1,10 @@
 """A server with a tiny generator, for all tests that do not need one of their own."""
 
-import sys
-from pathlib import Path
-
 import pytest
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "registry"))  # candidates
-
 from candidates import tiny
 from loopback import serving
 
-from gan3d import snapshot
+from gan3d import model_file
 from gan3d.serving.model import Holder
 
 
@@ -18,7 +12,7 @@ from gan3d.serving.model import Holder
 def folder(tmp_path_factory):
     """A snapshot of 8³ with two classes."""
     path = tmp_path_factory.mktemp("models") / "r08"
-    snapshot.save(path, tiny())
+    model_file.save(path, tiny())
     return path
 
 

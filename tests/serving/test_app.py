@@ -12,19 +12,21 @@ from click.testing import CliRunner
 from PIL import Image
 from pydantic import ValidationError
 
-from gan3d import meshing, snapshot
-from gan3d.cli import cli
-from gan3d.sampling import Sampler, latents
+from gan3d import model_file
+from gan3d.cli.app import cli
+from gan3d.sampling.latents import draw_latents
+from gan3d.sampling.sampler import Sampler
 from gan3d.serving.answer import answer
 from gan3d.serving.model import Loaded
 from gan3d.serving.schema import ShapesRequest
+from gan3d.shape_io import meshing
 
 MEDIA = {"stl": "model/stl", "obj": "model/obj", "ply": "model/ply", "glb": "model/gltf-binary"}
 
 
 @pytest.fixture(scope="module")
 def sampler(folder):
-    return Sampler(snapshot.load(folder))
+    return Sampler(model_file.load(folder))
 
 
 def test_a_grid_is_nested_lists(server, sampler):
@@ -76,7 +78,7 @@ def test_a_picture(server):
 
 
 def test_explicit_latents_and_a_walk(server, sampler):
-    vectors = latents(5, 2, 8)
+    vectors = draw_latents(5, 2, 8)
     given = server.shapes(class_="chair", latents=vectors.tolist())
     assert given.body == server.shapes(class_="chair", seed=5, count=2).body
     walk = json.loads(server.shapes(class_="chair", seed=5, to=6, steps=4).body)["voxels"]

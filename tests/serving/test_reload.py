@@ -9,10 +9,10 @@ import pytest
 from candidates import connect, facts, tiny
 from loopback import serving
 
-from gan3d import snapshot
+from gan3d import model_file
 from gan3d.registry import aliases
 from gan3d.registry.log import log_candidate
-from gan3d.sampling import Sampler
+from gan3d.sampling.sampler import Sampler
 from gan3d.serving.model import Holder
 
 pytestmark = pytest.mark.slow
@@ -24,7 +24,7 @@ def registry(tmp_path_factory):
     root = tmp_path_factory.mktemp("reload")
     client = connect(root / "mlruns")
     for seed in (0, 1):
-        snapshot.save(root / f"m{seed}", tiny(seed))
+        model_file.save(root / f"m{seed}", tiny(seed))
         log_candidate(client, root / f"m{seed}", facts())
     client.set_registered_model_alias("gan3d", "champion", "1")
     yield root, client
@@ -42,7 +42,7 @@ def test_no_request_is_dropped_when_the_alias_moves(registry):
     root, client = registry
     expected = {}
     for number in (1, 2):
-        sampler = Sampler(snapshot.load(root / f"m{number - 1}"))
+        sampler = Sampler(model_file.load(root / f"m{number - 1}"))
         expected[f"gan3d/{number}"] = np.packbits(sampler.shapes(0, 4, 3)).tobytes()
     replies, stop = [], threading.Event()
     with serving(Holder("models:/gan3d@champion", root / "mlruns")) as server:

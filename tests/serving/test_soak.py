@@ -3,11 +3,11 @@
 import json
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
+from paths import REPOSITORY
 
-BENCHMARK = Path(__file__).resolve().parents[2] / "benchmarks" / "serving.py"
+BENCHMARK = REPOSITORY / "benchmarks" / "serving.py"
 
 
 @pytest.mark.full

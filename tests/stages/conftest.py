@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 import yaml
+from paths import REPOSITORY
 
-from gan3d.data import furniture
+from gan3d.synthetic import furniture
 
-REPOSITORY = Path(__file__).resolve().parents[2]
 BIN = Path(sys.executable).parent
 
 
@@ -47,7 +47,12 @@ def small(tree):
         "r04": {"prev": "scratch", "width": 8, "fade_in": 0, **stage},
         "r08": {"prev": "r04", "width": 6, "fade_in": 32, **stage},
     }
-    tree["track"] = {"log": 16, "picture": 48, "checkpoint": 32, "pictured": 3}
+    tree["logging"] = {
+        "metrics_every": 16,
+        "samples_every": 48,
+        "checkpoint_every": 32,
+        "samples_per_class": 3,
+    }
     tree["evaluate"] = {"count": 12, "draws": 2}
 
 

@@ -205,7 +205,7 @@ def test_a_stage_trained_away_ends_with_the_same_bytes(repro, tmp_path):
     assert "MiB" in told
     assert sorted(path.name for path in folder.glob("data/*.npy")) == ["r08.npy"]
     shutil.rmtree(folder / "checkpoints")  # those of the finished stage
-    away = [sys.executable, "-m", "gan3d.training.away", str(folder)]
+    away = [sys.executable, "-m", "gan3d.monitoring.remote", str(folder)]
     assert "ended: none" in repro.run(*away, "--seconds", "0").stdout
     assert len(list(folder.glob("checkpoints/r08/*/*.npz"))) == 1
     assert "ended: r08" in repro.run(*away).stdout

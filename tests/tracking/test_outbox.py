@@ -12,9 +12,9 @@ import pytest
 from mlflow import MlflowClient
 
 from gan3d.errors import UserError
-from gan3d.tracking import outbox, recorder
+from gan3d.tracking import mlflow_callback, outbox
+from gan3d.tracking.mlflow_callback import MLflowCallback
 from gan3d.tracking.outbox import Outbox, deliver, sync
-from gan3d.tracking.recorder import Recorder
 from gan3d.tracking.store import connect
 
 
@@ -147,19 +147,19 @@ def test_a_torn_entry_is_left_out(client, tmp_path):
 
 def test_a_continued_recorder_doubles_nothing(client, mlruns):
     def make():
-        return Recorder(client, "stage", {"batch": 4}, {"stage": "r04"}, ["chair"], "y", mlruns=mlruns)
+        return MLflowCallback(client, "stage", {"batch": 4}, {"stage": "r04"}, ["chair"], "y", mlruns=mlruns)
 
     first = make()
-    record = first.started(0, [], {})
+    record = first.on_train_begin(0, [], {})
     for row in rows(10, 20, 30):
-        first.logged(row)
+        first.on_log(row)
     first.failed(killed=True)
     assert client.get_run(record["run_id"]).info.status == "KILLED"
     second = make()
-    assert second.started(20, rows(10, 20), record) == record
+    assert second.on_train_begin(20, rows(10, 20), record) == record
     for row in rows(30, 40):
-        second.logged(row)
-    second.finished({})
+        second.on_log(row)
+    second.finish({})
     assert curve(client, record["run_id"]) == [(10, 1.0), (20, 2.0), (30, 3.0), (40, 4.0)]
     assert client.get_run(record["run_id"]).info.status == "FINISHED"
 
@@ -167,9 +167,9 @@ def test_a_continued_recorder_doubles_nothing(client, mlruns):
 def test_a_deleted_run_is_replaced_with_its_whole_curve(client, mlruns):
     gone = new_run(client)
     client.delete_run(gone)
-    again = Recorder(client, "stage", {}, {}, ["chair"], "y", mlruns=mlruns)
-    record = again.started(20, rows(10, 20), {"run_id": gone})
-    again.finished({})
+    again = MLflowCallback(client, "stage", {}, {}, ["chair"], "y", mlruns=mlruns)
+    record = again.on_train_begin(20, rows(10, 20), {"run_id": gone})
+    again.finish({})
     assert record["run_id"] != gone
     assert [step for step, _ in curve(client, record["run_id"])] == [10, 20]
 
@@ -217,25 +217,25 @@ def test_a_server_that_is_down_from_the_start_is_named_at_once(tmp_path, monkeyp
 @pytest.mark.slow
 def test_a_real_server_that_dies_in_mid_run(tmp_path, monkeypatch):
     """Neither stops the training nor loses a point; the run ends with all of them after a sync."""
-    monkeypatch.setattr(recorder, "FLUSH_SECONDS", 0.0)
+    monkeypatch.setattr(mlflow_callback, "FLUSH_SECONDS", 0.0)
     port = free_port()
     server = serve(tmp_path, port)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{port}")
     try:
         client = connect(tmp_path / "mlruns")
-        watching = Recorder(client, "stage", {}, {}, ["chair"], "y", mlruns=tmp_path / "mlruns")
-        record = watching.started(0, [], {})
+        watching = MLflowCallback(client, "stage", {}, {}, ["chair"], "y", mlruns=tmp_path / "mlruns")
+        record = watching.on_train_begin(0, [], {})
         for row in rows(10, 20):
-            watching.logged(row)
+            watching.on_log(row)
         time.sleep(1)
         server.kill()
         server.wait()
         start = time.monotonic()
         for row in rows(*range(30, 110, 10)):
-            watching.logged(row)
+            watching.on_log(row)
         assert time.monotonic() - start < 2
         monkeypatch.setattr(Outbox, "close", lambda box, seconds=2.0, close=Outbox.close: close(box, seconds))
-        watching.finished({})
+        watching.finish({})
         server = serve(tmp_path, port)
         sync(MlflowClient(), tmp_path / "mlruns" / "outbox")  # or the thread, which lives on here, was faster
         assert [step for step, _ in curve(MlflowClient(), record["run_id"])] == list(range(10, 110, 10))

@@ -13,14 +13,14 @@ from keras import ops
 from scipy.ndimage import map_coordinates
 
 from gan3d.backend import compile_steps, value_and_grad
-from gan3d.networks import growth
 from gan3d.networks.architecture import Architecture
 from gan3d.networks.discriminator import Discriminator
 from gan3d.networks.generator import Generator
+from gan3d.networks.weights import initialise_weights
 from gan3d.training import batches
-from gan3d.training.augment import CUT, MOST, NUMBERS, STRETCH, adapt, augment, resample, turn
+from gan3d.training.augment import CUT, MOST, NUMBERS, STRETCH, adapt, augment, permute_axes, resample
 from gan3d.training.recipe import Recipe
-from gan3d.training.step import first_state, make_step, present
+from gan3d.training.step import first_state, make_step, preprocess_real
 
 RECIPE = Recipe(batch=4, penalty_every=2, lr_g=5e-3, lr_d=5e-3, augment=0.5, seed=3)
 
@@ -67,7 +67,7 @@ def test_gradients_come_back_to_where_a_voxel_came_from(rng):
 def test_turns_are_the_permutations_of_the_axes(rng):
     shape = rng.random((1, 3, 3, 3, 1)).astype(np.float32)
     swaps = np.array(list(itertools.product((False, True), repeat=3)))
-    found = {out.tobytes() for out in ops.convert_to_numpy(turn(np.repeat(shape, 8, 0), swaps))[..., 0]}
+    found = {out.tobytes() for out in ops.convert_to_numpy(permute_axes(np.repeat(shape, 8, 0), swaps))[..., 0]}
     assert found == {shape[0, ..., 0].transpose(order).tobytes() for order in itertools.permutations(range(3))}
 
 
@@ -160,7 +160,7 @@ def networks() -> tuple[Generator, Discriminator]:
     architecture = Architecture(6, ("column", "slab"), (4, 3), (0.2, 0.1))
     models = Generator(architecture), Discriminator(architecture)
     for model in models:
-        growth.initialise(model, 1)
+        initialise_weights(model, 1)
     return models
 
 
@@ -194,7 +194,7 @@ def test_by_heart_is_what_scores_held_out_shapes_more_like_generated_ones():
 
         changes = batch["changes"]
         real, other = (
-            augment(present(bits, 8, flip, batch["alpha"]), changes[:, 0], 0.3)
+            augment(preprocess_real(bits, 8, flip, batch["alpha"]), changes[:, 0], 0.3)
             for bits, flip in ((batch["bits"], batch["flip"]), (others[drawn["held"][0]], 0 * batch["flip"]))
         )
         fake = augment(models[0](batch["latents"], batch["labels"]), changes[:, 1], 0.3)

@@ -5,12 +5,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gan3d import grids
 from gan3d.training import batches
 from gan3d.training.recipe import Recipe
+from gan3d.voxels import pack_bits
 
 SEEDS = st.integers(0, 2**31)
-PACKED = grids.pack(np.random.default_rng(0).random((13, 4, 4, 4)) < 0.3)
+PACKED = pack_bits(np.random.default_rng(0).random((13, 4, 4, 4)) < 0.3)
 LABELS = np.arange(13, dtype=np.int32) % 3
 ROWS = np.arange(13)
 AXES = np.arange(13, dtype=np.int32) % 4

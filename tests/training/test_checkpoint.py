@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from gan3d.training import checkpoint
 
-RECORD = {"rows": [{"images": 32, "loss_d": 0.123456789012345}], "observer": {"run": "é1"}}
+RECORD = {"rows": [{"images": 32, "loss_d": 0.123456789012345}], "callback": {"run": "é1"}}
 
 END = 10**6  # images of the whole training
 

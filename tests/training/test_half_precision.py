@@ -6,10 +6,11 @@ import pytest
 from keras import ops
 
 from gan3d.backend import compile_steps
+from gan3d.model_file import TrainedModel
 from gan3d.networks.architecture import Architecture
-from gan3d.snapshot import Snapshot
 from gan3d.training import batches
-from gan3d.training.loop import grow, snapshot_of
+from gan3d.training.growth import grow
+from gan3d.training.loop import trained_model
 from gan3d.training.recipe import Recipe
 from gan3d.training.step import first_state, make_step
 
@@ -18,7 +19,9 @@ SIDES = (4, 8, 16)
 RECIPE = Recipe(batch=8, penalty_every=2, lr_g=5e-3, lr_d=5e-3, fade_in=64, seed=3)
 
 
-def trained(previous: Snapshot | None, dataset, side: int, precision: str) -> tuple[Snapshot, dict[str, np.ndarray]]:
+def trained(
+    previous: TrainedModel | None, dataset, side: int, precision: str
+) -> tuple[TrainedModel, dict[str, np.ndarray]]:
     """Six steps in the middle of the fade-in, from what was trained at half the resolution."""
     count = SIDES.index(side) + 1
     architecture = Architecture(8, tuple(dataset.classes), (6, 5, 4)[:count], (0.3, 0.2, 0.1)[:count], precision)
@@ -27,12 +30,12 @@ def trained(previous: Snapshot | None, dataset, side: int, precision: str) -> tu
     given = batches.draw(
         dataset.packed(side), rows, dataset.labels[rows], dataset.mirrored("x")[rows], 8, 16, 6, RECIPE
     )
-    state = first_state(generator, discriminator) | {"average": list(start.average.values())}
+    state = first_state(generator, discriminator) | {"ema": list(start.ema.values())}
     state, logs = compile_steps(make_step(generator, discriminator, RECIPE), RECIPE.penalty_every)(state, given)
     for leaf in keras.tree.flatten(state):
         assert keras.backend.standardize_dtype(leaf.dtype) == "float32"
         assert np.isfinite(ops.convert_to_numpy(leaf)).all()
-    return snapshot_of(state, start), {name: np.asarray(values) for name, values in logs.items()}
+    return trained_model(state, start), {name: np.asarray(values) for name, values in logs.items()}
 
 
 def test_half_precision_is_safe_at_every_growth_step(dataset):

@@ -10,8 +10,9 @@ import time
 from pathlib import Path
 
 import pytest
+from paths import SUPPORT
 
-SCRIPT = Path(__file__).with_name("stage_process.py")
+SCRIPT = SUPPORT / "stage_process.py"
 
 
 def start(*arguments: Path) -> subprocess.Popen:

@@ -11,17 +11,28 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gan3d.sampling import Sampler, latents
-from gan3d.snapshot import Snapshot
-from gan3d.training import checkpoint, health, loop
-from gan3d.training.loop import Rhythm, Row, Silent, grow, passed, saved_of, summarise, train
+from gan3d.model_file import TrainedModel
+from gan3d.monitoring.monitor import TrainingMonitor
+from gan3d.sampling.latents import draw_latents
+from gan3d.sampling.sampler import Sampler
+from gan3d.training import checkpoint, loop
+from gan3d.training.callback import Callback, Row
+from gan3d.training.checkpoint import checkpoint_state
+from gan3d.training.growth import grow
+from gan3d.training.loop import DivergedError, LoggingSchedule, passed, summarise, train
 from gan3d.training.step import first_state
 
-RHYTHM = Rhythm(log=16, picture=32, checkpoint=32, pictured=2)
+SCHEDULE = LoggingSchedule(16, 32, 32, 2)
+
+
+def run(dataset, start, recipe, folder, schedule=SCHEDULE, callback=None, **hooks):
+    """`train` with a monitor."""
+    monitor = TrainingMonitor(dataset, start, schedule.samples_per_class)
+    return train(dataset, start, recipe, folder, schedule, callback or Callback(), monitor, **hooks)
 
 
 @dataclass
-class Witness(Silent):
+class Witness(Callback):
     """Keeps what it sees, as a tracker would, and does something at one place."""
 
     at: int = -1
@@ -31,28 +42,28 @@ class Witness(Silent):
     pictures: dict[int, np.ndarray] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
 
-    def started(self, images: int, rows: list[Row], record: dict[str, Any]) -> dict[str, Any]:
+    def on_train_begin(self, images: int, rows: list[Row], record: dict[str, Any]) -> dict[str, Any]:
         self.continued.append(images)
         self.rows = list(rows)
         return {"starts": record.get("starts", 0) + 1}
 
-    def logged(self, row: Row) -> None:
+    def on_log(self, row: Row) -> None:
         self.rows.append(row)
         if row["images"] == self.at:
             self.act()
 
-    def pictured(self, images: int, voxels: np.ndarray, labels: np.ndarray) -> None:
+    def on_samples(self, images: int, voxels: np.ndarray, labels: np.ndarray) -> None:
         self.pictures[images] = voxels
         assert labels.tolist() == [0, 0, 1, 1]
 
-    def warned(self, images: int, message: str) -> None:
+    def on_warning(self, images: int, message: str) -> None:
         self.warnings.append(message)
 
 
-def weights(snapshot: Snapshot) -> dict[str, bytes]:
+def weights(snapshot: TrainedModel) -> dict[str, bytes]:
     return {
         f"{part}/{name}": value.tobytes()
-        for part in ("average", "generator", "discriminator")
+        for part in ("ema", "generator", "discriminator")
         for name, value in getattr(snapshot, part).items()
     }
 
@@ -62,14 +73,14 @@ def without_times(rows: list[Row]) -> list[Row]:
 
 
 @pytest.fixture(scope="module")
-def parent(architecture) -> Snapshot:
+def parent(architecture) -> TrainedModel:
     return grow(None, architecture(4), seed=1)[2]
 
 
 @pytest.fixture(scope="module")
-def straight(dataset, parent, architecture, recipe, tmp_path_factory) -> tuple[Snapshot, list[Row], Witness, Path]:
+def straight(dataset, parent, architecture, recipe, tmp_path_factory) -> tuple[TrainedModel, list[Row], Witness, Path]:
     folder, witness = tmp_path_factory.mktemp("straight"), Witness()
-    trained, rows = train(dataset, grow(parent, architecture(8), 1), recipe, folder, RHYTHM, witness)
+    trained, rows = run(dataset, grow(parent, architecture(8), 1), recipe, folder, SCHEDULE, witness)
     return trained, rows, witness, folder
 
 
@@ -87,20 +98,20 @@ def test_progress_is_counted_in_images(straight, recipe):
 def test_the_snapshot_holds_all_weights_and_none_stood_still(straight, parent, architecture):
     trained = straight[0]
     start = grow(parent, architecture(8), 1)[2]
-    for part in ("average", "generator", "discriminator"):
+    for part in ("ema", "generator", "discriminator"):
         before, after = getattr(start, part), getattr(trained, part)
         assert list(after) == list(before)
         assert {value.dtype.name for value in after.values()} == {"float32"}
         still = {name for name, value in after.items() if np.array_equal(value, before[name])}
         # the default loss compares scores, so that what is added to all of them has no gradient
         assert still == ({"score/bias"} if part == "discriminator" else set())
-    assert not np.array_equal(trained.average["first/kernel"], trained.generator["first/kernel"])
+    assert not np.array_equal(trained.ema["first/kernel"], trained.generator["first/kernel"])
 
 
 def test_the_pictures_are_those_of_the_averaged_generator(straight):
     trained, _, witness, _ = straight
     sampler = Sampler(trained)
-    vectors = np.tile(latents(0, 2, 8), (2, 1))
+    vectors = np.tile(draw_latents(0, 2, 8), (2, 1))
     expected = sampler.binary(sampler.occupancy(vectors, np.array([0, 0, 1, 1])))
     assert np.array_equal(witness.pictures[128], expected)
 
@@ -129,19 +140,19 @@ def test_a_stage_that_was_stopped_ends_as_if_it_had_not_been(
     start = grow(parent, architecture(8), 1)
     for witness, (_, _, error) in zip(witnesses, stops, strict=False):
         with pytest.raises(error):
-            train(dataset, start, recipe, tmp_path, RHYTHM, witness)
+            run(dataset, start, recipe, tmp_path, SCHEDULE, witness)
     newest = max(tmp_path.iterdir())
     newest.write_bytes(newest.read_bytes()[:-10])
     last = witnesses[-1]
-    trained, rows = train(dataset, start, recipe, tmp_path, RHYTHM, last)
+    trained, rows = run(dataset, start, recipe, tmp_path, SCHEDULE, last)
     assert [witness.continued for witness in witnesses] == [[images] for images in continued]
     assert str(newest) in last.warnings[0]
     assert weights(trained) == weights(straight[0])
     assert without_times(rows) == without_times(straight[1])
     assert without_times(last.rows) == without_times(rows)
     assert np.array_equal(last.pictures[128], straight[2].pictures[128])
-    _, _, record, _ = checkpoint.load(tmp_path, saved_of(first_state(*start[:2]), recipe), recipe.images - 1)
-    assert record["observer"] == {"starts": len(witnesses)}
+    _, _, record, _ = checkpoint.load(tmp_path, checkpoint_state(first_state(*start[:2]), recipe), recipe.images - 1)
+    assert record["callback"] == {"starts": len(witnesses)}
     assert [row["images"] for row in record["rows"]] == [16, 32, 48, 64, 80, 96]  # the last before the end
 
 
@@ -149,10 +160,10 @@ def test_a_stage_that_was_stopped_ends_as_if_it_had_not_been(
 def test_a_longer_stage_goes_on_from_a_shorter_one(dataset, parent, architecture, recipe, tmp_path):
     """All that determines a checkpoint is the same, so that it may be used; the result is that of the longer stage."""
     longer = replace(recipe, stabilise=128)
-    expected = train(dataset, grow(parent, architecture(8), 1), longer, tmp_path / "long", RHYTHM)
-    train(dataset, grow(parent, architecture(8), 1), recipe, tmp_path / "short", RHYTHM)
+    expected = run(dataset, grow(parent, architecture(8), 1), longer, tmp_path / "long", SCHEDULE)
+    run(dataset, grow(parent, architecture(8), 1), recipe, tmp_path / "short", SCHEDULE)
     witness = Witness()
-    found = train(dataset, grow(parent, architecture(8), 1), longer, tmp_path / "short", RHYTHM, witness)
+    found = run(dataset, grow(parent, architecture(8), 1), longer, tmp_path / "short", SCHEDULE, witness)
     assert witness.continued == [128]  # where the shorter one ended
     assert weights(found[0]) == weights(expected[0])
     assert without_times(found[1]) == without_times(expected[1])
@@ -162,16 +173,16 @@ def test_a_longer_stage_goes_on_from_a_shorter_one(dataset, parent, architecture
 def test_a_shorter_stage_does_not_end_as_the_longer_one(straight, dataset, parent, architecture, recipe, tmp_path):
     longer = replace(recipe, stabilise=256)
     with pytest.raises(RuntimeError):
-        train(dataset, grow(parent, architecture(8), 1), longer, tmp_path, RHYTHM, Witness(at=144, act=fail))
-    trained, rows = train(dataset, grow(parent, architecture(8), 1), recipe, tmp_path, RHYTHM)
+        run(dataset, grow(parent, architecture(8), 1), longer, tmp_path, SCHEDULE, Witness(at=144, act=fail))
+    trained, rows = run(dataset, grow(parent, architecture(8), 1), recipe, tmp_path, SCHEDULE)
     assert weights(trained) == weights(straight[0])
     assert without_times(rows) == without_times(straight[1])
 
 
 @pytest.mark.slow
-def test_the_rhythm_of_logging_does_not_change_the_weights(straight, dataset, parent, architecture, recipe, tmp_path):
-    rhythm = Rhythm(log=48, picture=1000, checkpoint=1000, pictured=2)
-    trained, rows = train(dataset, grow(parent, architecture(8), 1), recipe, tmp_path, rhythm)
+def test_the_schedule_of_logging_does_not_change_the_weights(straight, dataset, parent, architecture, recipe, tmp_path):
+    schedule = LoggingSchedule(48, 1000, 1000, 2)
+    trained, rows = run(dataset, grow(parent, architecture(8), 1), recipe, tmp_path, schedule)
     assert weights(trained) == weights(straight[0])
     assert [row["images"] for row in rows] == [48, 96, 128]
 
@@ -179,7 +190,7 @@ def test_the_rhythm_of_logging_does_not_change_the_weights(straight, dataset, pa
 def test_a_run_gone_wrong_says_so(dataset, architecture, recipe, tmp_path):
     """A generator whose learning rate is absurd ends as an empty or a full cube, whatever the latents."""
     witness, wild = Witness(), replace(recipe, lr_g=1e4, penalty_every=1, fade_in=0, stabilise=32)
-    train(dataset, grow(None, architecture(4), 1), wild, tmp_path, RHYTHM, witness)
+    run(dataset, grow(None, architecture(4), 1), wild, tmp_path, SCHEDULE, witness)
     assert witness.warnings
     for message in witness.warnings:
         assert "lr_" in message
@@ -188,10 +199,10 @@ def test_a_run_gone_wrong_says_so(dataset, architecture, recipe, tmp_path):
 def test_losses_that_are_not_finite_end_the_training_at_once(dataset, architecture, recipe, tmp_path):
     generator, discriminator, start = grow(None, architecture(4), 1)
     discriminator.score.bias.assign([np.nan, np.nan])
-    witness, rhythm = Witness(), replace(RHYTHM, picture=10**6)
+    witness, schedule = Witness(), replace(SCHEDULE, samples_every=10**6)
     short = replace(recipe, penalty_every=1, fade_in=0, stabilise=32)
-    with pytest.raises(health.DivergedError, match="lower lr_g"):
-        train(dataset, (generator, discriminator, start), short, tmp_path, rhythm, witness)
+    with pytest.raises(DivergedError, match="lower lr_g"):
+        run(dataset, (generator, discriminator, start), short, tmp_path, schedule, witness)
     assert "not finite after 16 images" in witness.warnings[0]
     assert not list(tmp_path.iterdir())  # nothing that a restart would take up
 
@@ -210,14 +221,14 @@ def test_the_next_turn_is_drawn_while_this_one_is_trained(recipe):
         drawn.put((images, steps, threading.current_thread()))
         return {"first": images}
 
-    turns = loop.turns(draw, 32, 4, replace(recipe, penalty_every=2, batch=16, fade_in=0, stabilise=176))
-    images, batch = next(turns)
+    chunks = loop.prefetch(draw, 32, 4, replace(recipe, penalty_every=2, batch=16, fade_in=0, stabilise=176))
+    images, batch = next(chunks)
     assert (images, batch) == (96, {"first": 32})
     assert drawn.get() == (32, 4, threading.current_thread())
     first, steps, thread = drawn.get(timeout=10)  # nobody has asked for it yet
     assert (first, steps) == (96, 4)
     assert thread is not threading.current_thread()
-    assert list(turns) == [(160, {"first": 96}), (192, {"first": 160})]
+    assert list(chunks) == [(160, {"first": 96}), (192, {"first": 160})]
     assert drawn.get()[:2] == (160, 2)  # the rest, in whole cycles of the penalty
     assert drawn.empty()
 
@@ -228,21 +239,21 @@ def test_what_a_thread_could_not_draw_is_said(recipe):
             raise OSError("the disk is gone")
 
     with pytest.raises(OSError, match="the disk is gone"):
-        list(loop.turns(draw, 0, 4, recipe))
+        list(loop.prefetch(draw, 0, 4, recipe))
 
 
 def test_a_stop_leaves_a_checkpoint_and_nothing_else(straight, dataset, parent, architecture, recipe, tmp_path):
     """Not the pictures and the row of a checkup that the run would not have had, had it gone on."""
-    first, last, turns = Witness(), Witness(), []
+    first, last, asked = Witness(), Witness(), []
 
-    def enough():
-        turns.append(1)
-        return len(turns) == 3
+    def should_stop():
+        asked.append(1)
+        return len(asked) == 3
 
-    _, rows = train(dataset, grow(parent, architecture(8), 1), recipe, tmp_path, RHYTHM, first, enough=enough)
+    _, rows = run(dataset, grow(parent, architecture(8), 1), recipe, tmp_path, SCHEDULE, first, should_stop=should_stop)
     assert rows[-1]["images"] == 48
     assert sorted(first.pictures) == [32]
-    trained, rows = train(dataset, grow(parent, architecture(8), 1), recipe, tmp_path, RHYTHM, last)
+    trained, rows = run(dataset, grow(parent, architecture(8), 1), recipe, tmp_path, SCHEDULE, last)
     assert min(last.pictures) == 64
     assert weights(trained) == weights(straight[0])
     assert without_times(rows) == without_times(straight[1])

@@ -10,7 +10,7 @@ from keras import ops
 
 from gan3d.backend import value_and_grad
 from gan3d.networks.convolutions import conv_down, conv_same
-from gan3d.training.losses import DRIFT, LOSSES, gradient_norms, pairs, r1, r1_r2, wgan_gp
+from gan3d.training.losses import DRIFT, LOSSES, pairs, r1, r1_r2, squared_gradient_norms, wgan_gp
 
 SHAPE = (5, 4, 4, 4, 1)
 
@@ -113,7 +113,7 @@ def test_pairs_lie_side_by_side(grids):
 
 def test_gradient_norms_are_one_a_shape(grids):
     weights, real, *_ = grids
-    found = ops.convert_to_numpy(gradient_norms(quadratic(weights), ops.convert_to_tensor(real)))
+    found = ops.convert_to_numpy(squared_gradient_norms(quadratic(weights), ops.convert_to_tensor(real)))
     np.testing.assert_allclose(found, ((weights * real) ** 2).sum((1, 2, 3, 4)), rtol=1e-6)
 
 

@@ -9,14 +9,15 @@ import pytest
 from keras import ops
 
 from gan3d.backend import compile_steps
-from gan3d.networks import growth
 from gan3d.networks.architecture import Architecture
 from gan3d.networks.discriminator import Discriminator
 from gan3d.networks.generator import Generator
+from gan3d.networks.weights import initialise_weights
 from gan3d.training import batches
 from gan3d.training.losses import LOSSES
+from gan3d.training.optimizer import adam
 from gan3d.training.recipe import Recipe
-from gan3d.training.step import adam, choose, first_state, make_step, present
+from gan3d.training.step import choose, first_state, make_step, preprocess_real
 
 RECIPE = Recipe(batch=4, penalty_every=2, lr_g=5e-3, lr_d=5e-3, fade_in=64, seed=3)
 
@@ -33,7 +34,7 @@ def networks(double: bool = False) -> tuple[Generator, Discriminator]:
     architecture = kind(6, ("column", "slab"), (3,) if double else (4, 3), (0.2,) if double else (0.2, 0.1))
     models = Generator(architecture), Discriminator(architecture)
     for model in models:
-        growth.initialise(model, 1)
+        initialise_weights(model, 1)
     return models
 
 
@@ -88,7 +89,7 @@ def test_a_step_is_pure():
     assert all(np.array_equal(a, b) for a, b in zip(before, after, strict=True))
     new = results[0][0]
     keras.tree.assert_same_structure(state, new)
-    for name in ("generator", "discriminator", "average"):
+    for name in ("generator", "discriminator", "ema"):
         assert not same(state[name], new[name]), name
 
 
@@ -217,10 +218,10 @@ def test_a_compiled_run_equals_steps_one_by_one():
 @pytest.mark.parametrize("decay", [0.0, 0.25, 1.0])
 def test_the_average_moves_towards_the_new_weights(decay):
     state = start(networks())
-    state["average"] = [w + 1 for w in state["generator"]]
+    state["ema"] = [w + 1 for w in state["generator"]]
     batch = one(drawn(8, 1)) | {"decay": ops.convert_to_tensor(np.float32(decay))}
     after, _ = make_step(*networks(), RECIPE)(state, batch, False)
-    for old, weight, new in zip(state["average"], after["generator"], after["average"], strict=True):
+    for old, weight, new in zip(state["ema"], after["generator"], after["ema"], strict=True):
         expected = decay * ops.convert_to_numpy(old) + (1 - decay) * ops.convert_to_numpy(weight)
         np.testing.assert_allclose(ops.convert_to_numpy(new), expected, rtol=1e-5, atol=1e-6)
 
@@ -268,7 +269,7 @@ def test_accuracies_count_scores_on_the_right_side(loss):
     batch = one(drawn(8, 1))
     generator, discriminator = networks()
     _, logs = make_step(generator, discriminator, replace(RECIPE, loss=loss))(start(networks()), batch, False)
-    real = present(batch["bits"], 8, batch["flip"], batch["alpha"])
+    real = preprocess_real(batch["bits"], 8, batch["flip"], batch["alpha"])
     fake = generator(batch["latents"], batch["labels"], alpha=batch["alpha"])
     scores = [ops.convert_to_numpy(discriminator(x, batch["labels"], alpha=batch["alpha"])) for x in (real, fake)]
     levels = (0.0, 0.0) if loss == "non_saturating" else (scores[1], scores[0])

@@ -7,12 +7,16 @@ from pathlib import Path
 
 import mlflow
 import pytest
-from small_project import REPOSITORY, edit, small
+from paths import REPOSITORY
+from small_project import edit, small
 
-from gan3d import params, project, snapshot
+from gan3d import model_file
+from gan3d.config.loading import load_params
+from gan3d.config.project import Project
 from gan3d.dataset import VoxelDataset
 from gan3d.stages.train import architecture
-from gan3d.training.loop import Rhythm, grow, train
+from gan3d.training.growth import grow
+from gan3d.training.loop import LoggingSchedule, train
 
 
 @pytest.fixture(scope="session")
@@ -31,7 +35,7 @@ def untrained(tmp_path_factory, dataset_folder) -> Path:
         writer.writerows(rows)
     shutil.copy(REPOSITORY / "params.yaml", root)
     (root / "dvc.yaml").write_text("stages: {}\n", encoding="utf-8")
-    edit(project.Project(root, root), small)
+    edit(Project(root, root), small)
     return root
 
 
@@ -40,28 +44,30 @@ def template(tmp_path_factory, untrained) -> Path:
     """The same with a model of 4³."""
     root = tmp_path_factory.mktemp("grown") / "project"
     shutil.copytree(untrained, root)
-    home = project.Project(root, root)
-    loaded = params.load(home.params)
+    home = Project(root, root)
+    loaded = load_params(home.params)
     data = VoxelDataset(home.voxels)
     first = grow(None, architecture(loaded, "r04", data), 0)
-    snapshot.save(home.model("r04"), train(data, first, loaded.recipe("r04"), root / "unfinished", Rhythm(64))[0])
+    model_file.save(
+        home.model("r04"), train(data, first, loaded.recipe("r04"), root / "unfinished", LoggingSchedule(64))[0]
+    )
     return root
 
 
-def copied(template: Path, folder: Path) -> project.Project:
+def copied(template: Path, folder: Path) -> Project:
     root = folder / "project"
     shutil.copytree(template, root)
-    return project.Project(root, root)
+    return Project(root, root)
 
 
 @pytest.fixture
-def planned(untrained, tmp_path) -> project.Project:
+def planned(untrained, tmp_path) -> Project:
     """A project for tests that train nothing."""
     return copied(untrained, tmp_path)
 
 
 @pytest.fixture
-def home(template, tmp_path) -> project.Project:
+def home(template, tmp_path) -> Project:
     return copied(template, tmp_path)
 
 

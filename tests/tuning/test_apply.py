@@ -1,16 +1,15 @@
 """The best values into params.yaml: they are read back as they were, and nothing else changes."""
 
-from pathlib import Path
-
 import pytest
 import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from paths import REPOSITORY
 
 from gan3d.errors import UserError
 from gan3d.tuning import apply
 
-FILE = Path(__file__).resolve().parents[2] / "params.yaml"
+FILE = REPOSITORY / "params.yaml"
 TEXT = FILE.read_text(encoding="utf-8")
 
 rates = st.floats(1e-9, 1.0)

@@ -7,7 +7,7 @@ from small_project import edit
 from gan3d.errors import UserError
 from gan3d.tuning import space
 from gan3d.tuning.study import find_study, first_look
-from gan3d.tuning.task import database, task
+from gan3d.tuning.study_spec import database, study_spec
 
 
 def tuned(planned, **changes):
@@ -83,10 +83,10 @@ def test_widths_of_several_resolutions_are_outside_of_any_space(planned):
 def test_a_wrong_stage_and_a_wrong_storage(planned):
     params = tuned(planned)
     with pytest.raises(UserError, match="choose one of r04, r08, or all"):
-        task(params, "r16", planned)
+        study_spec(params, "r16", planned)
     with pytest.raises(UserError, match="is no database URL"):
-        task(params, "r08", planned, "studies")
-    chosen = task(params, "r08", planned, "postgresql://me:secret@host/studies")
+        study_spec(params, "r08", planned, "studies")
+    chosen = study_spec(params, "r08", planned, "postgresql://me:secret@host/studies")
     assert "secret" not in chosen.shown
 
 
@@ -97,14 +97,14 @@ def test_paths_of_sqlite_belong_to_the_project(planned):
 
 def test_a_database_that_does_not_answer(planned):
     pytest.importorskip("psycopg", reason="psycopg is not installed: the extra postgres brings it")
-    chosen = task(tuned(planned), "r08", planned, "postgresql://me:secret@127.0.0.1:1/studies")
+    chosen = study_spec(tuned(planned), "r08", planned, "postgresql://me:secret@127.0.0.1:1/studies")
     with pytest.raises(UserError, match=r"cannot be reached.*[Rr]efused.*check tune\.storage") as error:
         find_study(chosen)
     with pytest.raises(UserError, match="the same command continues") as second, chosen.reached(), chosen.turn():
         pass
     assert "secret" not in f"{error.value} {second.value}"
     with pytest.raises(UserError, match="run `gan3d tune r08` first"):
-        find_study(task(tuned(planned), "r08", planned))
+        find_study(study_spec(tuned(planned), "r08", planned))
     assert not (planned.mlruns / "optuna.db").exists()
 
 

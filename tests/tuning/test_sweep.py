@@ -13,13 +13,13 @@ from mlflow import MlflowClient
 from optuna.trial import TrialState
 from small_project import edit
 
-from gan3d import snapshot
+from gan3d import model_file
+from gan3d.config.project import Project
 from gan3d.errors import UserError
-from gan3d.project import Project
 from gan3d.stages import train as training
 from gan3d.tuning import apply, report, space, sweep
 from gan3d.tuning.study import PARENT, find_study
-from gan3d.tuning.task import task
+from gan3d.tuning.study_spec import study_spec
 from gan3d.tuning.worker import Worker
 
 pytestmark = pytest.mark.slow
@@ -29,7 +29,7 @@ STATUS = {TrialState.COMPLETE: "FINISHED", TrialState.PRUNED: "KILLED", TrialSta
 
 def tune(home, changes=(), name=None, said=None):
     params = edit(home, lambda tree: tree["tune"].update(changes))
-    return sweep.run(task(params, "r04", home, name=name), say=(said if said is not None else []).append)
+    return sweep.run(study_spec(params, "r04", home, name=name), say=(said if said is not None else []).append)
 
 
 def runs(home) -> dict[str, mlflow.entities.Run]:
@@ -117,7 +117,7 @@ def test_a_finished_study_is_not_begun_again_and_a_larger_one_goes_on(tuned):
 
 def test_a_changed_search_is_refused_and_nothing_is_lost(tuned):
     home, _, _ = tuned
-    count = len(find_study(task(edit(home, lambda tree: None), "r04", home)).trials)
+    count = len(find_study(study_spec(edit(home, lambda tree: None), "r04", home)).trials)
     for changes, words in (
         ({"space": {"lr_g": {"low": 1e-4, "high": 2e-2, "log": True}, "batch": [8, 16]}}, r"space\.lr_g was"),
         ({"images": 256}, "images was 384 and is 256"),
@@ -137,12 +137,12 @@ def test_a_changed_search_is_refused_and_nothing_is_lost(tuned):
 def test_the_best_values_go_into_params_yaml(tuned):
     home, _, _ = tuned
     params = edit(home, lambda tree: None)
-    best = space.trained(report.best(find_study(task(params, "r04", home))).params)
-    sweep.take_over(task(params, "r04", home))
+    best = space.trained(report.best(find_study(study_spec(params, "r04", home))).params)
+    sweep.take_over(study_spec(params, "r04", home))
     assert {n: getattr(edit(home, lambda t: None).train.stages["r04"], n) for n in best} == best
-    assert sweep.take_over(task(params, "r04", home)) == ""
+    assert sweep.take_over(study_spec(params, "r04", home)) == ""
     with pytest.raises(UserError, match="there is no study furniture-r08"):
-        sweep.take_over(task(params, "r08", home))
+        sweep.take_over(study_spec(params, "r08", home))
 
 
 def test_a_collapsed_trial_ends_at_once_with_its_reason(home):
@@ -184,7 +184,7 @@ def test_several_objectives(home, tmp_path):
     page = client.download_artifacts(parent.info.run_id, report.PAGE, str(tmp_path))
     assert "Pareto front" in Path(page).read_text(encoding="utf-8")
     front = study.best_trials
-    chosen = task(edit(home, lambda tree: None), "r04", home)
+    chosen = study_spec(edit(home, lambda tree: None), "r04", home)
     if len(front) > 1:
         with pytest.raises(UserError, match="choose one with --trial NUMBER"):
             sweep.take_over(chosen)
@@ -194,16 +194,16 @@ def test_several_objectives(home, tmp_path):
 
 def test_a_trial_that_others_took_for_dead_harms_no_later_one(home, monkeypatch):
     """As a worker that slept: at the first look its trial is told to have failed, and goes on."""
-    from gan3d.tuning.trial import Watch, frozen_of
+    from gan3d.tuning.trial import TrialCallback, frozen_of
 
-    plain = Watch.pictured
+    plain = TrialCallback.on_samples
 
     def told(self, images, voxels, labels):
         if self.trial.number == 1 and frozen_of(self.trial).state == TrialState.RUNNING:
             self.trial.study.tell(1, state=TrialState.FAIL)
         plain(self, images, voxels, labels)
 
-    monkeypatch.setattr(Watch, "pictured", told)
+    monkeypatch.setattr(TrialCallback, "on_samples", told)
     study = tune(home, {"trials": 4})
     states = {trial.number: trial.state for trial in study.get_trials()}
     assert states.pop(1) == TrialState.FAIL
@@ -214,23 +214,23 @@ def test_a_trial_that_others_took_for_dead_harms_no_later_one(home, monkeypatch)
 
 def test_an_interrupted_trial_is_queued_again_and_takes_up_its_checkpoint(home, monkeypatch):
     """The interrupt comes where the second look would be; what is interrupted is real."""
-    from gan3d.tuning.trial import Watch
+    from gan3d.tuning.trial import TrialCallback
 
     params = edit(home, lambda tree: tree["tune"].update(trials=2))
-    looks = Watch.pictured
+    looks = TrialCallback.on_samples
 
     def interrupted(self, images, voxels, labels):
         if self.trial.number == 0 and images >= 256:
             raise KeyboardInterrupt
         looks(self, images, voxels, labels)
 
-    monkeypatch.setattr(Watch, "pictured", interrupted)
+    monkeypatch.setattr(TrialCallback, "on_samples", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        Worker(task(params, "r04", home), [].append).work()
+        Worker(study_spec(params, "r04", home), [].append).work()
     found = runs(home)
     assert found["parent"].info.status == "KILLED"
     assert found["0"].info.status == "KILLED"
-    study = sweep.run(task(params, "r04", home), say=[].append)
+    study = sweep.run(study_spec(params, "r04", home), say=[].append)
     assert [trial.state.name for trial in study.trials] == ["FAIL", "COMPLETE", "COMPLETE"]
     again = study.trials[1]
     assert again.params == study.trials[0].params
@@ -265,9 +265,9 @@ def test_up_the_pyramid(home):
     sweep.pyramid(home, None, 1, None, said.append, train)
     params = edit(home, lambda tree: None)
     for stage in ("r04", "r08"):
-        best = report.best(find_study(task(params, stage, home)))
+        best = report.best(find_study(study_spec(params, stage, home)))
         assert space.trained(best.params) == {n: getattr(params.train.stages[stage], n) for n in best.params}
-        assert snapshot.load(home.model(stage)).architecture.resolution == int(stage[1:])
+        assert model_file.load(home.model(stage)).architecture.resolution == int(stage[1:])
     sweep.pyramid(home, None, 1, None, said.append, lambda *_: None)
-    assert len(find_study(task(params, "r08", home)).trials) == 2
+    assert len(find_study(study_spec(params, "r08", home)).trials) == 2
     assert apply.write(home.params, "r08", space.trained(best.params)) == ""

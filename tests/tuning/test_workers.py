@@ -11,13 +11,14 @@ from pathlib import Path
 import pytest
 from optuna.storages import RetryHeartbeatStaleTrialCallback
 from optuna.trial import TrialState
-from small_project import REPOSITORY, edit
+from paths import REPOSITORY
+from small_project import edit
 from test_sweep import account
 
-from gan3d.project import Project
+from gan3d.config.project import Project
 from gan3d.tuning import report, space, sweep
 from gan3d.tuning.study import find_study
-from gan3d.tuning.task import task
+from gan3d.tuning.study_spec import study_spec
 
 pytestmark = pytest.mark.slow
 
@@ -68,7 +69,7 @@ def killed_in_mid_trial(home, stage: str, after: int, changes: dict, seconds: fl
     """Two workers begin at once on nothing; one is killed while it trains; the other ends the study."""
     params = edit(home, lambda tree: tree["tune"].update(changes))
     doomed, other = worker(home, stage), worker(home, stage)
-    chosen = task(params, stage, home)
+    chosen = study_spec(params, stage, home)
     deadline = time.monotonic() + seconds
     victim = None
     while victim is None:
@@ -139,14 +140,14 @@ def test_ctrl_c_ends_cleanly_and_the_same_command_continues(home):
     assert first.wait(120) == 130, words(home)
     assert "the same command continues" in words(home)
     assert "Traceback" not in words(home)
-    study = find_study(task(params, "r04", home))
+    study = find_study(study_spec(params, "r04", home))
     assert [trial.state for trial in study.trials] == [TrialState.FAIL, TrialState.WAITING]
 
 
 def test_processes_of_one_command_share_its_number_of_trials(home):
     params = edit(home, lambda tree: tree["tune"].update(trials=30))
     wait(home, gan3d(home, "tune", "r04", "--workers", "2", "--trials", "3"))
-    study = find_study(task(params, "r04", home))
+    study = find_study(study_spec(params, "r04", home))
     accounted(study, home, 3)
     assert len({trial.user_attrs["begun"] for trial in study.trials}) == 2
     assert "3 trials: 3 complete." in words(home)
@@ -205,10 +206,10 @@ def postgres(tmp_path):
 def test_workers_meet_on_postgresql(home, postgres):
     params = edit(home, lambda tree: tree["tune"].update(trials=4))
     wait(home, *(worker(home, GAN3D_STORAGE=postgres) for _ in range(2)))
-    study = find_study(task(params, "r04", home, postgres))
+    study = find_study(study_spec(params, "r04", home, postgres))
     accounted(study, home, 4)
     assert not (home.mlruns / "optuna.db").exists()
-    sweep.take_over(task(params, "r04", home, postgres))
+    sweep.take_over(study_spec(params, "r04", home, postgres))
     best = space.trained(report.best(study).params)
     stage = edit(home, lambda tree: None).train.stages["r04"]
     assert {name: getattr(stage, name) for name in best} == best
@@ -219,7 +220,7 @@ def test_trials_spread_over_dask(home):
     params = edit(home, lambda tree: tree["tune"].update(trials=4))
     os.environ["KERAS_BACKEND"] = "tensorflow"
     with distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster:
-        study = sweep.run(task(params, "r04", home), dask=cluster.scheduler_address)
+        study = sweep.run(study_spec(params, "r04", home), dask=cluster.scheduler_address)
     accounted(study, home, 4)
     assert len({trial.user_attrs["begun"] for trial in study.trials}) == 2
 
@@ -236,6 +237,6 @@ def test_ctrl_c_reaches_the_workers_of_dask(home):
             time.sleep(0.2)
         command.send_signal(signal.SIGINT)
         assert command.wait(120) == 130, words(home)
-    states = [trial.state.name for trial in find_study(task(params, "r04", home)).trials]
+    states = [trial.state.name for trial in find_study(study_spec(params, "r04", home)).trials]
     assert sorted(states) == ["FAIL", "FAIL", "WAITING", "WAITING"]
     assert "Traceback" not in words(home)

@@ -4,7 +4,7 @@ import math
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from gan3d import grids
+from gan3d.voxels import RESOLUTIONS
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Architecture:
 
     @property
     def resolutions(self) -> tuple[int, ...]:
-        return grids.RESOLUTIONS[: len(self.widths)]
+        return RESOLUTIONS[: len(self.widths)]
 
     @property
     def policy(self) -> str:

@@ -5,7 +5,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from gan3d.dataset import key
+from gan3d.dataset import resolution_key
 from gan3d.networks.architecture import Architecture
 from gan3d.networks.layers import (
     SERIAL,
@@ -35,13 +35,13 @@ class Discriminator(keras.Model):
         widths = dict(zip(a.resolutions, a.widths, strict=True))
         self.heads: list[EqualizedConv3D] = []
         for resolution in a.resolutions[-2:]:
-            layer = EqualizedConv3D(widths[resolution], 1, name=f"{key(resolution)}_head", dtype=a.policy)
+            layer = EqualizedConv3D(widths[resolution], 1, name=f"{resolution_key(resolution)}_head", dtype=a.policy)
             layer.build((None, None, None, None, 1))
             self.heads.append(layer)
         self.convolutions: list[EqualizedConv3D] = []
         for resolution in reversed(a.resolutions[1:]):
             for resample, width in (("same", widths[resolution]), ("down", widths[resolution // 2])):
-                name = f"{key(resolution)}_{resample}"
+                name = f"{resolution_key(resolution)}_{resample}"
                 layer = EqualizedConv3D(width, resample=resample, name=name, dtype=a.policy)
                 layer.build((None, None, None, None, widths[resolution]))
                 self.convolutions.append(layer)

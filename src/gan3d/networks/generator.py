@@ -5,7 +5,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from gan3d.dataset import key
+from gan3d.dataset import resolution_key
 from gan3d.networks.architecture import Architecture
 from gan3d.networks.layers import SERIAL, EqualizedConv3D, EqualizedDense, Tensor, blend, leaky, pixel_norm, upsample
 
@@ -17,7 +17,7 @@ class Generator(keras.Model):
     call(latents (B, latent), labels (B,) integers, alpha scalar, truncation scalar)
         -> occupancy (B, R, R, R, 1) in [0, 1], float32.
     At alpha 0 it is the generator it grew from, drawn at twice the resolution. Below truncation 1 shapes move towards
-    the mean shape of their class, which they all are at 0 (`gan3d.sampling`); it is 1 in training.
+    the mean shape of their class, which they all are at 0 (`gan3d.sampling.sampler`); it is 1 in training.
     """
 
     def __init__(self, architecture: Architecture | dict[str, Any], **kwargs: Any) -> None:
@@ -31,7 +31,7 @@ class Generator(keras.Model):
         channels = a.widths[0]
         for resolution, width in zip(a.resolutions, a.widths, strict=True):
             for resample in ("same",) if resolution == 4 else ("up", "same"):
-                name = f"{key(resolution)}_{resample}"
+                name = f"{resolution_key(resolution)}_{resample}"
                 layer = EqualizedConv3D(width, resample=resample, name=name, dtype=a.policy)
                 layer.build((None, None, None, None, channels))
                 self.convolutions.append(layer)
@@ -40,7 +40,9 @@ class Generator(keras.Model):
         self.heads: list[EqualizedConv3D] = []
         for resolution, width in list(zip(a.resolutions, a.widths, strict=True))[-2:]:
             bias = a.first_bias(resolution)
-            layer = EqualizedConv3D(1, 1, gain=1.0, bias=bias, name=f"{key(resolution)}_head", dtype=a.policy)
+            layer = EqualizedConv3D(
+                1, 1, gain=1.0, bias=bias, name=f"{resolution_key(resolution)}_head", dtype=a.policy
+            )
             layer.build((None, None, None, None, width))
             self.heads.append(layer)
         self.built = True

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from gan3d.dataset import ANY
-from gan3d.evaluation import protocol
+from gan3d.metrics import protocol
 
 Fields = Mapping[str, Any]
 
@@ -28,7 +28,7 @@ def card(
         model: name, version, classes, resolution, latent, parameters, threshold, up.
         data: of `gan3d.registry.log.data_facts`: source, counts {class: {split: n}}, test_split.
         training: one row a stage; its keys become the columns.
-        scores: rows of `gan3d.evaluation.protocol.evaluate`, of any number of resolutions.
+        scores: rows of `gan3d.metrics.protocol.evaluate`, of any number of resolutions.
         versions: of the packages that the model needs, by name.
     """
     parts = [

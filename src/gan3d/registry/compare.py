@@ -13,12 +13,12 @@ import numpy as np
 from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion
 
-from gan3d import snapshot
-from gan3d.drawing.sheets import encode_png, sheet
-from gan3d.drawing.voxels import class_color
+from gan3d import model_file
 from gan3d.registry import fetch
 from gan3d.registry.card import SCORES
-from gan3d.sampling import Sampler
+from gan3d.rendering.sheets import encode_png, sheet
+from gan3d.rendering.voxels import class_color
+from gan3d.sampling.sampler import Sampler
 from gan3d.tracking.store import MODEL
 
 SEEDS = range(8)  # one shape each
@@ -49,7 +49,7 @@ def compare(client: MlflowClient, one: int, two: int, mlruns: Path) -> Compariso
         UserError: when the artifacts of a version are gone.
     """
     found = client.get_model_version(MODEL, str(one)), client.get_model_version(MODEL, str(two))
-    samplers = [Sampler(snapshot.load(fetch.resolve(f"models:/{MODEL}/{number}", mlruns))) for number in (one, two)]
+    samplers = [Sampler(model_file.load(fetch.resolve(f"models:/{MODEL}/{number}", mlruns))) for number in (one, two)]
     classes = list(dict.fromkeys(name for sampler in samplers for name in sampler.classes))
     return Comparison(found, {name: _picture(name, samplers, (one, two)) for name in classes})
 
@@ -65,7 +65,7 @@ def _picture(name: str, samplers: Sequence[Sampler], numbers: tuple[int, int]) -
             colors += [class_color(label)] * len(SEEDS)
     captions = [""] * (len(SEEDS) * (len(rows) - 1)) + [f"seed {seed}" for seed in SEEDS]
     shapes = [shape for row in rows for shape in row]
-    return sheet(shapes, len(SEEDS), titles, captions, up=samplers[0].snapshot.up, colors=colors)
+    return sheet(shapes, len(SEEDS), titles, captions, up=samplers[0].model.up, colors=colors)
 
 
 def log(comparison: Comparison) -> str:

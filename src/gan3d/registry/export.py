@@ -15,7 +15,8 @@ import keras
 import numpy as np
 
 from gan3d.errors import UserError
-from gan3d.sampling import Sampler, latents
+from gan3d.sampling.latents import draw_latents
+from gan3d.sampling.sampler import Sampler
 
 ONNX = ".onnx"
 TOLERANCE = 1e-4  # by which ONNX Runtime's occupancy may differ from Keras'
@@ -95,19 +96,21 @@ def onnx_file(sampler: Sampler, path: Path) -> float:
 
 def functional(sampler: Sampler) -> Any:
     """The generator as a Keras model of named inputs, without the axis of channels."""
-    architecture = sampler.snapshot.architecture
+    architecture = sampler.model.architecture
     z = keras.Input((architecture.latent,), name="latents", dtype="float32")
     y = keras.Input((), name="labels", dtype="int32")
     shape = keras.layers.Reshape((architecture.resolution,) * 3, name="occupancy")
     drawn = {"occupancy": shape(sampler.generator(z, y))}
     model = keras.Model({"latents": z, "labels": y}, drawn, name="gan3d")
-    model({"latents": latents(0, 1, architecture.latent), "labels": np.zeros(1, np.int32)})  # Keras exports no other
+    model(
+        {"latents": draw_latents(0, 1, architecture.latent), "labels": np.zeros(1, np.int32)}
+    )  # Keras exports no other
     return model
 
 
 def facts(sampler: Sampler) -> dict[str, Any]:
     """What a program must know to use the exported generator."""
-    own = sampler.snapshot
+    own = sampler.model
     return {
         "classes": list(own.architecture.classes),
         "resolution": own.architecture.resolution,
@@ -120,7 +123,7 @@ def facts(sampler: Sampler) -> dict[str, Any]:
 def deviation(sampler: Sampler, draw: Any) -> float:
     """The largest difference between `draw(latents, labels)` and the generator, over shapes of every class."""
     labels = np.repeat(np.arange(len(sampler.classes), dtype=np.int32), CHECKED)
-    vectors = latents(0, len(labels), sampler.snapshot.architecture.latent)
+    vectors = draw_latents(0, len(labels), sampler.model.architecture.latent)
     return float(np.abs(draw(vectors, labels) - sampler.occupancy(vectors, labels)).max())
 
 

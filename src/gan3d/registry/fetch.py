@@ -14,7 +14,7 @@ from mlflow.store.artifact.models_artifact_repo import ModelsArtifactRepository
 from mlflow.store.artifact.runs_artifact_repo import RunsArtifactRepository
 from mlflow.store.artifact.utils.models import get_model_name_and_version
 
-from gan3d import snapshot
+from gan3d import model_file
 from gan3d.errors import UserError
 from gan3d.registry.aliases import open_registry
 from gan3d.tracking.store import MODEL
@@ -23,7 +23,7 @@ SCHEMES = {"models:/": ModelsArtifactRepository, "runs:/": RunsArtifactRepositor
 
 
 def resolve(model: str, mlruns: Path) -> Path:
-    """The folder of a snapshot (`gan3d.snapshot`).
+    """The folder of a snapshot (`gan3d.model_file`).
 
     Args:
         model: a folder such as models/r16, or a URI: models:/gan3d@champion, models:/gan3d/3, runs:/RUN/model.
@@ -35,7 +35,7 @@ def resolve(model: str, mlruns: Path) -> Path:
     """
     scheme = next((scheme for scheme in SCHEMES if model.startswith(scheme)), None)
     if scheme is None:
-        snapshot.read_config(Path(model))
+        model_file.read_config(Path(model))
         return Path(model)
     client = open_registry(mlruns, model)
     try:

@@ -21,16 +21,16 @@ from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema, Tens
 from mlflow.types.schema import Array
 
 import gan3d
-from gan3d import snapshot
+from gan3d import model_file
 from gan3d.dataset import SPLITS, VoxelDataset
-from gan3d.drawing.sheets import sheet
-from gan3d.drawing.voxels import class_color
 from gan3d.errors import UserError
-from gan3d.evaluation import protocol
+from gan3d.metrics import protocol
+from gan3d.model_file import TrainedModel
 from gan3d.registry.card import card, shorten
-from gan3d.request.formats import STYLES
-from gan3d.sampling import Sampler
-from gan3d.snapshot import Snapshot
+from gan3d.rendering.sheets import sheet
+from gan3d.rendering.voxels import class_color
+from gan3d.sampling.sampler import Sampler
+from gan3d.shape_io.encoding import STYLES
 from gan3d.tracking.store import MODEL
 
 NEEDED = ("mlflow", "numpy", "pandas", "scipy", "keras", "trimesh", "scikit-image", "pillow")  # and a backend
@@ -46,8 +46,8 @@ class Facts:
     Attributes:
         data: of `data_facts`.
         training: one row a stage for the model card: its name, images, loss, learning rates, …
-        scores: rows of `gan3d.evaluation.protocol.evaluate` at every resolution that was scored.
-        tags: what ties the version to its cause, such as `gan3d.tracking.facts.cause` gives.
+        scores: rows of `gan3d.metrics.protocol.evaluate` at every resolution that was scored.
+        tags: what ties the version to its cause, such as `gan3d.tracking.provenance.cause` gives.
         training_run: id of the MLflow run that trained the last stage.
         backend: Keras' backend in training.
     """
@@ -85,7 +85,7 @@ def log_candidate(client: MlflowClient, folder: str | Path, facts: Facts, run_id
     Raises:
         UserError: when the folder holds no snapshot, or the backend of its training is not installed.
     """
-    model = snapshot.load(folder)
+    model = model_file.load(folder)
     packages = requirements(facts.backend)
     weights = weights_hash(model)
     content = hashlib.sha256(json.dumps([weights, facts.data["test_split"], facts.scores]).encode()).hexdigest()[:16]
@@ -108,11 +108,11 @@ def log_candidate(client: MlflowClient, folder: str | Path, facts: Facts, run_id
     return number
 
 
-def weights_hash(model: Snapshot) -> str:
+def weights_hash(model: TrainedModel) -> str:
     """Hash of all that determines the shapes: architecture, threshold, up axis and the averaged weights."""
     config = [model.architecture.to_json(), model.threshold, model.up]
     digest = hashlib.sha256(json.dumps(config, sort_keys=True).encode())
-    for name, value in sorted(model.average.items()):
+    for name, value in sorted(model.ema.items()):
         digest.update(json.dumps([name, value.dtype.str, value.shape]).encode())
         digest.update(np.ascontiguousarray(value).tobytes())
     return digest.hexdigest()[:16]
@@ -139,7 +139,7 @@ def protocol_of(rows: Sequence[Mapping[str, Any]], resolution: int) -> str:
     return f"{'+'.join(str(row['reference']) for row in own)} shapes, {own[0]['draws']} draws, seed {own[0]['seed']}"
 
 
-def signature(model: Snapshot) -> ModelSignature:
+def signature(model: TrainedModel) -> ModelSignature:
     """What `gan3d.registry.served` takes, and the grids it gives; its other outputs are tables."""
     classes, size = model.architecture.classes, model.architecture.resolution
     numbers = [ColSpec("long", name, required=False) for name in ("count", "seed", "to", "steps")]
@@ -172,7 +172,7 @@ def requirements(backend: str) -> list[str]:
         ) from None
 
 
-def _log(folder: Path, model: Snapshot, packages: list[str], backend: str, metadata: dict[str, Any]) -> Any:
+def _log(folder: Path, model: TrainedModel, packages: list[str], backend: str, metadata: dict[str, Any]) -> Any:
     """The generator as a logged MLflow model."""
     example = pd.DataFrame([{"class": name, "count": 2, "seed": 7} for name in model.architecture.classes])
     with tempfile.TemporaryDirectory() as scratch:
@@ -204,7 +204,7 @@ def _run(run_id: str | None, tags: Mapping[str, str]) -> Iterator[None]:
         yield
 
 
-def _tags(model: Snapshot, facts: Facts, means: Mapping[str, float | None]) -> dict[str, str]:
+def _tags(model: TrainedModel, facts: Facts, means: Mapping[str, float | None]) -> dict[str, str]:
     """What promotion compares, and what a person wants to see in the list of versions."""
     size = model.architecture.resolution
     by_class = {row["class"]: row.get("one_nna_cd") for row in generated_rows(facts.scores, size)}
@@ -219,7 +219,7 @@ def _tags(model: Snapshot, facts: Facts, means: Mapping[str, float | None]) -> d
     }
 
 
-def _model_facts(model: Snapshot, number: int) -> dict[str, Any]:
+def _model_facts(model: TrainedModel, number: int) -> dict[str, Any]:
     a = model.architecture
     return {
         "name": MODEL,
@@ -227,7 +227,7 @@ def _model_facts(model: Snapshot, number: int) -> dict[str, Any]:
         "classes": list(a.classes),
         "resolution": a.resolution,
         "latent": a.latent,
-        "parameters": sum(value.size for value in model.average.values()),
+        "parameters": sum(value.size for value in model.ema.values()),
         "threshold": model.threshold,
         "up": model.up,
     }
@@ -239,7 +239,7 @@ def _versions(packages: Sequence[str]) -> dict[str, str]:
     }
 
 
-def _picture(model: Snapshot, count: int = 8) -> np.ndarray:
+def _picture(model: TrainedModel, count: int = 8) -> np.ndarray:
     """A row of shapes of each class, seed 0."""
     sampler = Sampler(model)
     rows = [sampler.shapes(label, count, 0) for label in range(len(sampler.classes))]

@@ -5,7 +5,7 @@ gan3d is needed. Its modules are imported at load and no earlier, since Keras' b
 pictures need is imported when the first is asked for.
 
 A request is rows of `class` (not needed where there is only one), `count`, `seed`, `latents`, `to` and `steps`
-(`gan3d.request.shapes.Request`), and parameters `truncation`, `threshold`, `output` and `style` for all of them. The
+(`gan3d.sampling.requests.Request`), and parameters `truncation`, `threshold`, `output` and `style` for all of them. The
 answer to output "grid" is uint8 (n, R, R, R), 1 where a voxel is occupied, row after row; to any other a table of
 `class`, `media_type` and `data` (base64), a row a shape, or one row for the picture of all.
 """
@@ -42,11 +42,12 @@ class ServedGenerator(PythonModel):
 
     def load_context(self, context: PythonModelContext) -> None:
         os.environ.setdefault("KERAS_BACKEND", context.model_config["backend"])
-        from gan3d import errors, sampling, snapshot
-        from gan3d.request import formats, shapes
+        from gan3d import errors, model_file
+        from gan3d.sampling import requests, sampler
+        from gan3d.shape_io import encoding
 
-        self.formats, self.shapes, self.UserError = formats, shapes, errors.UserError
-        self.sampler = sampling.Sampler(snapshot.load(context.artifacts["snapshot"]))
+        self.encoding, self.requests, self.UserError = encoding, requests, errors.UserError
+        self.sampler = sampler.Sampler(model_file.load(context.artifacts["snapshot"]))
 
     def predict(
         self, context: PythonModelContext, model_input: pd.DataFrame, params: dict[str, Any] | None = None
@@ -59,12 +60,12 @@ class ServedGenerator(PythonModel):
         given = params or {}
         output, style = given.get("output") or "grid", given.get("style") or "marching_cubes"
         try:
-            limit = self.formats.limit(output, self.sampler.snapshot.architecture.resolution)
+            limit = self.encoding.limit(output, self.sampler.model.architecture.resolution)
             rows = [self._request(row) for row in model_input.to_dict("records")]
-            drawn = self.shapes.draw(self.sampler, rows, given.get("truncation"), given.get("threshold"), limit)
+            drawn = self.requests.draw(self.sampler, rows, given.get("truncation"), given.get("threshold"), limit)
             if output == "grid":
                 return drawn.voxels.astype(np.uint8)
-            return self._table(self.formats.encode(drawn, output, style))
+            return self._table(self.encoding.encode(drawn, output, style))
         except self.UserError as error:
             raise Refused(str(error)) from error
 
@@ -74,7 +75,7 @@ class ServedGenerator(PythonModel):
         numbers = {name: int(row[name]) for name in names if row.get(name) is not None and row[name] == row[name]}
         label, vector = row.get("class"), row.get("latents")
         vectors = [vector] if isinstance(vector, list | tuple | np.ndarray) else None
-        return self.shapes.Request(label if isinstance(label, str) else None, vectors=vectors, **numbers)
+        return self.requests.Request(label if isinstance(label, str) else None, vectors=vectors, **numbers)
 
     def _table(self, parts: list[Any]) -> pd.DataFrame:
         rows = [(part.label, part.media_type, base64.b64encode(part.content).decode()) for part in parts]

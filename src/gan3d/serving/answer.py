@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from urllib.parse import quote
 
-from gan3d.request import formats
-from gan3d.request.shapes import Shapes, draw
+from gan3d.sampling.requests import Shapes, draw
 from gan3d.serving.model import Loaded
 from gan3d.serving.schema import ShapesRequest
+from gan3d.shape_io import encoding
 
 
 @dataclass(frozen=True)
@@ -29,15 +29,15 @@ def answer(model: Loaded, asked: ShapesRequest) -> Answer:
     Raises:
         UserError: one sentence that says what is wrong with the request.
     """
-    limit = formats.limit(asked.output, model.sampler.snapshot.architecture.resolution)
+    limit = encoding.limit(asked.output, model.sampler.model.architecture.resolution)
     drawn = draw(model.sampler, [asked.request()], asked.truncation, asked.threshold, limit)
     headers = {"X-Model": quote(model.name, safe="/@: "), "X-Shape": ",".join(map(str, drawn.occupancy.shape))}
     count = len(drawn.names)
     if asked.output == "grid":
-        return Answer(_grid(drawn), formats.MEDIA["grid"], headers, count)
-    parts = formats.encode(drawn, asked.output, asked.style)
+        return Answer(_grid(drawn), encoding.MEDIA["grid"], headers, count)
+    parts = encoding.encode(drawn, asked.output, asked.style)
     if asked.output == "bits":
-        content, media_type, ending = b"".join(part.content for part in parts), formats.MEDIA["bits"], "bin"
+        content, media_type, ending = b"".join(part.content for part in parts), encoding.MEDIA["bits"], "bin"
     elif len(parts) == 1:
         content, media_type, ending = parts[0].content, parts[0].media_type, asked.output
     else:
@@ -53,7 +53,7 @@ def _grid(drawn: Shapes) -> bytes:
     return b'{"classes":' + json.dumps(drawn.names).encode() + b',"voxels":[' + b",".join(shapes) + b"]}"
 
 
-def _archive(parts: Sequence[formats.Encoded], extension: str) -> bytes:
+def _archive(parts: Sequence[encoding.Encoded], extension: str) -> bytes:
     """Meshes in one zip archive, named as `gan3d sample` names files; equal requests give equal bytes."""
     content = io.BytesIO()
     with zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:

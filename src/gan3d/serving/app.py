@@ -12,13 +12,13 @@ from starlette.exceptions import HTTPException
 
 from gan3d import __version__
 from gan3d.errors import UserError
-from gan3d.request.formats import MEDIA
 from gan3d.serving.answer import answer
 from gan3d.serving.body import BodyLimit
 from gan3d.serving.metrics import Measured, Metrics
 from gan3d.serving.model import Holder
 from gan3d.serving.queue import FullError, Queue
 from gan3d.serving.schema import Grid, Problem, ShapesRequest, sentence
+from gan3d.shape_io.encoding import MEDIA
 
 PAGE = Path(__file__).with_name("page.html")
 FILES = {media: {"schema": {"type": "string", "format": "binary"}} for media in dict.fromkeys(MEDIA.values())}

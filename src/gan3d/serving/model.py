@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gan3d import snapshot
+from gan3d import model_file
 from gan3d.registry import fetch
-from gan3d.sampling import Sampler
+from gan3d.sampling.sampler import Sampler
 
 log = logging.getLogger("gan3d.serving")
 
@@ -22,7 +22,7 @@ class Loaded:
 
     def facts(self) -> dict[str, Any]:
         """What a client may want to know."""
-        own = self.sampler.snapshot
+        own = self.sampler.model
         return {
             "model": self.name,
             "classes": list(own.architecture.classes),
@@ -88,6 +88,6 @@ class Holder:
         name = fetch.version_name(self.model, self.mlruns)
         # by its number, since the alias may move meanwhile
         exact = f"models:/{name}" if self.model.startswith("models:/") else self.model
-        sampler = Sampler(snapshot.load(fetch.resolve(exact, self.mlruns)))
+        sampler = Sampler(model_file.load(fetch.resolve(exact, self.mlruns)))
         sampler.shapes(0, 1, seed=0)  # the first call is slow
         return Loaded(name, sampler)

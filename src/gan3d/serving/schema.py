@@ -1,6 +1,6 @@
 """The request as HTTP knows it: typed fields for the OpenAPI page, and one sentence for whatever is wrong with a body.
 
-Types are checked here; what the numbers mean is checked where they are used, in `gan3d.request`.
+Types are checked here; what the numbers mean is checked where they are used, in `gan3d.sampling`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from gan3d.request import shapes
+from gan3d.sampling import requests
 
 EXAMPLES: list[Any] = [
     {"class": "chair", "seed": 7, "output": "glb"},
@@ -30,7 +30,7 @@ class ShapesRequest(BaseModel):
         None, fail_fast=True, description="Explicit latent vectors, instead of a seed."
     )
     to: int | None = Field(None, description="Seed of the last shape of an interpolation, which begins at `seed`.")
-    steps: int | None = Field(None, description=f"Shapes of an interpolation, ends included; {shapes.STEPS}.")
+    steps: int | None = Field(None, description=f"Shapes of an interpolation, ends included; {requests.STEPS}.")
     truncation: float | None = Field(
         None, description="1 for all the variety that there is, less for more typical shapes, 0 for the mean shape."
     )
@@ -41,8 +41,8 @@ class ShapesRequest(BaseModel):
     )
     style: Literal["marching_cubes", "blocks"] = Field("marching_cubes", description="Surface of meshes.")
 
-    def request(self) -> shapes.Request:
-        return shapes.Request(self.class_name, self.count, self.seed, self.latents, self.to, self.steps)
+    def request(self) -> requests.Request:
+        return requests.Request(self.class_name, self.count, self.seed, self.latents, self.to, self.steps)
 
 
 class Grid(BaseModel):

@@ -7,24 +7,26 @@ from typing import Any
 import mlflow
 import numpy as np
 
-from gan3d import snapshot
+from gan3d import model_file
+from gan3d.config.project import Project
+from gan3d.config.schema import Params, resolution_of
 from gan3d.dataset import VoxelDataset
-from gan3d.drawing.sheets import comparison, save_png, sheet
-from gan3d.drawing.voxels import class_color
 from gan3d.errors import UserError
-from gan3d.evaluation import protocol
-from gan3d.evaluation.intervals import WIDE
-from gan3d.evaluation.protocol import EXCESS, Assessment
-from gan3d.params import Params, resolution
-from gan3d.progress import bar
-from gan3d.project import Project
-from gan3d.sampling import Sampler, latents, slerp
-from gan3d.snapshot import Snapshot
-from gan3d.stages import evaluation_page
-from gan3d.stages.evaluation_page import Findings
-from gan3d.tracking.facts import cause
+from gan3d.metrics import protocol
+from gan3d.metrics.intervals import WIDE
+from gan3d.metrics.protocol import EXCESS, Assessment
+from gan3d.metrics.reference import reference_rows
+from gan3d.model_file import TrainedModel
+from gan3d.monitoring.diagnostics import metric_name
+from gan3d.monitoring.progress import progress_bar
+from gan3d.rendering.sheets import comparison, save_png, sheet
+from gan3d.rendering.voxels import class_color
+from gan3d.reports import evaluation_report
+from gan3d.reports.evaluation_report import Findings
+from gan3d.sampling.latents import draw_latents, slerp
+from gan3d.sampling.sampler import Sampler
+from gan3d.tracking.provenance import provenance_tags
 from gan3d.tracking.store import connect
-from gan3d.training.checkup import plain
 
 Scores = dict[str, dict[str, dict[str, Any]]]
 
@@ -61,11 +63,11 @@ def run(params: Params, project: Project) -> Scores:
     pictures = project.scores.parent / "pictures"
     for stage in params.train.stages:
         model = Sampler(loaded(project.model(stage), data))
-        with bar(f"evaluate {stage}", "part") as progress:
+        with progress_bar(f"evaluate {stage}", "part") as progress:
             found = protocol.assess(
                 model.shapes,
                 data,
-                resolution(stage),
+                resolution_of(stage),
                 params.evaluate.count,
                 params.evaluate.draws,
                 seed=SEED,
@@ -73,7 +75,7 @@ def run(params: Params, project: Project) -> Scores:
             )
         rows = [row for assessment in found for row in assessment.rows]
         scores[stage] = nested([*rows, *protocol.mean_over_classes(rows)])
-        sheets[stage] = beside_real(model, data, resolution(stage))
+        sheets[stage] = beside_real(model, data, resolution_of(stage))
         save_png(pictures / f"{stage}.png", sheets[stage])
         save_png(pictures / f"{stage}-interpolation.png", picture_of(interpolations(model), model))
         if stage == params.final:
@@ -81,18 +83,18 @@ def run(params: Params, project: Project) -> Scores:
     write_json(project.table, scores)
     write_json(project.scores, summary(scores[params.final]))
     findings = Findings(params.name, scores, params.final, assessed, walks, sheets)
-    page = evaluation_page.write(project.scores.parent / "report.html", findings, data)
+    page = evaluation_report.write(project.scores.parent / "report.html", findings, data)
     track(params, project, scores, [pictures, page, project.scores, project.table])
     return scores
 
 
-def loaded(folder: Path, data: VoxelDataset) -> Snapshot:
+def loaded(folder: Path, data: VoxelDataset) -> TrainedModel:
     """A model that is to be scored on a data set.
 
     Raises:
         UserError: when it was trained on other classes, whose numbers would mean others here.
     """
-    model = snapshot.load(folder)
+    model = model_file.load(folder)
     own, there = model.architecture.classes, tuple(data.classes)
     if own != there:
         raise UserError(
@@ -131,9 +133,9 @@ def nested(rows: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
 
 
 def rows_of(scores: Scores) -> list[dict[str, Any]]:
-    """Undo `nested` for all stages: rows as `gan3d.evaluation.protocol.evaluate` gives them."""
+    """Undo `nested` for all stages: rows as `gan3d.metrics.protocol.evaluate` gives them."""
     return [
-        {"kind": kind, "class": name, "resolution": resolution(stage)} | row
+        {"kind": kind, "class": name, "resolution": resolution_of(stage)} | row
         for stage, classes in scores.items()
         for name, own in classes.items()
         if name != protocol.MEAN
@@ -174,7 +176,7 @@ def beside_real(model: Sampler, data: VoxelDataset, at: int) -> np.ndarray:
     rows: dict[str, list[np.ndarray]] = {}
     colors = []
     for label, name in enumerate(data.classes):
-        test = protocol.reference_rows(data, name, SHOWN)
+        test = reference_rows(data, name, SHOWN)
         rows[f"{name}, generated"] = list(model.shapes(label, SHOWN, seed=1))
         rows[f"{name}, real"] = list(data.voxels(at, test))
         colors += [class_color(label)] * 2
@@ -183,7 +185,7 @@ def beside_real(model: Sampler, data: VoxelDataset, at: int) -> np.ndarray:
 
 def interpolations(model: Sampler) -> dict[str, np.ndarray]:
     """A walk between two latents, booleans (SHOWN, R, R, R) a class."""
-    start, end = latents(1, 2, model.snapshot.architecture.latent)
+    start, end = draw_latents(1, 2, model.model.architecture.latent)
     path = slerp(start, end, SHOWN)
     return {
         name: model.binary(model.occupancy(path, np.full(SHOWN, label))) for label, name in enumerate(model.classes)
@@ -194,7 +196,7 @@ def picture_of(walks: dict[str, np.ndarray], model: Sampler) -> np.ndarray:
     """The walks, one row a class."""
     shapes = [shape for walk in walks.values() for shape in walk]
     colors = [class_color(label) for label in range(len(walks)) for _ in range(SHOWN)]
-    return sheet(shapes, SHOWN, titles=list(walks), up=model.snapshot.up, colors=colors)
+    return sheet(shapes, SHOWN, titles=list(walks), up=model.model.up, colors=colors)
 
 
 def metrics(classes: dict[str, dict[str, Any]]) -> dict[str, float]:
@@ -202,14 +204,14 @@ def metrics(classes: dict[str, dict[str, Any]]) -> dict[str, float]:
     found: dict[str, float] = {}
     for name, own in classes.items():
         row = {score: own.get(score) for score in (*COLUMNS, EXCESS)} | {"one_nna_cd_floor": own["floor"]["one_nna_cd"]}
-        found |= {f"test/{plain(name)}/{score}": value for score, value in row.items() if value is not None}
+        found |= {f"test/{metric_name(name)}/{score}": value for score, value in row.items() if value is not None}
     return found
 
 
 def track(params: Params, project: Project, scores: Scores, files: list[Path]) -> None:
     """Metrics to the run of each stage, where it is still known, and a run of their own with all files."""
     client = connect(project.mlruns)
-    tags = cause(project.work) | {"stage": "evaluate", "name": params.name}
+    tags = provenance_tags(project.work) | {"stage": "evaluate", "name": params.name}
     with mlflow.start_run(run_name=f"{params.name} evaluate", tags=tags):
         mlflow.log_params({"count": params.evaluate.count, "draws": params.evaluate.draws})
         mlflow.log_metrics(metrics(scores[params.final]))

@@ -1,6 +1,6 @@
 """`gan3d evaluate --features`: whether a linear SVM can tell the classes apart by what the discriminator sees.
 
-The protocol of 3D-GAN (Wu et al. 2016, §4.2) on `gan3d.evaluation.features`, beside the same SVM on the shapes
+The protocol of 3D-GAN (Wu et al. 2016, §4.2) on `gan3d.metrics.features`, beside the same SVM on the shapes
 themselves. It learns from all shapes but the test split: those that the GAN was trained on, and the validation split.
 """
 
@@ -17,15 +17,15 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
-from gan3d import snapshot
+from gan3d import model_file
+from gan3d.config.project import Project
+from gan3d.config.schema import Params, resolution_of
 from gan3d.dataset import VoxelDataset
 from gan3d.errors import UserError
-from gan3d.evaluation.features import features, pooled_voxels
-from gan3d.evaluation.intervals import WIDE
-from gan3d.params import Params, resolution
-from gan3d.project import Project
+from gan3d.metrics.features import features, pooled_voxels
+from gan3d.metrics.intervals import WIDE
 from gan3d.stages.evaluate import rounded, write_json
-from gan3d.tracking.facts import cause
+from gan3d.tracking.provenance import provenance_tags
 from gan3d.tracking.store import connect
 
 FOLDS = 5
@@ -68,8 +68,8 @@ def run(params: Params, project: Project) -> dict[str, Any]:
     """
     data = VoxelDataset(project.voxels)
     able(data)
-    discriminator = snapshot.load(project.model(params.final)).build_discriminator()
-    at = resolution(params.final)
+    discriminator = model_file.load(project.model(params.final)).build_discriminator()
+    at = resolution_of(params.final)
     vectors = {
         "discriminator": extract(data, at, lambda voxels: features(discriminator, voxels)),
         "voxels": extract(data, at, lambda voxels: pooled_voxels(voxels, min(PLAIN, at))),
@@ -188,7 +188,7 @@ def share(value: float | None, se: float | None) -> str:
 def track(params: Params, project: Project, result: Mapping[str, Any]) -> None:
     """A run of its own, with accuracies as metrics and the whole result as a file."""
     connect(project.mlruns)
-    tags = cause(project.work) | {"stage": "features", "name": params.name}
+    tags = provenance_tags(project.work) | {"stage": "features", "name": params.name}
     with mlflow.start_run(run_name=f"{params.name} features", tags=tags):
         mlflow.log_params({"stage": result["stage"], "conditional": result["conditional"]})
         for name in ("discriminator", "voxels"):

@@ -1,14 +1,14 @@
-"""`gan3d pack`: what a bare machine needs to train stages of this project (see `gan3d.training.away`)."""
+"""`gan3d pack`: what a bare machine needs to train stages of this project (see `gan3d.monitoring.remote`)."""
 
 import shutil
 from pathlib import Path
 
-from gan3d.dataset import VoxelDataset, key
+from gan3d.config.project import Project
+from gan3d.config.schema import SCRATCH, Params, resolution_of
+from gan3d.dataset import VoxelDataset, resolution_key
 from gan3d.errors import UserError
-from gan3d.params import SCRATCH, Params, resolution
-from gan3d.project import Project
-from gan3d.stages.train import architecture, rhythm
-from gan3d.training import away
+from gan3d.monitoring import remote
+from gan3d.stages.train import architecture, logging_schedule
 
 
 def run(params: Params, stages: tuple[str, ...], project: Project, out: Path) -> int:
@@ -26,15 +26,21 @@ def run(params: Params, stages: tuple[str, ...], project: Project, out: Path) ->
         raise UserError(f"{out} is not an empty folder: name a new one.")
     chosen = [name for name in params.train.stages if not stages or name in stages]
     data = VoxelDataset(project.voxels, params.gan.conditional)
-    legs = []
+    specs = []
     for name in chosen:
         prev = params.train.stages[name].prev
         if prev != SCRATCH and prev not in chosen:
             shutil.copytree(_model(project, prev), out / "models" / prev)
         grown_from = None if prev == SCRATCH else prev
-        legs.append(away.Leg(name, grown_from, architecture(params, name, data), params.recipe(name), params.seed))
+        specs.append(
+            remote.StageSpec(name, grown_from, architecture(params, name, data), params.recipe(name), params.seed)
+        )
     (out / "data").mkdir(parents=True, exist_ok=True)
-    for pattern in ("manifest.csv", "summary.json", *(f"{key(resolution(name))}*.npy" for name in chosen)):
+    for pattern in (
+        "manifest.csv",
+        "summary.json",
+        *(f"{resolution_key(resolution_of(name))}*.npy" for name in chosen),
+    ):
         for file in data.folder.glob(pattern):
             shutil.copy(file, out / "data")
     for name in chosen:
@@ -42,7 +48,7 @@ def run(params: Params, stages: tuple[str, ...], project: Project, out: Path) ->
             for newest in sorted(folder.glob("*.npz"))[-1:]:
                 (out / "checkpoints" / name / folder.name).mkdir(parents=True, exist_ok=True)
                 shutil.copy(newest, out / "checkpoints" / name / folder.name)
-    away.write(out / "stages.json", legs, rhythm(params), params.train.backend)
+    remote.write(out / "stages.json", specs, logging_schedule(params), params.train.backend)
     return sum(path.stat().st_size for path in out.rglob("*") if path.is_file())
 
 

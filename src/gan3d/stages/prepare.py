@@ -4,15 +4,18 @@ import logging
 from pathlib import Path
 from typing import Any
 
-from gan3d.data import download
-from gan3d.data.guard import Limits
-from gan3d.data.prepare import prepare, resolve
+from gan3d.config.project import Project
+from gan3d.config.schema import Data, Params
+from gan3d.data.pipeline.prepare import prepare
+from gan3d.data.sandbox.pool import Limits
+from gan3d.data.sources import download
 from gan3d.dataset import SPLITS
 from gan3d.errors import UserError
-from gan3d.params import Data, Params
-from gan3d.progress import bar
-from gan3d.project import Project
-from gan3d.stages import report
+from gan3d.monitoring.progress import progress_bar
+from gan3d.reports import data_report
+from gan3d.synthetic import furniture
+
+SYNTHETIC = "synthetic"  # the embedded furniture, in place of a source
 
 
 def run(
@@ -26,11 +29,11 @@ def run(
         dask: address of a Dask scheduler, instead of this machine.
     """
     if download.is_address(data.source):
-        with bar("download", "B") as progress:
+        with progress_bar("download", "B") as progress:
             source = download.fetch(data.source, None, data.sha256, data.endpoint, progress)
     else:
-        source = resolve(data.source, home)
-    with bar("prepare") as progress:
+        source = local_source(data.source, home)
+    with progress_bar("prepare") as progress:
         summary = prepare(
             source,
             out,
@@ -45,10 +48,10 @@ def run(
             handedness=data.handedness,
             fill=data.fill,
             table=data.labels,
-            limits=Limits(data.seconds, data.memory),
+            limits=Limits(data.timeout, data.memory_limit),
             dask=dask,
         )
-    report.write(out)
+    data_report.write(out)
     return summary
 
 
@@ -60,17 +63,19 @@ def log(params: Params, project: Project, summary: dict[str, Any]) -> None:
     import mlflow
     from mlflow.exceptions import MlflowException
 
-    from gan3d.tracking.facts import cause
+    from gan3d.tracking.provenance import provenance_tags
     from gan3d.tracking.store import connect
 
     try:
         connect(project.mlruns)
-        with mlflow.start_run(run_name=f"{params.name} data", tags=cause(project.work) | {"stage": "prepare"}):
+        with mlflow.start_run(
+            run_name=f"{params.name} data", tags=provenance_tags(project.work) | {"stage": "prepare"}
+        ):
             mlflow.log_params({f"data.{key}": value for key, value in params.data.model_dump().items()})
             totals = {split: sum(counts[split] for counts in summary["counts"].values()) for split in SPLITS}
             left_out = {name: summary[name] for name in ("rejected", "duplicates", "dropped_empty")}
             mlflow.log_metrics({f"shapes.{name}": count for name, count in (totals | left_out).items()})
-            mlflow.log_artifact(str(report.path_for(project.voxels)))
+            mlflow.log_artifact(str(data_report.path_for(project.voxels)))
     except (MlflowException, UserError, OSError) as error:
         logging.getLogger(__name__).warning("the data report could not be logged to MLflow: %s", error)
 
@@ -85,7 +90,16 @@ def describe(summary: dict[str, Any], out: Path) -> str:
     lines.append("left out: " + ", ".join(f"{summary[field]} {word}" for word, field in left_out.items()))
     if summary["rejected"]:
         lines.append(f"why they could not be read: {out / 'rejects.csv'}")
-    lines.append(f"report: {report.path_for(out)}")
+    lines.append(f"report: {data_report.path_for(out)}")
     shares = [f"{at} {share:.1%}" for at, share in summary["occupancy"].items() if share is not None]
     lines.append(f"occupancy: {', '.join(shares) or 'unknown, since there are no training shapes'}")
     return "\n".join(lines)
+
+
+def local_source(source: str | Path, root: str | Path) -> Path:
+    """The path of a source; the word `synthetic` is ROOT/synthetic, written when it is missing or out of date."""
+    if str(source) != SYNTHETIC:
+        return Path(source)
+    folder = Path(root) / SYNTHETIC
+    furniture.ensure(folder)
+    return folder

@@ -6,18 +6,18 @@ from typing import Any
 
 import numpy as np
 
-from gan3d import snapshot
+from gan3d import model_file
+from gan3d.config.project import Project
+from gan3d.config.schema import Params, resolution_of
 from gan3d.dataset import VoxelDataset
 from gan3d.errors import UserError
-from gan3d.evaluation import protocol
-from gan3d.params import Params, resolution
-from gan3d.project import Project
+from gan3d.metrics import protocol
 from gan3d.registry import fetch
 from gan3d.registry.log import Facts, data_facts, log_candidate, mean_scores
 from gan3d.registry.promotion import Decision, promote
-from gan3d.sampling import Sampler
+from gan3d.sampling.sampler import Sampler
 from gan3d.stages.evaluate import SEED, rows_of
-from gan3d.tracking.facts import cause
+from gan3d.tracking.provenance import provenance_tags
 from gan3d.tracking.store import MODEL, connect
 
 
@@ -49,11 +49,11 @@ def facts(params: Params, project: Project) -> Facts:
     ]
     return Facts(
         data=data_facts(
-            VoxelDataset(project.voxels, params.gan.conditional), resolution(params.final), params.data.source
+            VoxelDataset(project.voxels, params.gan.conditional), resolution_of(params.final), params.data.source
         ),
         training=training,
         scores=rows_of(json.loads(project.table.read_text(encoding="utf-8"))),
-        tags=cause(project.work) | {"name": params.name, "stage": params.final},
+        tags=provenance_tags(project.work) | {"name": params.name, "stage": params.final},
         training_run=trained[params.final].get("run_id"),
         backend=params.train.backend,
     )
@@ -66,7 +66,7 @@ def rescore(version: int, params: Params, project: Project) -> float | None:
     """
     data = VoxelDataset(project.voxels, params.gan.conditional)
     try:
-        model = Sampler(snapshot.load(fetch.resolve(f"models:/{MODEL}/{version}", project.mlruns)))
+        model = Sampler(model_file.load(fetch.resolve(f"models:/{MODEL}/{version}", project.mlruns)))
     except UserError as error:
         logging.getLogger(__name__).warning("version %s cannot be scored: %s", version, error)
         return None
@@ -74,7 +74,7 @@ def rescore(version: int, params: Params, project: Project) -> float | None:
     def sample(label: int, count: int, seed: int) -> np.ndarray:
         return model.shapes(model.label(data.classes[label]), count, seed)
 
-    at = model.snapshot.architecture.resolution
+    at = model.model.architecture.resolution
     rows = protocol.evaluate(sample, data, at, params.evaluate.count, params.evaluate.draws, seed=SEED)
     return mean_scores(rows, at)["one_nna_cd"]
 

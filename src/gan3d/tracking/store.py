@@ -37,7 +37,7 @@ def connect(mlruns: Path, experiment: str = EXPERIMENT) -> MlflowClient:
     if given and given not in _own:
         mlflow.set_tracking_uri(given)
         try:
-            with impatient():
+            with without_retries():
                 mlflow.set_experiment(experiment)
         except MlflowException as error:
             why = str(error).splitlines()[0]
@@ -68,7 +68,7 @@ def connect(mlruns: Path, experiment: str = EXPERIMENT) -> MlflowClient:
 
 
 @contextlib.contextmanager
-def impatient() -> Iterator[None]:
+def without_retries() -> Iterator[None]:
     """Within it, a request to a server that does not answer is not repeated for minutes."""
     name = "MLFLOW_HTTP_REQUEST_MAX_RETRIES"
     before = os.environ.get(name)

@@ -35,7 +35,7 @@ def resample(voxels: Tensor, sources: Tensor) -> Tensor:
     return voxels
 
 
-def turn(voxels: Tensor, swaps: Tensor) -> Tensor:
+def permute_axes(voxels: Tensor, swaps: Tensor) -> Tensor:
     """Swap the first two axes, then the last two, then the first two again, each where `swaps` (B, 3) says so."""
     for i, (a, b) in enumerate(((1, 2), (2, 3), (1, 2))):
         order = [0, 1, 2, 3, 4]
@@ -58,7 +58,7 @@ def augment(voxels: Tensor, drawn: Tensor, probability: Tensor) -> Tensor:
     gates, (swap, flip, stretch, far, corner) = drawn[:, :4] < probability, ops.split(drawn[:, 4:], 5, axis=1)
     turned, stretched, shifted, cut = (gates[:, i : i + 1] for i in range(4))
 
-    voxels = turn(voxels, ops.logical_and(turned, swap < 0.5))
+    voxels = permute_axes(voxels, ops.logical_and(turned, swap < 0.5))
 
     sign = ops.where(ops.logical_and(turned, flip < 0.5), -1.0, 1.0)
     scale = ops.where(stretched, 2 ** (STRETCH * (2 * stretch - 1)), 1.0)
@@ -75,13 +75,13 @@ def augment(voxels: Tensor, drawn: Tensor, probability: Tensor) -> Tensor:
     return voxels * (1 - ops.cast(cut, "float32")[:, :, None, None] * box)[..., None]
 
 
-def adapt(probability: Tensor, accuracy_real: Tensor, by_heart: Tensor | bool, recipe: Recipe) -> Tensor:
+def adapt(probability: Tensor, accuracy_real: Tensor, is_memorising: Tensor | bool, recipe: Recipe) -> Tensor:
     """The next probability, `penalty_every` steps on: up when D is surer of real shapes than the target, else down.
 
     Karras et al. 2020a, §3, with r_t = E[sign D(real)] of the step's batch; where the loss compares, of D(real) -
     D(fake) (`gan3d.training.step`). A discriminator may also be sure because the generator still draws badly, and then
     the changes would only hide from it what is wrong: so the probability goes up only where D knows its shapes
-    `by_heart`, that is, where r_v (eq. 1) is above ½, too.
+    `is_memorising`, that is, where r_v (eq. 1) is above ½, too.
     """
-    surer = ops.where(by_heart, ops.sign(2 * accuracy_real - 1 - recipe.ada_target), -1.0)
+    surer = ops.where(is_memorising, ops.sign(2 * accuracy_real - 1 - recipe.ada_target), -1.0)
     return ops.clip(probability + surer * (recipe.batch * recipe.penalty_every / recipe.ada_images), 0.0, MOST)

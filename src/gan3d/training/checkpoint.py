@@ -13,6 +13,8 @@ from typing import Any
 import keras
 import numpy as np
 
+from gan3d.training.recipe import Recipe
+
 
 def digest(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()[:16]
@@ -78,3 +80,11 @@ def load(folder: Path, like: Any, end: int) -> tuple[int, Any, dict[str, Any], l
             leaves = [arrays[name] for name in sorted(arrays.files) if name.startswith("leaf")]
         return int(images), keras.tree.pack_sequence_as(like, leaves), record, warnings
     return None
+
+
+def checkpoint_state(state: dict[str, Any], recipe: Recipe) -> dict[str, Any]:
+    """What of a state a checkpoint needs: where β₁ is 0, no first moments, which are a third of what D takes."""
+    if recipe.beta_1:
+        return state
+    lighter = {name: {key: state[name][key] for key in ("v", "t")} for name in ("adam_g", "adam_d")}
+    return state | lighter

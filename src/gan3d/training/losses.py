@@ -44,7 +44,7 @@ def wasserstein_g(real: Tensor, fake: Tensor) -> Tensor:
     return -ops.mean(fake)
 
 
-def gradient_norms(discriminate: Callable[[Tensor], Tensor], voxels: Tensor) -> Tensor:
+def squared_gradient_norms(discriminate: Callable[[Tensor], Tensor], voxels: Tensor) -> Tensor:
     """Squared norm of the gradient of the sum of scores by each shape, (B,)."""
 
     def total(voxels: Tensor) -> tuple[Tensor, None]:
@@ -64,18 +64,18 @@ def pairs(real: Tensor, fake: Tensor) -> Tensor:
 
 def r1(discriminate: Callable, real: Tensor, fake: Tensor, mix: Tensor) -> Tensor:
     """½ E‖∇D(real)‖² (Mescheder et al. 2018, eq. 9)."""
-    return ops.mean(gradient_norms(discriminate, real)) / 2
+    return ops.mean(squared_gradient_norms(discriminate, real)) / 2
 
 
 def r1_r2(discriminate: Callable, real: Tensor, fake: Tensor, mix: Tensor) -> Tensor:
     """½ E‖∇D(real)‖² + ½ E‖∇D(fake)‖² (Mescheder et al. 2018, eqs. 9 and 10) in one pass: the mean over both."""
-    return ops.mean(gradient_norms(discriminate, pairs(real, fake)))
+    return ops.mean(squared_gradient_norms(discriminate, pairs(real, fake)))
 
 
 def wgan_gp(discriminate: Callable, real: Tensor, fake: Tensor, mix: Tensor) -> Tensor:
     """E(‖∇D(x)‖ - 1)² on lines between real and fake, at `mix` (B,) in [0, 1] (Gulrajani et al. 2017, eq. 3)."""
     between = real + ops.reshape(mix, (-1, 1, 1, 1, 1)) * (fake - real)
-    return ops.mean(ops.square(ops.sqrt(gradient_norms(discriminate, between) + 1e-12) - 1))
+    return ops.mean(ops.square(ops.sqrt(squared_gradient_norms(discriminate, between) + 1e-12) - 1))
 
 
 @dataclass(frozen=True)

@@ -11,13 +11,14 @@ from gan3d.backend import value_and_grad, vjp
 from gan3d.networks.layers import Tensor, blend
 from gan3d.training import augment as augmentation
 from gan3d.training.losses import LOSSES, pairs
+from gan3d.training.optimizer import adam
 from gan3d.training.recipe import Recipe
 
 State = dict[str, Any]
 
 
 def first_state(generator: keras.Model, discriminator: keras.Model, augment: float | None = None) -> State:
-    """The state of a stage that has not begun, NumPy arrays: weights, their average, Adam's moments and step count.
+    """The state of a stage that has not begun, NumPy arrays: weights, the generator's EMA, Adam's moments and step count.
 
     `augment` is the probability at which an adapted augmentation starts; it is then part of the state.
     """
@@ -31,7 +32,7 @@ def first_state(generator: keras.Model, discriminator: keras.Model, augment: flo
 
     state = {
         "generator": values(generator),
-        "average": values(generator),
+        "ema": values(generator),
         "discriminator": values(discriminator),
         "adam_g": moments(generator),
         "adam_d": moments(discriminator),
@@ -39,25 +40,14 @@ def first_state(generator: keras.Model, discriminator: keras.Model, augment: flo
     return state if augment is None else state | {"augment": np.float32(augment)}
 
 
-def adam(weights: list, gradients: list, moments: dict, lr: float, recipe: Recipe) -> tuple[list, dict]:
-    """Kingma & Ba 2015, in the efficient order of §2. (Keras' own has no stateless form on TensorFlow.)"""
-    b1, b2 = recipe.beta_1, recipe.beta_2
-    t = moments["t"] + 1
-    m = [b1 * m + (1 - b1) * g for m, g in zip(moments["m"], gradients, strict=True)]
-    v = [b2 * v + (1 - b2) * ops.square(g) for v, g in zip(moments["v"], gradients, strict=True)]
-    rate = lr * ops.sqrt(1 - b2**t) / (1 - b1**t)
-    weights = [w - rate * a / (ops.sqrt(b) + 1e-8) for w, a, b in zip(weights, m, v, strict=True)]
-    return weights, {"m": m, "v": v, "t": t}
-
-
 def unpack(bits: Tensor, resolution: int) -> Tensor:
-    """`gan3d.grids.unpack` on the device: uint8 (B, R³ / 8) to float32 (B, R, R, R, 1)."""
+    """`gan3d.voxels.unpack` on the device: uint8 (B, R³ / 8) to float32 (B, R, R, R, 1)."""
     shifts = ops.convert_to_tensor(np.arange(7, -1, -1, dtype=np.int32))
     bits = ops.bitwise_and(ops.right_shift(ops.cast(bits[..., None], "int32"), shifts), 1)
     return ops.cast(ops.reshape(bits, (-1, resolution, resolution, resolution, 1)), "float32")
 
 
-def present(bits: Tensor, resolution: int, flip: Tensor, alpha: Tensor) -> Tensor:
+def preprocess_real(bits: Tensor, resolution: int, flip: Tensor, alpha: Tensor) -> Tensor:
     """Real shapes as the discriminator meets them: mirrored along the axis 1, 2 or 3 of `flip`, not at 0, and faded in.
 
     While fading in they are blended with their own reduction (max pooling) drawn at full size, as fakes are.
@@ -79,7 +69,7 @@ def make_step(
     """Build `step(state, batch, penalised) -> (state, logs)` for two networks and a recipe.
 
     The batch holds every random number of the step: bits (B, R³ / 8), labels (B,), latents (B, latent), flip (B,),
-    mix (B,), the scalars alpha and decay (of the average), and where the recipe augments, changes (B, 2, NUMBERS).
+    mix (B,), the scalars alpha and decay (of the EMA), and where the recipe augments, changes (B, 2, NUMBERS).
 
     Args:
         held: held-out shapes as bits, uint8 (V, R³ / 8), by which an adapted augmentation tells whether D knows its
@@ -106,25 +96,27 @@ def make_step(
         value = loss.discriminator(*scores)
         return value + weight * penalty, (value, penalty, *scores)
 
-    def generator_loss(fake: Tensor, critic: list, score_real: Tensor, batch: dict) -> tuple:
-        return loss.generator(score_real, discriminate(critic, fake, batch)), None
+    def generator_loss(fake: Tensor, discriminator_weights: list, score_real: Tensor, batch: dict) -> tuple:
+        return loss.generator(score_real, discriminate(discriminator_weights, fake, batch)), None
 
     def seen(voxels: Tensor, batch: dict, which: int, probability: Tensor) -> Tensor:
         return augmentation.augment(voxels, batch["changes"][:, which], probability) if recipe.augmented else voxels
 
-    def by_heart(critic: list, batch: dict, real: Tensor, fake: Tensor, probability: Tensor) -> Tensor | bool:
+    def is_memorising(
+        discriminator_weights: list, batch: dict, real: Tensor, fake: Tensor, probability: Tensor
+    ) -> Tensor | bool:
         """Whether held-out shapes are scored more like generated ones than like the training shapes of their class."""
         if held is None:
             return True
         bits = ops.take(ops.convert_to_tensor(held), ops.maximum(batch["held"], 0), axis=0)
         still = ops.zeros_like(batch["flip"])  # without labels, the flip of another shape may be none of this one's
-        voxels = seen(present(bits, resolution, still, batch["alpha"]), batch, 0, probability)
-        nearer = real + fake - 2 * discriminate(critic, voxels, batch)
+        voxels = seen(preprocess_real(bits, resolution, still, batch["alpha"]), batch, 0, probability)
+        nearer = real + fake - 2 * discriminate(discriminator_weights, voxels, batch)
         return ops.sum(ops.where(batch["held"] < 0, 0.0, nearer)) > 0
 
     def step(state: State, batch: dict, penalised: bool) -> tuple[State, dict]:
         probability = state.get("augment", recipe.augment)
-        real = present(batch["bits"], resolution, batch["flip"], batch["alpha"])
+        real = preprocess_real(batch["bits"], resolution, batch["flip"], batch["alpha"])
         real = seen(real, batch, 0, probability)
         # both networks learn from the same fakes: they are drawn once, and G's gradient is pulled back through them
         fake, pull = vjp(lambda weights: seen(generate(weights, batch), batch, 1, probability), state["generator"])
@@ -133,37 +125,39 @@ def make_step(
         (_, aux), gradients = value_and_grad(discriminator_loss)(state["discriminator"], real, fake, batch, penalised)
         loss_d, penalty, score_real, score_fake = aux
         gradient_d = norm(gradients)
-        critic, adam_d = adam(state["discriminator"], gradients, state["adam_d"], recipe.lr_d, recipe)
+        discriminator_weights, adam_d = adam(state["discriminator"], gradients, state["adam_d"], recipe.lr_d, recipe)
         # losses that only compare scores leave their level free: there a shape is judged beside its pair, of one class
         levels = (0.0, 0.0) if loss.absolute else (score_fake, score_real)
         accuracy = [ops.mean(ops.cast(b, "float32")) for b in (score_real > levels[0], score_fake < levels[1])]
         if loss.gated:
             learns = sum(accuracy) / 2 <= recipe.gate[1]
-            critic, adam_d = choose(learns, (critic, adam_d), (state["discriminator"], state["adam_d"]))
+            discriminator_weights, adam_d = choose(
+                learns, (discriminator_weights, adam_d), (state["discriminator"], state["adam_d"])
+            )
 
         # Generator; real scores are those before D's step, since they only weigh the pairs, and a pass is saved
-        (loss_g, _), towards = value_and_grad(generator_loss)(fake, critic, score_real, batch)
-        gradients = pull(towards)
+        (loss_g, _), grad_fake = value_and_grad(generator_loss)(fake, discriminator_weights, score_real, batch)
+        gradients = pull(grad_fake)
         gradient_g = norm(gradients)
         weights, adam_g = adam(state["generator"], gradients, state["adam_g"], recipe.lr_g, recipe)
         if loss.gated:
             learns = sum(accuracy) / 2 >= recipe.gate[0]
             weights, adam_g = choose(learns, (weights, adam_g), (state["generator"], state["adam_g"]))
 
-        # Average
-        average = [w + batch["decay"] * (a - w) for a, w in zip(state["average"], weights, strict=True)]
+        # EMA of G
+        ema = [w + batch["decay"] * (a - w) for a, w in zip(state["ema"], weights, strict=True)]
 
         changed = {
             "generator": weights,
-            "average": average,
-            "discriminator": critic,
+            "ema": ema,
+            "discriminator": discriminator_weights,
             "adam_g": adam_g,
             "adam_d": adam_d,
         }
         if "augment" in state:
             changed["augment"] = probability
             if penalised:
-                known = by_heart(state["discriminator"], batch, score_real, score_fake, probability)
+                known = is_memorising(state["discriminator"], batch, score_real, score_fake, probability)
                 changed["augment"] = augmentation.adapt(probability, accuracy[0], known, recipe)
         return changed, {
             "loss_d": loss_d,

@@ -9,7 +9,7 @@ from optuna_dashboard import run_server
 from sqlalchemy.engine import make_url
 
 from gan3d.errors import UserError
-from gan3d.tuning.task import reached
+from gan3d.tuning.study_spec import reached
 
 HOST = "127.0.0.1"
 

@@ -17,7 +17,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from gan3d.errors import UserError
 from gan3d.tuning import space
-from gan3d.tuning.task import Task
+from gan3d.tuning.study_spec import StudySpec
 
 PAGE = "study.html"
 SHOWN = 5  # trials of a Pareto front that are told in words
@@ -43,7 +43,7 @@ def best(study: optuna.Study, number: int | None = None) -> FrozenTrial:
     return found[0]
 
 
-def write(study: optuna.Study, client: MlflowClient, parent: str, task: Task) -> None:
+def write(study: optuna.Study, client: MlflowClient, parent: str, task: StudySpec) -> None:
     """Write the best values and the figures into the parent run; earlier ones are replaced."""
     trials = study.get_trials(deepcopy=False)
     states = {state.name.lower(): sum(trial.state == state for trial in trials) for state in TrialState}
@@ -74,14 +74,14 @@ def write(study: optuna.Study, client: MlflowClient, parent: str, task: Task) ->
         client.log_artifact(parent, str(path))
 
 
-def progress(study: optuna.Study, client: MlflowClient, parent: str, task: Task) -> None:
+def progress(study: optuna.Study, client: MlflowClient, parent: str, task: StudySpec) -> None:
     """The best so far as a curve of the parent run, over the trials that have ended."""
     ended = [trial for trial in study.get_trials(deepcopy=False) if trial.state.is_finished()]
     if len(study.directions) == 1 and any(trial.state == TrialState.COMPLETE for trial in ended):
         client.log_metric(parent, f"best/{task.tune.objectives[0]}", study.best_value, step=len(ended))
 
 
-def page(study: optuna.Study, task: Task) -> str:
+def page(study: optuna.Study, task: StudySpec) -> str:
     """All figures that the trials so far allow, on one page that needs no network."""
     parts = [f"<h1>{html.escape(study.study_name)}</h1>", *(f"<p>{html.escape(x)}</p>" for x in verdict(study, task))]
     script: bool | str = True
@@ -130,7 +130,7 @@ def summary(study: optuna.Study) -> str:
     return f"{len(trials)} trials: {told}."
 
 
-def verdict(study: optuna.Study, task: Task) -> list[str]:
+def verdict(study: optuna.Study, task: StudySpec) -> list[str]:
     """What a person should know at the end, in a few lines."""
     lines = [f"{study.study_name}: {summary(study)}"]
     for trial in study.best_trials[:SHOWN]:

@@ -5,7 +5,7 @@ from typing import Any
 
 import optuna
 
-from gan3d.params import Params, Range, Tune
+from gan3d.config.schema import Params, Range, Tune
 from gan3d.training.recipe import Recipe
 
 DIGITS = 4  # of a float that is trained, so that params.yaml can hold exactly that

@@ -19,13 +19,13 @@ from optuna.storages import RDBStorage, RetryHeartbeatStaleTrialCallback
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy.engine import make_url
 
+from gan3d.config.schema import Tune
 from gan3d.errors import UserError
-from gan3d.evaluation.judge import DIRECTIONS
-from gan3d.params import Tune
-from gan3d.tracking.facts import cause
+from gan3d.metrics.validation import DIRECTIONS
+from gan3d.tracking.provenance import provenance_tags
 from gan3d.tracking.store import EXPERIMENT
 from gan3d.tuning import space
-from gan3d.tuning.task import Task
+from gan3d.tuning.study_spec import StudySpec
 
 RETRIES = 3  # of one trial
 STARTUP = 5  # trials drawn at random before the sampler trusts what it has seen
@@ -36,7 +36,7 @@ BEGUN = "begun"  # attribute of a trial: its process
 warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
 
 
-def open_study(task: Task, inputs: str, client: MlflowClient) -> optuna.Study:
+def open_study(task: StudySpec, inputs: str, client: MlflowClient) -> optuna.Study:
     """The task's study, made when it is missing, with its parent run.
 
     Args:
@@ -66,7 +66,7 @@ def open_study(task: Task, inputs: str, client: MlflowClient) -> optuna.Study:
     return study
 
 
-def find_study(task: Task) -> optuna.Study:
+def find_study(task: StudySpec) -> optuna.Study:
     """The task's study, for reading.
 
     Raises:
@@ -83,7 +83,7 @@ def find_study(task: Task) -> optuna.Study:
             raise missing from None
 
 
-def open_storage(task: Task, client: MlflowClient) -> RDBStorage:
+def open_storage(task: StudySpec, client: MlflowClient) -> RDBStorage:
     """The RDB with a heartbeat; a trial whose worker died is failed there and in MLflow, and tried again."""
     sqlite = task.url.startswith("sqlite")
     if sqlite and (database := make_url(task.url).database):
@@ -93,11 +93,11 @@ def open_storage(task: Task, client: MlflowClient) -> RDBStorage:
         engine_kwargs={"connect_args": {"timeout": 60}} if sqlite else {"pool_pre_ping": True},
         heartbeat_interval=task.tune.heartbeat,
         grace_period=SILENT * task.tune.heartbeat,
-        heartbeat_stale_trial_callback=buried(client),
+        heartbeat_stale_trial_callback=stale_trial_callback(client),
     )
 
 
-def buried(client: MlflowClient) -> Callable[[optuna.Study, FrozenTrial], None]:
+def stale_trial_callback(client: MlflowClient) -> Callable[[optuna.Study, FrozenTrial], None]:
     """What is done for a trial whose worker fell silent."""
 
     def bury(study: optuna.Study, trial: FrozenTrial) -> None:
@@ -148,7 +148,7 @@ def run_of(study: optuna.Study, number: int, client: MlflowClient) -> str | None
     return found[0].info.run_id if found else None
 
 
-def refuse_other(task: Task, study: optuna.Study, setup: dict[str, Any]) -> None:
+def refuse_other(task: StudySpec, study: optuna.Study, setup: dict[str, Any]) -> None:
     """Trials of different spaces, budgets, data or models cannot be compared.
 
     Raises:
@@ -178,7 +178,7 @@ def _plain(value: Any) -> str:
     return "not there" if value is None else json.dumps(value)
 
 
-def begin_parent(task: Task, study: optuna.Study, client: MlflowClient) -> str:
+def begin_parent(task: StudySpec, study: optuna.Study, client: MlflowClient) -> str:
     """The study's run in MLflow, made or opened again; returns its id."""
     known = study.user_attrs.get(PARENT)
     if known:
@@ -188,7 +188,7 @@ def begin_parent(task: Task, study: optuna.Study, client: MlflowClient) -> str:
         except mlflow.MlflowException:
             pass  # somebody deleted it, or it is in another store
     experiment = client.get_experiment_by_name(EXPERIMENT)
-    tags = resolve_tags() | cause(task.project.work)
+    tags = resolve_tags() | provenance_tags(task.project.work)
     tags |= {"stage": task.stage, "study": task.name, "storage": task.shown}
     name = f"{task.name} study"
     run = client.create_run(experiment.experiment_id, tags=tags | {MLFLOW_RUN_NAME: name}, run_name=name).info.run_id
@@ -199,7 +199,7 @@ def begin_parent(task: Task, study: optuna.Study, client: MlflowClient) -> str:
     return run
 
 
-def sampler(task: Task, before: int) -> BaseSampler:
+def sampler(task: StudySpec, before: int) -> BaseSampler:
     """Seeded anew for each trial of each study, so that no two draw the same numbers, whichever worker begins them.
 
     Args:

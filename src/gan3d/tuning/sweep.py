@@ -12,17 +12,17 @@ from typing import Any
 
 import optuna
 
-from gan3d import params as parameters
+from gan3d.config.loading import load_params
+from gan3d.config.project import Project
+from gan3d.config.schema import Params
 from gan3d.errors import UserError
-from gan3d.params import Params
-from gan3d.project import Project
 from gan3d.tuning import apply, report, space
 from gan3d.tuning.study import find_study
-from gan3d.tuning.task import Task, task
+from gan3d.tuning.study_spec import StudySpec, study_spec
 from gan3d.tuning.worker import Worker
 
 
-def run(task: Task, workers: int = 1, dask: str | None = None, say: Callable[[str], None] = print) -> optuna.Study:
+def run(task: StudySpec, workers: int = 1, dask: str | None = None, say: Callable[[str], None] = print) -> optuna.Study:
     """Sweep a stage to the end of its study.
 
     Args:
@@ -48,7 +48,7 @@ def run(task: Task, workers: int = 1, dask: str | None = None, say: Callable[[st
     return study
 
 
-def spawn(task: Task) -> subprocess.Popen:
+def spawn(task: StudySpec) -> subprocess.Popen:
     """Another worker of the same study, as a process of its own."""
     command = [sys.executable, "-m", "gan3d", "tune", task.stage, "--worker", "--study", task.name]
     command += ["--trials", str(task.tune.trials)]
@@ -57,7 +57,7 @@ def spawn(task: Task) -> subprocess.Popen:
     return subprocess.Popen(command, cwd=task.project.work, env=environment, start_new_session=True)
 
 
-def on_dask(task: Task, address: str, say: Callable[[str], None]) -> None:
+def on_dask(task: StudySpec, address: str, say: Callable[[str], None]) -> None:
     """One worker of the study on each worker of a Dask cluster, which must see the project's folder."""
     try:
         from distributed import Client, Event
@@ -87,7 +87,7 @@ def on_dask(task: Task, address: str, say: Callable[[str], None]) -> None:
             raise
 
 
-def take_part(task: Task, backend: str, stop: str) -> None:
+def take_part(task: StudySpec, backend: str, stop: str) -> None:
     """A worker's part on a Dask worker, until the study is done or the event `stop` is set."""
     from distributed import Event
 
@@ -97,7 +97,7 @@ def take_part(task: Task, backend: str, stop: str) -> None:
         Worker(task, stopped=Event(stop).is_set).work()
 
 
-def take_over(task: Task, number: int | None = None) -> str:
+def take_over(task: StudySpec, number: int | None = None) -> str:
     """Write the best trial's values into params.yaml; returns the difference."""
     found = report.best(find_study(task), number)
     return apply.write(task.project.params, task.stage, space.trained(found.params))
@@ -112,8 +112,8 @@ def pyramid(
     repro: Callable[[str, Path], None] | None = None,
 ) -> None:
     """Tune each stage, the smallest first, write its best values and train it with them through DVC."""
-    for stage in ordered(parameters.load(project.params)):
-        current = task(parameters.load(project.params), stage, project, storage)
+    for stage in ordered(load_params(project.params)):
+        current = study_spec(load_params(project.params), stage, project, storage)
         say("\n".join(report.verdict(run(current, workers, dask, say), current)))
         say(take_over(current).rstrip() or f"{project.params.name} has the best values of {stage} already")
         (repro or reproduce)(f"train@{stage}", project.work)

@@ -15,85 +15,94 @@ import numpy as np
 import optuna
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
-from gan3d import snapshot
-from gan3d.dataset import VoxelDataset, key
+from gan3d import model_file
+from gan3d.config.project import Project
+from gan3d.config.schema import SCRATCH, Params, Tune, resolution_of
+from gan3d.dataset import VoxelDataset, resolution_key
 from gan3d.errors import UserError
-from gan3d.evaluation.judge import Judge
-from gan3d.params import SCRATCH, Params, resolution
-from gan3d.project import Project
-from gan3d.stages.train import begun
-from gan3d.tracking.facts import cause
-from gan3d.tracking.recorder import Recorder
-from gan3d.training import health
-from gan3d.training.identity import identity
-from gan3d.training.loop import Rhythm, Row, Silent, train
+from gan3d.metrics.validation import ValidationScorer
+from gan3d.monitoring import advice
+from gan3d.monitoring.monitor import TrainingMonitor
+from gan3d.stages.train import architecture
+from gan3d.tracking.mlflow_callback import MLflowCallback
+from gan3d.tracking.provenance import provenance_tags
+from gan3d.training.callback import Callback, Row, TrainingView
+from gan3d.training.fingerprint import training_fingerprint
+from gan3d.training.loop import DivergedError, LoggingSchedule, train
+from gan3d.training.stage import build_stage
 from gan3d.tuning import space
 
-PICTURED = 8  # shapes a class in the picture of a trial
+SHEET = 8  # samples per class on the contact sheet of a trial
 
 
-class TimeUpError(Exception):
-    """The trial has had its seconds."""
+class TrialCallback(Callback):
+    """Logs a trial to its MLflow run and keeps its time, its rows and its newest samples."""
 
-
-class Watch(Silent):
-    """Observes the training of a trial: records it, scores it at every look, and raises to end it."""
-
-    def __init__(
-        self, trial: optuna.Trial, judge: Judge, params: Params, recorder: Recorder, stopped: Callable[[], bool]
-    ):
-        self.trial, self.judge, self.tune = trial, judge, params.tune
-        self.recorder, self.stopped = recorder, stopped
-        self.row: Row = {}
-        self.single = len(params.tune.objectives) == 1
-        self.reported = set(frozen_of(trial).intermediate_values)
+    def __init__(self, trial: optuna.Trial, recorder: MLflowCallback):
+        self.trial, self.recorder = trial, recorder
         self.seconds = 0.0
         self.images = 0.0
-        self.scores: dict[str, float | None] = {}
-        self.last: tuple[int, np.ndarray, np.ndarray] | None = None
+        self.samples: tuple[int, np.ndarray, np.ndarray] | None = None
 
-    def started(self, images: int, rows: list[Row], record: dict[str, Any]) -> dict[str, Any]:
+    def on_train_begin(self, images: int, rows: list[Row], record: dict[str, Any]) -> dict[str, Any]:
         """A retry writes the whole curve into a run of its own: the dead trial's run stays as it ended."""
-        self.recorder.started(images, [], {})
+        self.recorder.on_train_begin(images, [], {})
         self.trial.set_user_attr("run_id", self.recorder.run_id)
         self.trial.set_user_attr("continued_at", images)
         mlflow.set_tag("continued_at", images)
         for row in rows:
-            self.logged(row)
+            self.on_log(row)
         return {}
 
-    def logged(self, row: Row) -> None:
-        self.recorder.logged(row)
-        self.row = row
+    def on_log(self, row: Row) -> None:
+        self.recorder.on_log(row)
         self.seconds += (row["images"] - self.images) / row["images_per_second"]
         self.images = row["images"]
 
-    def pictured(self, images: int, voxels: np.ndarray, labels: np.ndarray) -> None:
-        if self.stopped():
-            raise KeyboardInterrupt
-        self.last = images, voxels, labels
-        collapsed = health.collapse(self.row)
-        if collapsed:
-            self.report(float("nan"), images)
-            raise optuna.TrialPruned(collapsed)
-        self.scores = self.judge.scores(voxels, labels)
-        known = {f"validation/{name}": value for name, value in self.scores.items() if value is not None}
-        if self.recorder.outbox is not None:
-            self.recorder.outbox.put_metrics([known | {"images": images}])
-        value = self.scores[self.tune.objectives[0]]
-        self.report(float("nan") if value is None else value, images)
-        done = self.tune.images is not None and images >= self.tune.images
-        if self.single and not done and self.trial.should_prune():
-            raise optuna.TrialPruned(f"hopeless beside the other trials after {images} images.")
-        if self.tune.seconds is not None and self.seconds >= self.tune.seconds:
-            raise TimeUpError
+    def on_samples(self, images: int, voxels: np.ndarray, labels: np.ndarray) -> None:
+        self.samples = images, voxels, labels
 
-    def warned(self, images: int, message: str) -> None:
-        """A collapse ends the trial in `pictured`, and losses that are not finite end the training itself."""
-        self.recorder.warned(images, message)
+    def on_warning(self, images: int, message: str) -> None:
+        self.recorder.on_warning(images, message)
+
+    def log_sheet(self) -> None:
+        """Log a contact sheet of the newest samples."""
+        if self.samples is not None:
+            images, voxels, labels = self.samples
+            chosen = np.concatenate([np.flatnonzero(labels == label)[:SHEET] for label in np.unique(labels)])
+            self.recorder.on_samples(images, voxels[chosen], labels[chosen])
+
+
+class TrialValidation:
+    """The `validate` of a trial's training: scores it, reports the score to Optuna, and prunes.
+
+    Raises:
+        optuna.TrialPruned: from a call, with the reason, for a collapsed trial and one that is worse than the others.
+    """
+
+    def __init__(self, trial: optuna.Trial, scorer: ValidationScorer, tune: Tune):
+        self.trial, self.scorer, self.tune = trial, scorer, tune
+        self.single = len(tune.objectives) == 1
+        self.reported = set(frozen_of(trial).intermediate_values)
+        self.scores: dict[str, float | None] = {}
+
+    def __call__(self, view: TrainingView) -> Row:
+        if view.samples is None:  # between two reports, where the trial was stopped
+            return {}
+        collapsed = advice.collapse(view.row)
+        if collapsed:
+            self.report(float("nan"), view.images)
+            raise optuna.TrialPruned(collapsed)
+        self.scores = self.scorer.scores(*view.samples)
+        value = self.scores[self.tune.objectives[0]]
+        self.report(float("nan") if value is None else value, view.images)
+        done = self.tune.images is not None and view.images >= self.tune.images
+        if self.single and not done and self.trial.should_prune():
+            raise optuna.TrialPruned(f"worse than the other trials after {view.images} images.")
+        return {f"validation/{name}": value for name, value in self.scores.items() if value is not None}
 
     def report(self, value: float, images: int) -> None:
-        """Looks are compared by round numbers of images, since batches reach them a little later."""
+        """Report under a round number of images, since batches reach it a little later."""
         step = images // self.tune.report * self.tune.report
         if self.tune.images is not None and images >= self.tune.images:
             step = self.tune.images
@@ -101,28 +110,21 @@ class Watch(Silent):
             self.reported.add(step)
             self.trial.report(value, step)
 
-    def picture(self) -> None:
-        """The fixed latents at the end of the trial."""
-        if self.last is not None:
-            images, voxels, labels = self.last
-            chosen = np.concatenate([np.flatnonzero(labels == label)[:PICTURED] for label in np.unique(labels)])
-            self.recorder.pictured(images, voxels[chosen], labels[chosen])
 
-
-class Arena:
-    """What all trials of a stage share: data, the model to grow from, the judge."""
+class TrialRunner:
+    """What all trials of a stage share: data, the model to grow from, the scorer."""
 
     def __init__(self, params: Params, stage: str, project: Project):
         self.params, self.stage, self.project = params, stage, project
         self.data = VoxelDataset(project.voxels, params.gan.conditional)
-        self.at = resolution(stage)
+        self.at = resolution_of(stage)
         previous = params.train.stages[stage].prev
         self.parent = None if previous == SCRATCH else parent(project, stage, previous)
-        self.judge = Judge(self.data, self.at, params.tune.count, params.tune.draws)
+        self.scorer = ValidationScorer(self.data, self.at, params.tune.count, params.tune.draws)
 
     def start(self, params: Params) -> Any:
         """Networks and first weights for a trial's parameters."""
-        return begun(params, self.stage, self.data, self.parent)
+        return build_stage(self.parent, architecture(params, self.stage, self.data), params.seed, params.gan.threshold)
 
     def inputs(self) -> str:
         """Hash of all that the trials of a study have in common, so that scores of different causes never meet."""
@@ -142,7 +144,7 @@ class Arena:
         self,
         trial: optuna.Trial,
         values: dict[str, Any],
-        recorder: Recorder,
+        recorder: MLflowCallback,
         stopped: Callable[[], bool] = lambda: False,
     ) -> tuple[float, ...]:
         """Train a trial and return its scores; its MLflow run ends as the trial does.
@@ -153,35 +155,43 @@ class Arena:
         """
         params, recipe = space.budgeted(self.params, self.stage, values)
         start = self.start(params)
-        folder = self.project.checkpoints / "tune" / self.stage / identity(self.data, start[2], recipe)
-        every, track = params.tune.report, params.track
-        rhythm = Rhythm(min(track.log, every), every, every, self.judge.count)
-        watch = Watch(trial, self.judge, self.params, recorder, stopped)
+        folder = self.project.checkpoints / "tune" / self.stage / training_fingerprint(self.data, start[2], recipe)
+        every = params.tune.report
+        schedule = LoggingSchedule(min(params.logging.metrics_every, every), every, every, self.scorer.count)
+        callback = TrialCallback(trial, recorder)
+        validate = TrialValidation(trial, self.scorer, params.tune)
+        monitor = TrainingMonitor(self.data, start, schedule.samples_per_class)
+        limit = params.tune.seconds
+
+        def should_stop() -> bool:
+            return stopped() or (limit is not None and bool(validate.scores) and callback.seconds >= limit)
+
         try:
-            with contextlib.suppress(TimeUpError):
-                train(self.data, start, recipe, folder, rhythm, watch)
-            result = [watch.scores[name] for name in params.tune.objectives]
+            train(self.data, start, recipe, folder, schedule, callback, monitor, validate, should_stop)
+            if stopped() and callback.images < recipe.images:
+                raise KeyboardInterrupt
+            result = [validate.scores.get(name) for name in params.tune.objectives]
             if None in result:
                 raise optuna.TrialPruned("too few of its shapes are not empty for a score.")
         except optuna.TrialPruned as reason:
-            ended(trial, watch, "KILLED", str(reason), folder)
+            end_trial(trial, callback, "KILLED", str(reason), folder)
             raise
-        except health.DivergedError as reason:
-            ended(trial, watch, "KILLED", str(reason), folder)
+        except DivergedError as reason:
+            end_trial(trial, callback, "KILLED", str(reason), folder)
             raise optuna.TrialPruned(str(reason)) from None
         except KeyboardInterrupt:
-            ended(trial, watch, "KILLED", "interrupted; its retry continues from the last checkpoint.", None)
+            end_trial(trial, callback, "KILLED", "interrupted; its retry continues from the last checkpoint.", None)
             raise
         except BaseException as error:
-            ended(trial, watch, "FAILED", f"{type(error).__name__}: {error}", folder)
+            end_trial(trial, callback, "FAILED", f"{type(error).__name__}: {error}", folder)
             raise
         finally:
             keras.backend.clear_session()  # or each trial's graphs would stay
-        ended(trial, watch, "FINISHED", "", folder)
+        end_trial(trial, callback, "FINISHED", "", folder)
         return tuple(value for value in result if value is not None)
 
 
-def parent(project: Project, stage: str, previous: str) -> snapshot.Snapshot:
+def parent(project: Project, stage: str, previous: str) -> model_file.TrainedModel:
     """The model that a stage's trials grow from.
 
     Raises:
@@ -192,7 +202,7 @@ def parent(project: Project, stage: str, previous: str) -> snapshot.Snapshot:
             f"{project.model(previous)} is missing, from which the trials of {stage} grow: run"
             f" `dvc repro train@{previous}` first."
         )
-    return snapshot.load(project.model(previous))
+    return model_file.load(project.model(previous))
 
 
 def frozen_of(trial: optuna.Trial) -> optuna.trial.FrozenTrial:
@@ -200,15 +210,15 @@ def frozen_of(trial: optuna.Trial) -> optuna.trial.FrozenTrial:
     return next(one for one in trial.study.get_trials(deepcopy=False) if one.number == trial.number)
 
 
-def ended(trial: optuna.Trial, watch: Watch, status: str, reason: str, folder: Path | None) -> None:
+def end_trial(trial: optuna.Trial, callback: TrialCallback, status: str, reason: str, folder: Path | None) -> None:
     """Close the trial's run with its last picture; drop its checkpoints, unless a retry needs them."""
     with contextlib.suppress(Exception):  # others may have taken it for dead, and have told the study
         trial.set_user_attr("reason", reason)
-    if watch.recorder.outbox is not None:
-        watch.picture()
+    if callback.recorder.outbox is not None:
+        callback.log_sheet()
         if reason:
-            watch.recorder.outbox.put_tag("reason", reason)
-    watch.recorder.end(status)
+            callback.recorder.outbox.put_tag("reason", reason)
+    callback.recorder.end(status)
     with contextlib.suppress(Exception):
         while mlflow.active_run():  # or every later trial would be refused
             mlflow.end_run(status)
@@ -216,9 +226,9 @@ def ended(trial: optuna.Trial, watch: Watch, status: str, reason: str, folder: P
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def ended_without_run(trial: optuna.Trial, recorder: Recorder, status: str, reason: str) -> None:
+def log_untrained(trial: optuna.Trial, recorder: MLflowCallback, status: str, reason: str) -> None:
     """Account in MLflow for a trial that was not trained."""
-    recorder.started(0, [], {})
+    recorder.on_train_begin(0, [], {})
     trial.set_user_attr("run_id", recorder.run_id)
     trial.set_user_attr("reason", reason)
     mlflow.set_tag("reason", reason)
@@ -226,16 +236,16 @@ def ended_without_run(trial: optuna.Trial, recorder: Recorder, status: str, reas
 
 
 def recorder_for(
-    arena: Arena, trial: optuna.Trial, values: dict[str, Any], client: mlflow.MlflowClient, parent: str
-) -> Recorder:
+    runner: TrialRunner, trial: optuna.Trial, values: dict[str, Any], client: mlflow.MlflowClient, parent: str
+) -> MLflowCallback:
     """What writes a trial into a run nested below the study's."""
-    params, recipe = space.budgeted(arena.params, arena.stage, values)
+    params, recipe = space.budgeted(runner.params, runner.stage, values)
     settings = {name: getattr(recipe, name) for name in recipe.__dataclass_fields__}
     if params.tune.images is None:
         settings |= {"stabilise": None, "seconds": params.tune.seconds}
-    tags = cause(arena.project.work) | {
+    tags = provenance_tags(runner.project.work) | {
         MLFLOW_PARENT_RUN_ID: parent,
-        "stage": key(arena.at),
+        "stage": resolution_key(runner.at),
         "study": trial.study.study_name,
         "trial": str(trial.number),
     }
@@ -243,6 +253,6 @@ def recorder_for(
     if retried:
         tags |= {"retry_of": str(retried[-1])}
     name = f"{trial.study.study_name} {trial.number}"
-    return Recorder(
-        client, name, settings | values, tags, arena.data.classes, arena.data.up, mlruns=arena.project.mlruns
+    return MLflowCallback(
+        client, name, settings | values, tags, runner.data.classes, runner.data.up, mlruns=runner.project.mlruns
     )

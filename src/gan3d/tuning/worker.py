@@ -14,8 +14,8 @@ from gan3d.errors import UserError
 from gan3d.tracking.store import connect
 from gan3d.tuning import report, space
 from gan3d.tuning import study as studies
-from gan3d.tuning.task import Task
-from gan3d.tuning.trial import Arena, ended_without_run, recorder_for
+from gan3d.tuning.study_spec import StudySpec
+from gan3d.tuning.trial import TrialRunner, log_untrained, recorder_for
 
 Say = Callable[[str], None]
 
@@ -30,12 +30,12 @@ class Worker:
         stopped: asked between trials and at every look at one; once it is true, the work ends as by Ctrl-C.
     """
 
-    def __init__(self, task: Task, say: Say = print, stopped: Callable[[], bool] = lambda: False):
+    def __init__(self, task: StudySpec, say: Say = print, stopped: Callable[[], bool] = lambda: False):
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         self.task, self.say, self.stopped = task, say, stopped
         self.client: MlflowClient = connect(task.project.mlruns)
-        self.arena = Arena(task.params, task.stage, task.project)
-        self.study = studies.open_study(task, self.arena.inputs(), self.client)
+        self.runner = TrialRunner(task.params, task.stage, task.project)
+        self.study = studies.open_study(task, self.runner.inputs(), self.client)
         self.parent: str = self.study.user_attrs[studies.PARENT]
         self.turn = task.turn()
         self.current: int | None = None
@@ -70,7 +70,7 @@ class Worker:
             optuna.storages.fail_stale_trials(self.study)
             for orphan in studies.orphans(self.study, studies.SILENT * self.task.tune.heartbeat):
                 self.study.tell(orphan.number, state=TrialState.FAIL)
-                studies.buried(self.client)(self.study, orphan)
+                studies.stale_trial_callback(self.client)(self.study, orphan)
             first, waiting, running = studies.begun(self.study)
             if not waiting and first >= self.task.tune.trials:
                 self.turn.release()
@@ -97,7 +97,7 @@ class Worker:
         self.current = trial.number
         values = space.suggest(trial, self.task.tune.space)
         twin = self._twin(trial, values)
-        recorder = recorder_for(self.arena, trial, values, self.client, self.parent)
+        recorder = recorder_for(self.runner, trial, values, self.client, self.parent)
         self.turn.release()
         name = f"{self.task.stage} trial {trial.number}"
         told = ", ".join(f"{key} {value:g}" for key, value in values.items())
@@ -105,7 +105,7 @@ class Worker:
             if twin is not None:
                 result = self._as_twin(trial, twin, recorder)
             else:
-                result = self.arena.run(trial, values, recorder, self.stopped)
+                result = self.runner.run(trial, values, recorder, self.stopped)
         except optuna.TrialPruned as reason:
             self.say(f"{name} ({told}) ended early: {reason}")
             raise
@@ -138,7 +138,7 @@ class Worker:
     def _as_twin(self, trial: optuna.Trial, twin: FrozenTrial, recorder: Any) -> Any:
         trial.set_user_attr("same_as", twin.number)
         reason = f"the same values as trial {twin.number}, so it was not trained again."
-        ended_without_run(trial, recorder, "FINISHED" if twin.state == TrialState.COMPLETE else "KILLED", reason)
+        log_untrained(trial, recorder, "FINISHED" if twin.state == TrialState.COMPLETE else "KILLED", reason)
         if twin.state == TrialState.COMPLETE:
             return tuple(twin.values)
         raise optuna.TrialPruned(reason)

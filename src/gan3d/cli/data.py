@@ -1,0 +1,68 @@
+"""`gan3d data`: the prepared data set, and the embedded furniture."""
+
+from pathlib import Path
+
+import click
+
+from gan3d.cli.setup import path_option
+
+
+@click.group()
+def data() -> None:
+    """The prepared data set, and the embedded furniture."""
+
+
+@data.command()
+@click.option("--split", type=click.Choice(["train", "validation", "test"]), default="test", show_default=True)
+@click.option("--class", "class_name", help="All classes, when it is not given.")
+@click.option("--resolution", type=int, required=True, help="Voxels along an edge.")
+@click.option("--out", type=path_option, required=True, help="An .npz with one array, voxels (n, R, R, R).")
+@click.option("--data", "folder", type=path_option, help="The data set, instead of data/voxels.")
+def export(split: str, class_name: str | None, resolution: int, out: Path, folder: Path | None) -> None:
+    """Write a split as an .npz, for scoring by others."""
+    from gan3d.config.project import find_project
+    from gan3d.data.pipeline.export import export as write
+    from gan3d.dataset import VoxelDataset
+
+    count = write(VoxelDataset(folder or find_project().voxels), split, class_name, resolution, out)
+    click.echo(f"{out}: {count} shapes")
+
+
+@data.command()
+@click.argument("address")
+@click.option("--out", type=path_option, required=True, help="The file or folder to write, as data/raw/data.zip.")
+@click.option("--sha256", help="That the file must have.")
+@click.option("--endpoint", help="Of a server that speaks S3 and is not Amazon's.")
+def fetch(address: str, out: Path, sha256: str | None, endpoint: str | None) -> None:
+    """Download ADDRESS: https://, s3://, or `3d_gans`, the data set of that project.
+
+    A download that broke off continues. To have DVC watch the address, use `dvc import-url` instead.
+    """
+    from gan3d.data.sources import download
+    from gan3d.monitoring.progress import progress_bar
+
+    with progress_bar("download", "B") as progress:
+        click.echo(download.deliver(download.fetch(address, None, sha256, endpoint, progress), out))
+
+
+@data.command()
+@click.option("--data", "folder", type=path_option, help="The data set, instead of data/voxels.")
+@click.option("--out", type=path_option, help="The page, instead of one beside the data set.")
+def report(folder: Path | None, out: Path | None) -> None:
+    """Write a page of what a prepared data set holds, and of what was left out."""
+    from gan3d.config.project import find_project
+    from gan3d.reports import data_report as stage
+
+    click.echo(stage.write(folder or find_project().voxels, out))
+
+
+@data.command()
+@click.option("--out", type=path_option, help="Where to write, instead of synthetic/.")
+def synthetic(out: Path | None) -> None:
+    """Write the embedded furniture as meshes in class folders."""
+    from gan3d.config.project import find_project
+    from gan3d.synthetic import furniture
+
+    folder = out or find_project().work / "synthetic"
+    furniture.ensure(folder)
+    click.echo(folder)

@@ -1,0 +1,1 @@
+"""The parameter file as a checked tree, and the paths of a project."""

@@ -1,0 +1,89 @@
+"""Read and check params.yaml; every fault is one sentence."""
+
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from gan3d.config.schema import Params, Range, Section, Stage
+from gan3d.errors import UserError
+
+S = TypeVar("S", bound=Section)
+
+
+def load_params(path: Path) -> Params:
+    """Read and check a parameter file.
+
+    Raises:
+        UserError: naming the file, the key and what would be right.
+    """
+    try:
+        tree = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"{path} is missing: copy params.yaml from the repository.") from None
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise UserError(f"{path} is not readable YAML ({' '.join(str(error).split())}): mend it.") from error
+    if not isinstance(tree, dict):
+        raise UserError(f"{path} holds no keys: copy params.yaml from the repository.")
+    try:
+        return Params.model_validate(tree)
+    except ValidationError as error:
+        raise UserError(f"{path}: {explain(error, tree)}") from None
+
+
+def override_section(defaults: S, given: dict[str, Any]) -> S:
+    """A section with some values replaced, as by options of the command line.
+
+    Raises:
+        UserError: naming the option that is wrong.
+    """
+    try:
+        return type(defaults).model_validate(defaults.model_dump() | given)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise UserError(f"--{first['loc'][0]} {first['input']!r} is wrong: {first['msg']}.") from None
+
+
+def explain(error: ValidationError, tree: dict[str, Any]) -> str:
+    """The first fault in one sentence: its key, what is wrong, what would be right; and how many there are."""
+    first = error.errors()[0]
+    where = _path(first["loc"], tree)
+    if first["type"] == "extra_forbidden":
+        section: Any = Params
+        for part in first["loc"][:-1]:
+            section = _inside(section, part)
+        known = ", ".join(section.model_fields)
+        text = f"{where} is not a known key; use one of {known}."
+    elif first["type"] == "missing":
+        text = f"{where} is missing; add it as in the repository's params.yaml."
+    else:
+        message = first["msg"].removeprefix("Value error, ")
+        message = message if first["type"] == "value_error" else f"{first['input']!r} is wrong: {message}"
+        text = f"{where + ': ' if where else ''}{message[0].lower() if where else message[0]}{message[1:]}."
+    more = error.error_count() - 1
+    return text + (f" ({more} more after this one.)" if more else "")
+
+
+def _path(location: tuple[int | str, ...], tree: Any) -> str:
+    """The keys of a fault as they stand in the file; pydantic adds the alternatives of a union to them."""
+    keys = []
+    for i, part in enumerate(location):
+        try:
+            tree = tree[part]
+        except (KeyError, IndexError, TypeError):
+            missing = i == len(location) - 1 and (isinstance(tree, dict) or isinstance(part, int))
+            if not missing and isinstance(tree, dict):
+                continue  # the name of an alternative
+            if not missing:
+                break
+        keys.append(str(part))
+    return ".".join(keys)
+
+
+def _inside(section: Any, part: Any) -> Any:
+    """The model class behind a key."""
+    if isinstance(section, type) and issubclass(section, BaseModel) and part in section.model_fields:
+        inside = {"stages": Stage, "space": Range}  # dictionaries of one class
+        return inside[part] if part in inside else section.model_fields[part].annotation
+    return section

@@ -1,0 +1,96 @@
+"""Where things are: every path of a project, found from wherever a command runs."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from gan3d.errors import UserError
+
+
+@dataclass(frozen=True)
+class Project:
+    """The folders of one checkout.
+
+    Attributes:
+        work: where parameters are read and a pipeline's outputs written; the current copy in a `dvc exp run --temp`.
+        home: the repository itself, where the tracking store and unfinished checkpoints stay.
+    """
+
+    work: Path
+    home: Path
+
+    @property
+    def params(self) -> Path:
+        return self.work / "params.yaml"
+
+    @property
+    def voxels(self) -> Path:
+        """The prepared data set."""
+        return self.work / "data" / "voxels"
+
+    def model(self, stage: str) -> Path:
+        """A stage's model, as `models/r16`."""
+        return self.work / "models" / stage
+
+    def run_file(self, stage: str) -> Path:
+        """The id of the MLflow run that made a stage's model; nothing in the pipeline depends on it."""
+        return self.work / "runs" / f"{stage}.json"
+
+    def curves(self, stage: str) -> Path:
+        """A stage's logged rows, a DVC plot."""
+        return self.work / "evaluation" / "curves" / f"{stage}.csv"
+
+    def health(self, stage: str) -> Path:
+        """A stage's checkups, a DVC plot."""
+        return self.work / "evaluation" / "health" / f"{stage}.csv"
+
+    @property
+    def scores(self) -> Path:
+        """The final stage's scores in a few numbers, a DVC metric."""
+        return self.work / "evaluation" / "scores.json"
+
+    @property
+    def table(self) -> Path:
+        """All scores by resolution and class."""
+        return self.work / "evaluation" / "table.json"
+
+    @property
+    def features(self) -> Path:
+        """How well the discriminator's features tell classes apart, of `gan3d evaluate --features`."""
+        return self.work / "evaluation" / "features.json"
+
+    def output(self, model_name: str) -> Path:
+        """The old layout for people: `output/<model name>/{loss,model,vis}`."""
+        return self.work / "output" / model_name
+
+    @property
+    def checkpoints(self) -> Path:
+        return self.home / "checkpoints"
+
+    @property
+    def mlruns(self) -> Path:
+        return self.home / "mlruns"
+
+
+def find_project(start: Path | None = None) -> Project:
+    """The project that holds `start` (the current folder): the nearest folder upwards with params.yaml and dvc.yaml.
+
+    DVC names the repository in DVC_ROOT, also while it runs a stage in a copy.
+
+    Raises:
+        UserError: outside a project.
+    """
+    start = (start or Path.cwd()).resolve()
+    for folder in (start, *start.parents):
+        if (folder / "params.yaml").is_file() and (folder / "dvc.yaml").is_file():
+            return Project(folder, Path(os.environ.get("DVC_ROOT", folder)).resolve())
+    raise UserError(f"{start} is not inside a gan3d project (no params.yaml and dvc.yaml upwards): change into one.")
+
+
+def in_project() -> bool:
+    """Whether the current folder belongs to a project."""
+    try:
+        find_project()
+    except UserError:
+        return False
+    return True

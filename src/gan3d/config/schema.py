@@ -1,0 +1,270 @@
+"""params.yaml as one validated, frozen tree; what it says of a stage becomes a `Recipe`."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from gan3d.dataset import resolution_key
+from gan3d.errors import UserError
+from gan3d.training.recipe import Recipe
+from gan3d.voxels import RESOLUTIONS
+
+SCRATCH = "scratch"  # the `prev` of a stage that grows from nothing
+
+Share = Annotated[float, Field(gt=0, lt=1)]
+Positive = Annotated[int, Field(gt=0)]
+Rate = Annotated[float, Field(gt=0, le=1)]
+Objective = Literal["one_nna_cd", "mmd_cd_x1e3", "cov_cd", "jsd"]
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Data(Section):
+    """The one section with defaults: data can be prepared outside a project, where there is no params.yaml."""
+
+    source: str = "synthetic"
+    endpoint: str | None = None
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-fA-F]{64}$")] | None = None
+    classes: Literal["all"] | tuple[str, ...] = "all"
+    resolution: Literal[4, 8, 16, 32, 64, 128] = 32
+    up: Literal["x", "y", "z"] = "y"
+    handedness: Literal["right", "left"] = "right"
+    fill: Literal["solid", "surface", "winding"] = "solid"
+    labels: str | None = None
+    validation: Share = 0.1
+    test: Share = 0.1
+    timeout: Annotated[float, Field(gt=0)] = 60
+    memory_limit: Annotated[int, Field(ge=64)] = 2048
+
+
+class Gan(Section):
+    conditional: bool
+    latent: Positive
+    loss: Literal["relativistic", "non_saturating", "wgan_gp", "bce_gated"]
+    gamma: Annotated[float, Field(ge=0)]
+    penalty_every: Positive
+    gate: tuple[Annotated[float, Field(ge=0, le=1)], Annotated[float, Field(ge=0, le=1)]]
+    beta_1: Annotated[float, Field(ge=0, lt=1)]
+    beta_2: Annotated[float, Field(gt=0, lt=1)]
+    ema: Annotated[float, Field(gt=0, le=1)]
+    mirror: Literal["x", "y", "z", "none", "measured"]
+    augment: Annotated[float, Field(ge=0, le=0.8)]
+    ada_target: Annotated[float, Field(gt=0, lt=1)] | None
+    ada_images: Positive
+    threshold: Share | Literal["calibrated"]
+
+
+class Stage(Section):
+    """One resolution. `width` is a list where a stage adds several resolutions at once, as one from scratch does.
+
+    A `gamma` replaces the one of `gan` for this resolution.
+    """
+
+    prev: str
+    width: Positive | tuple[Positive, ...]
+    batch: Positive
+    lr_g: Rate
+    lr_d: Rate
+    fade_in: Annotated[int, Field(ge=0)]
+    stabilise: Positive
+    gamma: Annotated[float, Field(ge=0)] | None = None
+
+    @property
+    def widths(self) -> tuple[int, ...]:
+        return (self.width,) if isinstance(self.width, int) else self.width
+
+
+class Train(Section):
+    backend: Literal["tensorflow", "jax"]
+    precision: Literal["float32", "bfloat16"]
+    stages: dict[str, Stage]
+
+    @field_validator("stages", mode="before")
+    @classmethod
+    def known(cls, stages: Any) -> Any:
+        names = [resolution_key(resolution) for resolution in RESOLUTIONS]
+        for name in stages if isinstance(stages, dict) else ():
+            if name not in names:
+                raise ValueError(f"stage {name!r} is not a resolution: use one of {', '.join(names)}")
+        if not stages:
+            raise ValueError("name at least one stage, such as r04")
+        return stages
+
+    @model_validator(mode="after")
+    def grown(self) -> "Train":
+        for name in self.stages:
+            self.chain(name)
+        return self
+
+    def chain(self, name: str) -> list[str]:
+        """The stages that lead to one, itself last.
+
+        Raises:
+            ValueError: when `prev` names no smaller stage, or the widths do not fit the resolutions that are added.
+        """
+        stage = self.stages[name]
+        size = resolution_of(name)
+        if stage.prev == SCRATCH:
+            before: list[str] = []
+            added = RESOLUTIONS.index(size) + 1
+        elif stage.prev in self.stages and resolution_of(stage.prev) < size:
+            before = self.chain(stage.prev)
+            added = RESOLUTIONS.index(size) - RESOLUTIONS.index(resolution_of(stage.prev))
+        else:
+            smaller = [other for other in self.stages if resolution_of(other) < size]
+            raise ValueError(f"{name}.prev is {stage.prev!r}: use one of {', '.join([SCRATCH, *smaller])}")
+        if len(stage.widths) != added:
+            raise ValueError(
+                f"{name}.width has {len(stage.widths)} value(s), but {added} resolution(s) are added to {stage.prev}:"
+                " give one for each, the coarsest first"
+            )
+        return [*before, name]
+
+
+class Logging(Section):
+    """How often, in images; it changes no result."""
+
+    metrics_every: Positive
+    samples_every: Positive
+    checkpoint_every: Positive
+    samples_per_class: Positive
+
+
+class Evaluate(Section):
+    count: Positive
+    draws: Positive
+
+
+class Promote(Section):
+    margin: Annotated[float, Field(ge=0, lt=1)]
+
+
+class Range(Section):
+    """Values of a number from `low` to `high`, evenly or, with `log`, evenly in its logarithm."""
+
+    low: float
+    high: float
+    log: bool = False
+
+    @model_validator(mode="after")
+    def ordered(self) -> "Range":
+        if not self.low < self.high:
+            raise ValueError(f"low {self.low:g} is not below high {self.high:g}: exchange or spread them")
+        if self.log and self.low <= 0:
+            raise ValueError(f"low {self.low:g} has no logarithm: make it positive, or leave out log")
+        return self
+
+
+class Tune(Section):
+    """How `gan3d tune` searches; it changes no result of the pipeline."""
+
+    storage: str | None
+    trials: Positive
+    images: Positive | None
+    seconds: Annotated[float, Field(gt=0)] | None
+    report: Positive
+    count: Positive
+    draws: Positive
+    objective: Objective | Annotated[tuple[Objective, ...], Field(min_length=1)]
+    sampler: Literal["tpe", "random"]
+    pruner: Literal["halving", "median", "none"]
+    heartbeat: Positive
+    space: dict[str, Range | tuple[int | float, ...]]
+
+    @field_validator("space")
+    @classmethod
+    def of_a_stage(cls, space: dict[str, Any]) -> dict[str, Any]:
+        known = [name for name in Stage.model_fields if name not in ("prev", "stabilise")]
+        sound = {"prev": SCRATCH, "width": 1, "batch": 1, "lr_g": 1, "lr_d": 1, "fade_in": 0, "stabilise": 1}
+        if not space:
+            raise ValueError(f"name at least one parameter of a stage, out of {', '.join(known)}")
+        for name, values in space.items():
+            if name not in known:
+                raise ValueError(f"{name} cannot be searched: choose out of {', '.join(known)}")
+            for value in (values.low, values.high) if isinstance(values, Range) else values:
+                try:
+                    Stage.model_validate(sound | {name: value})
+                except ValidationError as error:
+                    raise ValueError(f"{name} cannot be {value:g}: {error.errors()[0]['msg']}") from None
+            if not isinstance(values, Range) and len(set(values)) < 2:
+                raise ValueError(f"{name} has nothing to choose from: list two values at least")
+        return space
+
+    @model_validator(mode="after")
+    def bounded(self) -> "Tune":
+        if (self.images is None) == (self.seconds is None):
+            raise ValueError("a trial ends after images or after seconds: give one of them and set the other to null")
+        return self
+
+    @property
+    def objectives(self) -> tuple[str, ...]:
+        return (self.objective,) if isinstance(self.objective, str) else self.objective
+
+
+class Params(Section):
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+    seed: Annotated[int, Field(ge=0, lt=2**31)]
+    data: Data
+    gan: Gan
+    train: Train
+    logging: Logging
+    evaluate: Evaluate
+    promote: Promote
+    tune: Tune
+
+    @model_validator(mode="after")
+    def fits(self) -> "Params":
+        largest = max(resolution_of(name) for name in self.train.stages)
+        if largest > self.data.resolution:
+            raise ValueError(
+                f"data.resolution is {self.data.resolution}, but train.stages goes up to {largest}: raise the former"
+            )
+        if self.data.validation + self.data.test >= 1:
+            raise ValueError("data.validation and data.test leave nothing to train on: together they must be below 1")
+        return self
+
+    @property
+    def final(self) -> str:
+        """The stage of the highest resolution."""
+        return max(self.train.stages, key=resolution_of)
+
+    def widths(self, stage: str) -> tuple[int, ...]:
+        """Channels at 4³, 8³, … up to a stage."""
+        return sum((self.train.stages[name].widths for name in self.train.chain(stage)), ())
+
+    def with_stage(self, stage: str, values: dict[str, Any]) -> "Params":
+        """These parameters with some values of one stage replaced."""
+        stages = self.train.stages | {stage: self.train.stages[stage].model_copy(update=values)}
+        return self.model_copy(update={"train": self.train.model_copy(update={"stages": stages})})
+
+    def recipe(self, stage: str) -> Recipe:
+        """All that determines how a stage is trained; raises UserError for one that does not exist."""
+        if stage not in self.train.stages:
+            raise UserError(f"stage {stage!r} is not in train.stages: choose one of {', '.join(self.train.stages)}.")
+        own, gan = self.train.stages[stage], self.gan
+        return Recipe(
+            loss=gan.loss,
+            gamma=gan.gamma if own.gamma is None else own.gamma,
+            penalty_every=gan.penalty_every,
+            gate=gan.gate,
+            batch=own.batch,
+            lr_g=own.lr_g,
+            lr_d=own.lr_d,
+            beta_1=gan.beta_1,
+            beta_2=gan.beta_2,
+            ema=gan.ema,
+            fade_in=own.fade_in,
+            stabilise=own.stabilise,
+            mirror=gan.mirror,
+            augment=gan.augment,
+            ada_target=gan.ada_target,
+            ada_images=gan.ada_images,
+            seed=self.seed,
+        )
+
+
+def resolution_of(stage: str) -> int:
+    """Voxels along an edge at a stage: `r16` is 16."""
+    return int(stage[1:])

@@ -1,0 +1,1 @@
+"""Readers of single files: bytes in, a triangle mesh or a voxel grid out."""

@@ -1,0 +1,135 @@
+"""MATLAB files of version 5 to 7.3: one grid out of their variables.
+
+Format: https://www.mathworks.com/help/pdf_doc/matlab/matfile_format.pdf. Version 5 is read here, since SciPy's reader
+takes whatever memory a damaged header claims. (Version 4 knows no arrays of three axes.)
+"""
+
+import io
+import math
+import struct
+import zlib
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import NamedTuple
+
+import numpy as np
+
+from gan3d.data.formats.binvox import LIMIT
+from gan3d.data.formats.unreadable import Unreadable
+
+KEYS = ("instance", "voxel", "voxels")
+
+_MATRIX, _COMPRESSED = 14, 15
+_TYPES = {1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4", 7: "f4", 9: "f8", 12: "i8", 13: "u8"}
+_NUMBERS = range(6, 16)  # classes of arrays: double to uint64; others are texts, cells, structures
+_HEAD = 4096  # bytes in which flags, lengths and name of a variable lie
+
+Shapes = dict[str, tuple[int, ...]]
+Load = Callable[[str], np.ndarray]
+
+
+class _Variable(NamedTuple):
+    name: str
+    shape: tuple[int, ...]
+    data: int  # offset in its body
+
+
+def parse_mat(content: bytes) -> np.ndarray:
+    """The grid of a MATLAB file: `instance`, `voxel` or `voxels`, or else the only array of three axes in it.
+
+    Raises:
+        Unreadable: when there is no grid, or more than one that could be meant.
+        ValueError: for a broken file, or a grid of more than LIMIT voxels.
+    """
+    shapes, load = _hdf5(content) if b"MATLAB 7.3" in content[:128] else _level_5(content)
+    usual = [name for key in KEYS for name in shapes if name.lower() == key]
+    others = [name for name, shape in shapes.items() if sum(length > 1 for length in shape) == 3]
+    names = usual or others
+    if not usual and len(others) != 1:
+        held = ", ".join(shapes)[:80] or "nothing"
+        raise Unreadable(f"It holds {held}, no voxel grid.", f"Name the grid one of {', '.join(KEYS)}.")
+    if math.prod(shapes[names[0]]) > LIMIT:
+        raise ValueError(f"its {names[0]} has the shape {shapes[names[0]]}")
+    return load(names[0])
+
+
+def _level_5(content: bytes) -> tuple[Shapes, Load]:
+    order = {b"IM": "<", b"MI": ">"}.get(content[126:128])
+    if order is None:
+        raise ValueError("it is no MATLAB file of version 5 or later")
+    bodies = {}
+    for body in _bodies(content, order):
+        variable = _variable(body(_HEAD), order)
+        bodies[variable.name] = variable, body
+
+    def load(name: str) -> np.ndarray:
+        variable, body = bodies[name]
+        kind, values, _ = _element(body(variable.data + 16 + 8 * math.prod(variable.shape)), variable.data, order)
+        if kind not in _TYPES:
+            raise ValueError(f"its {name} is stored as the type {kind}")
+        flat = np.frombuffer(values, order + _TYPES[kind], len(values) // np.dtype(_TYPES[kind]).itemsize)
+        return flat.reshape(variable.shape, order="F")
+
+    return {name: variable.shape for name, (variable, _) in bodies.items()}, load
+
+
+def _bodies(content: bytes, order: str) -> Iterator[Callable[[int], bytes]]:
+    """Of each variable, a function that gives the first bytes of what follows its tag, at most so many."""
+    at = 128
+    while at + 8 <= len(content):
+        kind, size = struct.unpack_from(f"{order}2I", content, at)
+        start, at = at + 8, at + 8 + size
+        if at > len(content):
+            raise ValueError("a variable claims more bytes than there are")
+        if kind == _COMPRESSED:
+            yield partial(_unpacked, content[start:at])
+        elif kind == _MATRIX:
+            yield partial(_first, content[start:at])
+
+
+def _first(body: bytes, most: int) -> bytes:
+    return body[:most]
+
+
+def _unpacked(packed: bytes, most: int) -> bytes:
+    return zlib.decompressobj().decompress(packed, 8 + most)[8:]
+
+
+def _variable(head: bytes, order: str) -> _Variable:
+    _, flags, at = _element(head, 0, order)
+    _, lengths, at = _element(head, at, order)
+    _, name, at = _element(head, at, order)
+    shape = tuple(int(length) for length in np.frombuffer(lengths, f"{order}i4"))
+    if len(flags) < 8 or min(shape, default=0) < 0:
+        raise ValueError("the head of a variable is damaged")
+    number = struct.unpack_from(f"{order}I", flags)[0] & 0xFF in _NUMBERS
+    return _Variable(name.decode("latin-1"), shape if number else (), at)
+
+
+def _element(body: bytes, at: int, order: str) -> tuple[int, bytes, int]:
+    """Type and bytes of the element at an offset, and the offset of the next one."""
+    if at + 8 > len(body):
+        raise ValueError("a variable is cut off")
+    kind, size = struct.unpack_from(f"{order}2I", body, at)
+    if kind >> 16:  # up to four bytes in the place of the size
+        return kind & 0xFFFF, body[at + 4 : at + 4 + min(kind >> 16, 4)], at + 8
+    start = at + 8
+    if start + size > len(body):
+        raise ValueError("a variable claims more bytes than there are")
+    return kind, body[start : start + size], start + size + -size % 8
+
+
+def _hdf5(content: bytes) -> tuple[Shapes, Load]:
+    """Version 7.3, HDF5 behind 512 bytes; the axes come the other way round, for MATLAB counts as Fortran does."""
+    import h5py
+
+    root = h5py.File(io.BytesIO(content), "r")
+    shapes = {
+        name: tuple(reversed(item.shape or ()))
+        for name in root
+        if isinstance(root.get(name, getlink=True), h5py.HardLink)
+        and isinstance(item := root[name], h5py.Dataset)
+        and not item.is_virtual
+        and item.external is None
+    }
+    return shapes, lambda name: np.asarray(root[name][()]).T

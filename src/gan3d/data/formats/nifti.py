@@ -1,0 +1,48 @@
+"""Voxel grids in the format of medicine, NIfTI."""
+
+import gzip
+import io
+import math
+import struct
+import zlib
+
+import numpy as np
+
+from gan3d.data.formats.binvox import LIMIT
+
+UNPACKED = 2**30  # bytes that a compressed volume may unpack to
+_NIFTI_2 = (struct.pack("<i", 540), struct.pack(">i", 540))
+
+
+def parse_nifti(content: bytes) -> np.ndarray:
+    """The array of a NIfTI-1 or -2 file, gzipped or not, scaled as its header says; axes as they are stored.
+
+    Raises:
+        ValueError: for a header that is broken, or that claims more than the file holds.
+    """
+    import nibabel
+
+    if content.startswith(b"\x1f\x8b"):
+        content = _gunzip(content)
+    kind = nibabel.Nifti2Image if content[:4] in _NIFTI_2 else nibabel.Nifti1Image
+    header = kind.header_class.from_fileobj(io.BytesIO(content))
+    shape, dtype = header.get_data_shape(), header.get_data_dtype()
+    if not shape or min(shape) < 1 or math.prod(shape) > LIMIT:
+        raise ValueError(f"its header claims the shape {shape}")
+    if header.get_data_offset() + math.prod(shape) * dtype.itemsize > len(content):
+        raise ValueError(f"it ends before the voxels of the shape {shape} that its header claims")
+    return np.asarray(kind.from_bytes(content).dataobj)
+
+
+def _gunzip(content: bytes) -> bytes:
+    try:
+        with gzip.GzipFile(fileobj=io.BytesIO(content)) as stream:
+            parts, total = [], 0
+            while total <= UNPACKED and (part := stream.read(1 << 20)):  # one large read would take its length at once
+                parts.append(part)
+                total += len(part)
+    except (OSError, EOFError, zlib.error) as error:
+        raise ValueError(f"its compression is damaged ({error})") from None
+    if total > UNPACKED:
+        raise ValueError("it unpacks to more than 1 GiB")
+    return b"".join(parts)

@@ -1,0 +1,1 @@
+"""Reading untrusted files in worker processes with limits on time and memory."""

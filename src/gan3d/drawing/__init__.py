@@ -1,1 +1,0 @@
-"""Pictures of shapes and of training; knows nothing of models or tracking."""

@@ -1,1 +1,0 @@
-"""Scores of generated shapes against real ones that training never saw."""

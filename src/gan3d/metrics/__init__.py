@@ -1,0 +1,1 @@
+"""Scores of generated shapes against held-out real ones."""

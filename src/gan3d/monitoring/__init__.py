@@ -1,0 +1,1 @@
+"""What watches, explains and estimates a training; nothing here changes its weights."""

@@ -1,0 +1,158 @@
+"""Many shapes in one picture: labelled grids, strips, comparisons; and animations."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from gan3d.rendering.voxels import AZIMUTH, BACKGROUND, INK, PALETTE, class_color, render
+
+Color = tuple[int, int, int]
+
+
+def sheet(
+    shapes: Iterable[np.ndarray],
+    columns: int,
+    titles: Sequence[str] | None = None,
+    captions: Sequence[str] | None = None,
+    size: int = 160,
+    up: str = "y",
+    colors: Color | Sequence[Color] = PALETTE[0],
+) -> np.ndarray:
+    """A grid of shapes, row by row.
+
+    Args:
+        shapes: boolean grids (R, R, R), of any and even different resolutions.
+        titles: one a row, written to its left; the last ones may be missing.
+        captions: one a shape, written below it.
+        size: edge of each shape's picture in pixels.
+        colors: one for all, or one a shape.
+
+    Returns:
+        uint8 (H, W, 3).
+    """
+    shapes = list(shapes)
+    rows = max(1, -(-len(shapes) // columns))
+    font = ImageFont.load_default(_text_size(size))
+    margin = max([_width(font, title) for title in titles or ()], default=0)
+    margin += size // 8 if margin else 0
+    line = round(1.7 * _text_size(size)) if captions else 0
+    picture = Image.new("RGB", (margin + columns * size, rows * (size + line)), BACKGROUND)
+    draw = ImageDraw.Draw(picture)
+    for i, shape in enumerate(shapes):
+        left, top = margin + i % columns * size, i // columns * (size + line)
+        color = colors if isinstance(colors[0], int) else colors[i]
+        picture.paste(Image.fromarray(render(shape, size, up, color)), (left, top))  # type: ignore[arg-type]
+        if captions and i < len(captions):
+            draw.text((left + size / 2, top + size + line * 0.35), captions[i], INK, font, anchor="mm")
+    for row, title in enumerate((titles or ())[:rows]):
+        draw.text((size // 16, row * (size + line) + size / 2), title, INK, font, anchor="lm")
+    return np.asarray(picture)
+
+
+def by_class(shapes: np.ndarray, labels: Sequence[str], up: str = "y", classes: Sequence[str] = ()) -> np.ndarray:
+    """Booleans (n, R, R, R) in rows of eight, with their class below each and a colour a class, uint8 (H, W, 3)."""
+    captions = list(labels) if any(labels) else None
+    return sheet(shapes, min(8, len(shapes)), captions=captions, up=up, colors=colors_of(labels, classes))
+
+
+def colors_of(labels: Sequence[str], classes: Sequence[str] = ()) -> list[Color]:
+    """The colour of each shape's class, by its place among all classes, or by its first appearance."""
+    order = list(dict.fromkeys([*classes, *labels]))
+    return [class_color(order.index(label)) for label in labels]
+
+
+def strip(
+    shapes: Sequence[np.ndarray],
+    captions: Sequence[str] | None = None,
+    size: int = 160,
+    up: str = "y",
+    color: Color = PALETTE[0],
+) -> np.ndarray:
+    """Shapes in one row, such as the steps of an interpolation."""
+    return sheet(shapes, len(shapes), captions=captions, size=size, up=up, colors=color)
+
+
+def comparison(
+    rows: Mapping[str, Sequence[np.ndarray]],
+    size: int = 160,
+    up: str = "y",
+    colors: Sequence[Color] | None = None,
+) -> np.ndarray:
+    """Rows of shapes below each other, such as real and generated ones; each row has its name and may have a colour."""
+    columns = max(len(shapes) for shapes in rows.values())
+    parts = []
+    for i, shapes in enumerate(rows.values()):
+        color = colors[i] if colors else PALETTE[0]
+        parts.append(sheet(shapes, columns, size=size, up=up, colors=color))
+    font = ImageFont.load_default(_text_size(size))
+    margin = max(_width(font, name) for name in rows) + size // 8
+    names = Image.new("RGB", (margin, size * len(rows)), BACKGROUND)
+    for i, name in enumerate(rows):
+        ImageDraw.Draw(names).text((size // 16, (i + 0.5) * size), name, INK, font, anchor="lm")
+    return np.concatenate([np.asarray(names), np.concatenate(parts)], 1)
+
+
+def turntable(
+    voxels: np.ndarray, frames: int = 36, size: int = 256, up: str = "y", color: Color = PALETTE[0]
+) -> list[np.ndarray]:
+    """Pictures of one shape that turns once around, for `animate`."""
+    angles = AZIMUTH + np.arange(frames) * 360 / frames
+    return [render(voxels, size, up, color, azimuth=float(angle)) for angle in angles]
+
+
+def save_png(path: str | Path, pixels: np.ndarray) -> Path:
+    """Write uint8 (H, W, 3), making the folder where it is missing."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(encode_png(pixels))
+    return path
+
+
+def encode_png(pixels: np.ndarray) -> bytes:
+    """The content of a PNG of uint8 (H, W, 3)."""
+    content = BytesIO()
+    Image.fromarray(pixels).save(content, "PNG", optimize=True)
+    return content.getvalue()
+
+
+def animate(path: str | Path, frames: Sequence[np.ndarray], seconds: float = 0.1, bounce: bool = False) -> Path:
+    """Write a GIF that repeats for ever.
+
+    Args:
+        frames: uint8 (H, W, 3) each, of one size.
+        seconds: that each frame stays; GIF counts hundredths.
+        bounce: go back again after the last frame, as suits an interpolation.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    order = [*frames, *frames[-2:0:-1]] if bounce else list(frames)
+    # one palette for all frames, or still parts would flicker
+    palette = Image.fromarray(np.concatenate(order[:: max(1, len(order) // 8)])).quantize(255)
+    colors = np.array(palette.getpalette()).reshape(-1, 3)
+    colors[(colors >= 248).all(1)] = BACKGROUND  # not the mean of the lightest greys
+    palette.putpalette(colors.astype(np.uint8).tobytes())
+    images = [Image.fromarray(frame).quantize(palette=palette, dither=Image.Dither.NONE) for frame in order]
+    images[0].save(path, "GIF", save_all=True, append_images=images[1:], duration=round(seconds * 1000), loop=0)
+    return path
+
+
+def _width(font: ImageFont.FreeTypeFont | ImageFont.ImageFont, text: str) -> int:
+    return int(np.ceil(font.getlength(text)))
+
+
+def _text_size(size: int) -> float:
+    """Height of the letters beside pictures of this size, in pixels."""
+    return max(12.0, size / 11)
+
+
+def samples_sheet(
+    voxels: np.ndarray, labels: np.ndarray, classes: Sequence[str], up: str, size: int = 128
+) -> np.ndarray:
+    """One row per class of the shapes (n, R, R, R); uint8, since MLflow rescales floats call by call."""
+    rows = len(np.unique(labels))
+    colors = [class_color(int(label)) for label in labels]
+    titles = [classes[int(labels[i * len(labels) // rows])] for i in range(rows)]
+    return sheet(list(voxels), len(voxels) // rows, titles=titles, size=size, up=up, colors=colors)

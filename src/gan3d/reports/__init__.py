@@ -1,0 +1,1 @@
+"""HTML reports of a data set and of an evaluation."""

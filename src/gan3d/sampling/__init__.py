@@ -1,0 +1,1 @@
+"""Shapes from a trained generator: latents by seed, interpolation, truncation, requests."""

@@ -1,0 +1,78 @@
+"""Shapes from a generator: latents by seed, threshold, interpolation, truncation.
+
+Truncation trades variety for typical shapes. Drawing latents from a narrower distribution (Brock et al. 2019, §3.1)
+would do little here, since the generator scales each latent to unit mean square before it uses it. So the trick is that
+of Karras et al. 2019 (appendix B): features w behind the first layer become w̄ + ψ (w - w̄). The first layer is linear in
+the scaled latent, whose mean is zero, so w̄ is what the class alone gives, and all there is to do is to multiply the
+scaled latent by ψ. ψ = 1 changes nothing; at ψ = 0 every shape is the mean one of its class.
+"""
+
+from collections.abc import Iterator
+
+import keras
+import numpy as np
+
+from gan3d.backend import compile_forward
+from gan3d.dataset import ANY
+from gan3d.errors import UserError
+from gan3d.model_file import TrainedModel
+from gan3d.sampling.latents import draw_latents
+
+
+class Sampler:
+    """Draws shapes from a snapshot's averaged generator, in batches of bounded size."""
+
+    def __init__(self, snapshot: TrainedModel, batch: int = 64):
+        self.model = snapshot
+        self.generator = snapshot.build_generator()
+        self._draw = compile_forward(
+            lambda z, y, alpha, psi: self.generator(z, y, alpha=alpha, truncation=psi),
+        )
+        self.batch = batch
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        return self.model.architecture.classes
+
+    def label(self, class_name: str | None) -> int:
+        """The label of a class; None is right where there is only one.
+
+        Raises:
+            UserError: for a class that the model does not know.
+        """
+        if class_name is None and len(self.classes) == 1:
+            return 0
+        if class_name not in self.classes and self.classes == (ANY,):
+            raise UserError(f"class {class_name!r} is not known to this model, which has no classes: leave it out.")
+        if class_name not in self.classes:
+            raise UserError(
+                f"class {class_name!r} is not known to this model: choose one of {', '.join(self.classes)}."
+            )
+        return self.classes.index(class_name)
+
+    def occupancy(
+        self, vectors: np.ndarray, labels: np.ndarray, alpha: float = 1.0, truncation: float = 1.0
+    ) -> np.ndarray:
+        """Occupancy of each voxel in [0, 1], float32 (n, R, R, R), for latents (n, size) and labels (n,)."""
+        parts = list(self._batches(np.asarray(vectors, np.float32), np.asarray(labels, np.int32), alpha, truncation))
+        side = (self.model.architecture.resolution,) * 3
+        return np.concatenate(parts) if parts else np.zeros((0, *side), np.float32)
+
+    def shapes(self, label: int, count: int, seed: int) -> np.ndarray:
+        """`count` shapes of a class by seed, booleans (count, R, R, R)."""
+        vectors = draw_latents(seed, count, self.model.architecture.latent)
+        return self.binary(self.occupancy(vectors, np.full(count, label)))
+
+    def binary(self, occupancy: np.ndarray) -> np.ndarray:
+        """Occupied voxels: those above the model's threshold."""
+        return occupancy > self.model.threshold
+
+    def _batches(self, vectors: np.ndarray, labels: np.ndarray, alpha: float, psi: float) -> Iterator[np.ndarray]:
+        for start in range(0, len(vectors), self.batch):
+            z, y = vectors[start : start + self.batch], labels[start : start + self.batch]
+            # few sizes of batch, since each may change the last digits of a shape's occupancy: a matrix product treats
+            # rows that fill no block otherwise; powers of four leave one row over blocks of three, as one shape does
+            spare = 4 ** -(-(len(z) - 1).bit_length() // 2) - len(z)
+            padded = np.pad(z, ((0, spare), (0, 0)), mode="edge"), np.pad(y, (0, spare), mode="edge")
+            drawn = self._draw(*padded, np.float32(alpha), np.float32(psi))
+            yield keras.ops.convert_to_numpy(drawn)[: len(z), ..., 0]

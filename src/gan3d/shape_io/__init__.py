@@ -1,0 +1,1 @@
+"""Voxels to meshes and files, and back."""

@@ -1,0 +1,133 @@
+"""Meshes of voxel shapes, and writing them to files.
+
+A mesh lies in a cube of edge 1 with a corner at the origin; its axes are those of the array. Only GLB is turned, since
+glTF defines that y is up.
+"""
+
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import trimesh
+from skimage import measure
+
+from gan3d.errors import UserError
+from gan3d.voxels import AXES
+
+Style = Literal["marching_cubes", "blocks"]
+EXTENSIONS = (".stl", ".obj", ".ply", ".glb")
+
+# rotations that turn an up axis to y, keeping the handedness
+_TO_Y = {
+    "x": np.array([[0, -1, 0], [1, 0, 0], [0, 0, 1]]),
+    "y": np.eye(3),
+    "z": np.array([[1, 0, 0], [0, 0, 1], [0, -1, 0]]),
+}
+
+
+def blocks(voxels: np.ndarray) -> trimesh.Trimesh:
+    """The exposed faces of boolean voxels (R, R, R), two triangles each, wound counter-clockwise seen from outside.
+
+    Vertices are merged. The mesh is closed; it is watertight, with two faces at each edge, where no two voxels touch in
+    an edge alone (there, four faces meet).
+    """
+    side = len(voxels)
+    padded = np.pad(np.asarray(voxels, bool), 1)
+    quads = []
+    for axis in range(3):
+        first, second = (axis + 1) % 3, (axis + 2) % 3  # axis = first × second
+        for outward in (1, -1):
+            open_side = padded & ~np.roll(padded, -outward, axis)
+            corner = np.argwhere(open_side) - 1
+            corner[:, axis] += outward == 1
+            steps = ((0, 0), (1, 0), (1, 1), (0, 1))[::outward]
+            quad = np.repeat(corner[:, None], 4, 1)
+            for i, (u, v) in enumerate(steps):
+                quad[:, i, first] += u
+                quad[:, i, second] += v
+            quads.append(quad)
+    corners = np.concatenate(quads).reshape(-1, 3)
+    keys, index = np.unique(corners @ np.array([(side + 1) ** 2, side + 1, 1]), return_inverse=True)
+    vertices = np.stack(np.unravel_index(keys, (side + 1,) * 3), 1)
+    faces = index.reshape(-1, 4)[:, [0, 1, 2, 0, 2, 3]].reshape(-1, 3)
+    return trimesh.Trimesh(vertices / side, faces, process=False)
+
+
+def marching_cubes(occupancy: np.ndarray, threshold: float = 0.5) -> trimesh.Trimesh:
+    """The closed surface where the occupancy (R, R, R), floats or booleans, crosses the threshold.
+
+    Samples are taken at the centres of voxels; around the grid there is nothing, so that the surface closes.
+    """
+    side = len(occupancy)
+    padded = np.pad(np.asarray(occupancy, np.float32), 1)
+    if not (padded > threshold).any():
+        return trimesh.Trimesh(np.zeros((0, 3)), np.zeros((0, 3), int), process=False)
+    # Lorensen's table: on booleans, Lewiner's leaves edges that belong to four faces
+    vertices, faces, _, _ = measure.marching_cubes(padded, threshold, gradient_direction="ascent", method="lorensen")
+    return trimesh.Trimesh((vertices - 0.5) / side, faces, process=False)
+
+
+def encode_shape(
+    extension: str,
+    voxels: np.ndarray,
+    occupancy: np.ndarray | None = None,
+    style: Style = "marching_cubes",
+    threshold: float = 0.5,
+    up: str = "y",
+) -> bytes:
+    """The content of an STL, OBJ, PLY or GLB file.
+
+    Args:
+        extension: one of EXTENSIONS.
+        voxels: booleans (R, R, R).
+        occupancy: the generator's own floats (R, R, R), from which marching cubes makes a smoother surface.
+        style: "marching_cubes" or "blocks".
+        threshold: of the occupancy.
+        up: the grid's axis that points up; a GLB is turned so that it becomes y, other formats keep the axes.
+
+    Returns:
+        The bytes; none for an empty shape.
+
+    Raises:
+        UserError: for another style or up axis.
+    """
+    if up not in AXES:
+        raise UserError(f"up axis {up!r} does not exist: choose one of {', '.join(AXES)}.")
+    if style == "blocks":
+        mesh = blocks(voxels)
+    elif style == "marching_cubes":
+        mesh = marching_cubes(voxels) if occupancy is None else marching_cubes(occupancy, threshold)
+    else:
+        raise UserError(f"mesh style {style!r} does not exist: choose marching_cubes or blocks.")
+    if not len(mesh.faces):
+        return b""
+    if extension == ".glb":
+        turn = np.eye(4)
+        turn[:3, :3] = _TO_Y[up]
+        mesh.apply_transform(turn)
+    content = mesh.export(file_type=extension[1:])
+    return content.encode() if isinstance(content, str) else content
+
+
+def save_shape(
+    path: str | Path,
+    voxels: np.ndarray,
+    occupancy: np.ndarray | None = None,
+    style: Style = "marching_cubes",
+    threshold: float = 0.5,
+    up: str = "y",
+) -> Path:
+    """Write a shape by the path's extension, as `encode_shape` encodes it; a missing folder is made.
+
+    Raises:
+        UserError: for another extension, style or up axis, and for an empty shape.
+    """
+    path = Path(path)
+    if path.suffix.lower() not in EXTENSIONS:
+        raise UserError(f"{path} cannot be written as a mesh: choose one of {', '.join(EXTENSIONS)}.")
+    content = encode_shape(path.suffix.lower(), voxels, occupancy, style, threshold, up)
+    if not content:
+        raise UserError(f"{path} was not written since the shape is empty: choose another seed.")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
+    return path

@@ -1,0 +1,1 @@
+"""The embedded furniture: parametric chairs and tables, written as meshes."""

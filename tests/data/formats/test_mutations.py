@@ -1,0 +1,150 @@
+"""Files of every format, damaged at random: each has an answer within the limits, and the run goes on."""
+
+import gzip
+import io
+import struct
+from pathlib import Path
+
+import h5py
+import nibabel
+import numpy as np
+import pytest
+import trimesh
+from paths import SUPPORT
+from scipy import io as matlab
+
+from gan3d.data.formats import binvox, magicavoxel, suffix
+from gan3d.data.pipeline.convert import Form, convert_block
+from gan3d.data.sandbox.pool import Limits, SandboxPool, WorkerFailure
+from gan3d.data.sources.archives import Place
+from gan3d.data.sources.walk import Item, inspect
+
+FORM = Form(16)
+LIMITS = Limits(seconds=20, memory=1024)
+
+
+def stored(write, *arguments: object, **named: object) -> bytes:
+    stream = io.BytesIO()
+    write(stream, *arguments, **named)
+    return stream.getvalue()
+
+
+def samples() -> dict[str, bytes]:
+    """One good file of every format, by name."""
+    mesh = trimesh.creation.torus(1, 0.4, 12, 8)
+    grid = np.random.default_rng(0).random((16, 16, 16)) < 0.3
+    made: dict[str, bytes | str] = {
+        "a.off": mesh.export(file_type="off"),
+        "a.obj": mesh.export(file_type="obj"),
+        "a.ply": mesh.export(file_type="ply", encoding="ascii"),
+        "b.ply": mesh.export(file_type="ply"),
+        "a.stl": mesh.export(file_type="stl_ascii"),
+        "b.stl": mesh.export(file_type="stl"),
+        "a.glb": mesh.export(file_type="glb"),
+        "a.gltf": trimesh.Scene(mesh).export(file_type="gltf", merge_buffers=True, embed_buffers=True)["model.gltf"],
+        "a.binvox": binvox.encode(binvox.Binvox(grid)),
+        "a.mat": stored(matlab.savemat, {"instance": grid.astype(np.int8)}),
+        "b.mat": stored(matlab.savemat, {"voxels": grid.astype(np.uint8)}, do_compression=True),
+        "a.npy": stored(np.save, grid),
+        "a.npz": stored(np.savez, voxels=grid[None]),
+        "b.npz": stored(np.savez_compressed, X_train=np.stack([grid] * 3), y_train=[0, 1, 2]),
+        "c.npz": stored(np.savez, voxels_packed=np.packbits(grid)[None], shape=grid.shape),
+        "a.nii": nibabel.Nifti1Image(grid.astype(np.uint8), np.eye(4)).to_bytes(),
+        "a.vox": magicavoxel.encode(grid),
+    }
+    header = struct.pack(">3i", len(mesh.vertices), len(mesh.faces), 0)
+    faces = b"".join(struct.pack(">5i", 3, *face, 0) for face in mesh.faces)
+    made["b.off"] = b"OFF BINARY\n" + header + mesh.vertices.astype(">f4").tobytes() + faces
+    made["a.nii.gz"] = gzip.compress(bytes(made["a.nii"]))
+    with io.BytesIO() as stream:
+        with h5py.File(stream, "w") as file:
+            file.create_dataset("voxels", data=np.stack([grid] * 3).astype("u1"), chunks=True, compression="gzip")
+        made["a.h5"] = stream.getvalue()
+    with io.BytesIO() as stream:
+        with h5py.File(stream, "w", userblock_size=512) as file:
+            file["instance"] = grid.astype("u1")
+        made["c.mat"] = b"MATLAB 7.3 MAT-file".ljust(124) + b"\0\2IM" + stream.getvalue()[128:]
+    return {name: content.encode() if isinstance(content, str) else bytes(content) for name, content in made.items()}
+
+
+def mutate(name: str, originals: dict[str, bytes], rng: np.random.Generator) -> bytes:
+    """Flipped bits, cut or doubled pieces, another format's head, and numbers that are far too large."""
+    content = bytearray(originals[name])
+    for _ in range(rng.integers(1, 4)):
+        kind = rng.integers(6)
+        at = int(rng.integers(len(content))) if rng.random() < 0.5 else int(rng.integers(min(len(content), 400)))
+        if kind == 0:
+            for place in rng.integers(0, len(content), int(rng.integers(1, 20))):
+                content[place] ^= 1 << int(rng.integers(8))
+        elif kind == 1:
+            del content[at + 1 :]
+        elif kind == 2:
+            other = originals[list(originals)[int(rng.integers(len(originals)))]]
+            length = int(rng.integers(1, 200))
+            content[:length] = other[:length]
+        elif kind == 3:
+            content[at : at + 4] = [b"\xff\xff\xff\xff", b"\xff\xff\xff\x7f", b"\0\0\0\0", b"9999"][rng.integers(4)]
+        elif kind == 4:
+            content[at:at] = content[at : at + int(rng.integers(1, 300))]
+        else:
+            content[at : at + 16] = rng.bytes(16)
+        content = content or bytearray(b"\0")
+    return bytes(content)
+
+
+def read_file(path: Path) -> list:
+    """What the prepare stage does with one file, as one call."""
+    place = Place(path, None, path.parent)
+    if suffix(path.name) not in (".npz", ".h5"):
+        return convert_block([Item(path.name, "x", None, path.name, path.name, place)], FORM)
+    parts = inspect(place, path.name)
+    if not isinstance(parts, list):
+        return [(parts.reason, parts.advice)]
+    items = [
+        Item(f"{path.name}[{row}]", "x", None, "", path.name, place, row, part.key)
+        for part in parts
+        for row in range(min(part.count, 5))
+    ]
+    return convert_block(items, FORM) if items else []
+
+
+@pytest.mark.parametrize(
+    "count", [pytest.param(200, marks=pytest.mark.slow), pytest.param(10_000, marks=pytest.mark.full)]
+)
+def test_damaged_files_have_an_answer_within_the_limits(tmp_path, count, monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", str(SUPPORT))
+    originals = samples()
+    rng = np.random.default_rng(count)
+    names = list(originals)
+    paths = []
+    for number in range(count):
+        name = names[number % len(names)]
+        paths.append(tmp_path / f"{number}{suffix(name)}")
+        paths[-1].write_bytes(mutate(name, originals, rng))
+    accepted = 0
+    with SandboxPool(2, LIMITS) as guard:
+        answers = dict(guard.map(read_file, [(path,) for path in paths]))
+    assert sorted(answers) == list(range(count))
+    lost = {
+        paths[number].name: answer.reason for number, answer in answers.items() if isinstance(answer, WorkerFailure)
+    }
+    assert not lost
+    for number, answer in answers.items():
+        for result in answer:
+            if isinstance(result, bytes):
+                assert len(result) == 16**3 // 8
+                accepted += 1
+            elif result is not None:
+                reason, advice = result
+                assert reason.endswith((".", "…")), (paths[number].name, reason)
+                assert advice.endswith(".")
+                assert len(reason) < 300
+    assert 0 < accepted < count
+
+
+def test_the_samples_themselves_are_read(tmp_path):
+    for name, content in samples().items():
+        (tmp_path / name).write_bytes(content)
+        results = read_file(tmp_path / name)
+        assert results, name
+        assert all(isinstance(result, bytes) for result in results), (name, results)

@@ -1,0 +1,202 @@
+"""The protocol on a prepared data set: which shapes meet, what is left out, what the rows say."""
+
+import csv
+import json
+
+import numpy as np
+import pytest
+
+from gan3d.dataset import COLUMNS, VoxelDataset
+from gan3d.errors import UserError
+from gan3d.metrics import protocol, scores
+from gan3d.metrics.reference import reference_rows
+from gan3d.voxels import pack_bits
+
+
+def write(folder, sizes: dict[str, dict[str, int]], seed: int = 0, shuffle: bool = False) -> VoxelDataset:
+    """A data set of random 8³ boxes; `sizes` counts the shapes by class and split."""
+    random = np.random.default_rng(seed)
+    rows, shapes = [], []
+    for name, splits in sizes.items():
+        for split, count in splits.items():
+            for number in range(count):
+                low = random.integers(0, 4, 3)
+                shape = np.zeros((8, 8, 8), bool)
+                shape[tuple(map(slice, low, low + random.integers(1, 5, 3)))] = True
+                key = f"{name}_{split}_{number}"
+                rows.append(dict(zip(COLUMNS, (key, name, split, key, random.bytes(8).hex(), key), strict=True)))
+                shapes.append(shape)
+    order = random.permutation(len(rows)) if shuffle else range(len(rows))
+    folder.mkdir(exist_ok=True)
+    with (folder / "manifest.csv").open("w", newline="") as out:
+        table = csv.DictWriter(out, COLUMNS)
+        table.writeheader()
+        table.writerows(rows[i] for i in order)
+    np.save(folder / "r08.npy", pack_bits(np.array([shapes[i] for i in order])))
+    (folder / "summary.json").write_text(json.dumps({"classes": list(sizes), "up": "y"}))
+    return VoxelDataset(folder)
+
+
+FULL = {"train": 50, "validation": 5, "test": 20}
+
+
+@pytest.fixture
+def dataset(tmp_path):
+    return write(tmp_path / "set", {"chair": FULL, "table": FULL | {"test": 14}})
+
+
+def real(dataset: VoxelDataset, calls: list | None = None):
+    """A perfect generator: it draws from the validation and training shapes of the class."""
+
+    def sample(index: int, count: int, seed: int) -> np.ndarray:
+        if calls is not None:
+            calls.append((index, count, seed))
+        rows = dataset.select("train", dataset.classes[index])
+        return dataset.voxels(8, np.random.default_rng([index, seed]).choice(rows, count, replace=False))
+
+    return sample
+
+
+def test_rows_of_every_class_and_kind(dataset):
+    calls, seen = [], []
+    rows = protocol.evaluate(real(dataset, calls), dataset, 8, draws=3, seed=5, progress=lambda *at: seen.append(at))
+    assert [(row["class"], row["kind"]) for row in rows] == [
+        ("chair", "generated"), ("chair", "floor"), ("table", "generated"), ("table", "floor")
+    ]  # fmt: skip
+    assert calls == [(0, 20, 5), (0, 20, 6), (0, 20, 7), (1, 14, 5), (1, 14, 6), (1, 14, 7)]
+    assert [(row["generated"], row["reference"]) for row in rows] == [(20, 20), (20, 20), (14, 14), (14, 14)]
+    assert seen == [(i, 8) for i in range(1, 9)]
+    assert json.loads(json.dumps(rows)) == rows
+    generated, floor = rows[0], rows[1]
+    assert (generated["draws"], generated["seed"], generated["resolution"]) == (3, 5, 8)
+    assert generated["one_nna_cd_std"] > 0
+    assert generated["copied_generated"] == 1  # it draws from the training shapes
+    assert generated["novelty_generated_x1e3"] == 0
+    assert "copied_generated" not in floor
+    assert abs(generated["mmd_cd_x1e3"] - floor["mmd_cd_x1e3"]) < 4 * (floor["mmd_cd_x1e3_std"] + 1)
+
+
+def test_equals_scores_computed_by_hand(dataset):
+    sample = real(dataset)
+    row = protocol.evaluate(sample, dataset, 8, draws=2, seed=0)[0]
+    reference = dataset.voxels(8, reference_rows(dataset, "chair", 100))
+    train = dataset.voxels(8, dataset.select("train", "chair"))
+    by_hand = scores.average([scores.scores(sample(0, 20, seed), reference, train) for seed in (0, 1)])
+    assert row | {"kind": "generated", "class": "chair", "draws": 2, "seed": 0} | by_hand == row
+    assert {name for name in row if name not in by_hand} == {
+        *("kind", "class", "draws", "seed", "one_nna_cd_excess", "one_nna_cd_excess_se"),
+        *(f"{name}_se" for name in scores.NUMBERS),
+    }
+
+
+def test_the_excess_over_the_floor(dataset):
+    generated, floor = protocol.evaluate(real(dataset), dataset, 8)[:2]
+    assert generated["one_nna_cd_excess"] == pytest.approx(generated["one_nna_cd"] - floor["one_nna_cd"])
+    assert 0.02 < generated["one_nna_cd_excess_se"] < 0.3
+    assert generated["one_nna_cd_se"] > 0
+    assert floor["jsd_se"] > 0
+
+
+def test_an_assessment_has_the_shapes_and_their_neighbours(dataset):
+    def copies(index: int, count: int, seed: int) -> np.ndarray:
+        rows = dataset.select("train", dataset.classes[index])[::-1][:count]
+        shapes = dataset.voxels(8, rows)
+        shapes[0] = False
+        return shapes
+
+    chair, table = protocol.assess(copies, dataset, 8, draws=2)
+    assert (chair.name, table.name) == ("chair", "table")
+    assert len(chair.generated) == 19  # one is empty
+    assert len(chair.reference) == 20
+    assert np.array_equal(dataset.voxels(8, chair.neighbours), chair.generated)
+    assert set(dataset.splits[chair.neighbours]) == {"train"}
+    own, held_out = chair.measures["novelty"]
+    assert (own == 0).all()
+    assert (len(own), len(held_out)) == (38, 20)
+    assert chair.measures["occupancy"][0][:19] == pytest.approx(chair.generated.mean((1, 2, 3)))
+    assert (chair.measures["largest_piece"][1] == 1).all()
+
+
+def test_the_same_test_shapes_whatever_the_manifests_order(tmp_path):
+    plain, shuffled = (write(tmp_path / str(flag), {"chair": FULL}, shuffle=flag) for flag in (False, True))
+    names = [[d.rows[i]["name"] for i in reference_rows(d, "chair", 12)] for d in (plain, shuffled)]
+    assert names[0] == names[1]
+    assert all(name.startswith("chair_test") for name in names[0])
+    assert [plain.rows[i]["name"] for i in reference_rows(plain, "chair", 5)] == names[0][:5]
+    assert len(set(names[0])) == 12
+
+
+def test_empties_are_left_out_and_counted(dataset):
+    def sample(index: int, count: int, seed: int) -> np.ndarray:
+        shapes = real(dataset)(index, count, seed)
+        shapes[:3] = False
+        return shapes
+
+    row = protocol.evaluate(sample, dataset, 8, draws=2)[0]
+    assert (row["empty_generated"], row["generated"], row["reference"]) == (6, 17, 17)
+    assert row["mmd_cd_x1e3"] < 6000 / 20  # no pair is at the distance of an empty shape
+    nothing = protocol.evaluate(lambda index, count, seed: np.zeros((count, 8, 8, 8), bool), dataset, 8, draws=2)
+    assert nothing[0]["one_nna_cd"] is None
+    assert (nothing[0]["empty_generated"], nothing[0]["generated"]) == (40, 0)
+    assert "0 generated" in nothing[0]["note"]
+
+
+def test_a_draw_of_too_few_shapes_takes_no_score_from_the_others(tmp_path):
+    few = write(tmp_path / "set", {"chair": {"train": 30, "test": 10}})
+
+    def sample(index: int, count: int, seed: int) -> np.ndarray:
+        shapes = real(few)(index, count, seed)
+        shapes[: seed == 1] = False
+        return shapes
+
+    whole, partly = (protocol.evaluate(sample, few, 8, draws=draws)[0] for draws in (1, 2))
+    assert (partly["empty_generated"], partly["generated"]) == (1, 9)
+    for name in ("one_nna_cd", "mmd_cd_x1e3", "novelty_generated_x1e3"):
+        assert partly[name] == whole[name]
+        assert partly[f"{name}_se"] == whole[f"{name}_se"]
+    assert partly["note"].startswith("1 of 2 draws: no scores: 9 generated")
+    found = protocol.assess(lambda index, count, seed: sample(index, count, 1 - seed), few, 8, draws=2)[0]
+    assert found.rows[0]["one_nna_cd"] is not None
+    assert found.neighbours is None  # those of the second draw are not the shown shapes'
+
+
+def test_too_few_shapes(tmp_path):
+    sizes = {"chair": FULL, "stool": {"train": 6, "test": 3}, "bench": {"train": 4}, "bed": {"train": 5, "test": 15}}
+    dataset = write(tmp_path / "set", sizes)
+
+    def sample(index: int, count: int, seed: int) -> np.ndarray:
+        return np.random.default_rng(seed).random((count, 8, 8, 8)) > 0.9
+
+    rows = {(row["class"], row["kind"]): row for row in protocol.evaluate(sample, dataset, 8)}
+    assert len(rows) == 8
+    for name in ("stool", "bench"):
+        for kind in ("generated", "floor"):
+            assert rows[name, kind]["one_nna_cd"] is None
+            assert "it takes 10" in rows[name, kind]["note"]
+    bed = rows["bed", "generated"]
+    assert bed["one_nna_cd"] is not None
+    assert bed["novelty_generated_x1e3"] is None
+    assert "5 training shapes" in bed["note"]
+    assert rows["bed", "floor"]["one_nna_cd"] is None
+    mean = protocol.mean_over_classes(list(rows.values()))
+    assert mean[0]["one_nna_cd"] is None
+    assert "stool, bench, bed" in mean[0]["note"]
+
+
+def test_mean_over_classes(dataset):
+    rows = protocol.evaluate(real(dataset), dataset, 8)
+    mean = protocol.mean_over_classes(rows)
+    assert [(row["class"], row["kind"]) for row in mean] == [("mean", "generated"), ("mean", "floor")]
+    chair, table = rows[0], rows[2]
+    assert mean[0]["one_nna_cd"] == pytest.approx((chair["one_nna_cd"] + table["one_nna_cd"]) / 2)
+    assert mean[0]["jsd_std"] == pytest.approx(np.hypot(chair["jsd_std"], table["jsd_std"]) / 2)
+    assert mean[0]["one_nna_cd_se"] == pytest.approx(np.hypot(chair["one_nna_cd_se"], table["one_nna_cd_se"]) / 2)
+    assert mean[0]["one_nna_cd_excess"] == pytest.approx(mean[0]["one_nna_cd"] - mean[1]["one_nna_cd"])
+    assert mean[0]["generated"] == 34
+    assert "note" not in mean[0]
+    assert protocol.mean_over_classes(rows + mean) == mean
+
+
+def test_a_resolution_that_was_not_prepared(dataset):
+    with pytest.raises(UserError, match=r"r16\.npy is missing"):
+        protocol.evaluate(real(dataset), dataset, 16)

@@ -1,0 +1,74 @@
+"""Sheets, strips, comparisons and animations: sizes, order and what is written."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from gan3d.rendering import sheets, voxels
+
+
+@pytest.fixture
+def shapes() -> np.ndarray:
+    return np.random.default_rng(0).random((5, 4, 4, 4)) > 0.6
+
+
+def test_sheet_places_every_shape_in_order(shapes):
+    colors = [voxels.class_color(i) for i in range(5)]
+    picture = sheets.sheet(shapes, 3, size=48, colors=colors)
+    assert picture.shape == (96, 144, 3)
+    for i, shape in enumerate(shapes):
+        down, right = divmod(i, 3)
+        tile = picture[down * 48 : down * 48 + 48, right * 48 : right * 48 + 48]
+        assert np.array_equal(tile, voxels.render(shape, 48, color=colors[i]))
+    assert (picture[48:, 96:] == 255).all()
+
+
+def test_labels_take_room_and_are_written(shapes):
+    plain = sheets.sheet(shapes, 5, size=64)
+    labelled = sheets.sheet(shapes, 5, titles=["a long class name"], captions=["one", "two"], size=64)
+    assert labelled.shape[0] > plain.shape[0]
+    assert labelled.shape[1] > plain.shape[1] + 64
+    assert (labelled[:, : labelled.shape[1] - plain.shape[1]] < 128).any()
+    assert (labelled[64:] < 128).any()
+
+
+def test_a_class_has_its_colour_also_alone(shapes):
+    alone = sheets.by_class(shapes[:2], ["table", "table"], classes=["chair", "table"])
+    both = sheets.by_class(shapes[:2], ["chair", "table"], classes=["chair", "table"])
+    half = alone.shape[1] // 2
+    assert np.array_equal(alone[:64, half:], both[:64, half:])
+    assert not np.array_equal(alone[:64, :half], both[:64, :half])
+    assert sheets.colors_of(["table"]) == [voxels.class_color(0)]
+
+
+def test_strip_and_comparison(shapes):
+    assert sheets.strip(shapes, size=32).shape == (32, 160, 3)
+    picture = sheets.comparison({"real": shapes, "generated": shapes[:2]}, size=32)
+    assert picture.shape[0] == 64
+    margin = picture.shape[1] - 160
+    assert np.array_equal(picture[:32, margin : margin + 64], picture[32:, margin : margin + 64])
+    assert (picture[32:, margin + 64 :] == 255).all()
+
+
+def test_mixed_resolutions_in_one_sheet(shapes):
+    picture = sheets.sheet([shapes[0], np.ones((16, 16, 16), bool)], 2, size=32)
+    assert picture.shape == (32, 64, 3)
+
+
+def test_png_is_lossless(shapes, tmp_path):
+    picture = sheets.strip(shapes, size=32)
+    path = sheets.save_png(tmp_path / "new" / "strip.png", picture)
+    assert np.array_equal(np.asarray(Image.open(path)), picture)
+
+
+@pytest.mark.parametrize(("bounce", "count"), [(False, 6), (True, 10)])
+def test_animation(tmp_path, bounce, count):
+    frames = sheets.turntable(np.pad(np.ones((4, 2, 1), bool), ((0, 0), (0, 2), (0, 3))), 6, 48)
+    path = sheets.animate(tmp_path / "new" / "turn.gif", frames, seconds=0.2, bounce=bounce)
+    with Image.open(path) as movie:
+        assert (movie.n_frames, movie.info["duration"], movie.info["loop"]) == (count, 200, 0)
+        for i, frame in enumerate(frames):
+            movie.seek(i)
+            shown = np.asarray(movie.convert("RGB")).astype(int)
+            assert np.abs(shown - frame).mean() < 3
+            assert (shown[0, 0] == 255).all()

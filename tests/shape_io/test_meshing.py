@@ -1,0 +1,137 @@
+"""Meshes of voxels: closed, outward, of the right size and place, and readable again."""
+
+import numpy as np
+import pytest
+import trimesh
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from gan3d.errors import UserError
+from gan3d.shape_io import meshing
+from gan3d.voxels import surface_voxels
+
+GRIDS = st.integers(1, 5).flatmap(lambda side: arrays(bool, (side,) * 3))
+
+
+def edge_counts(mesh: trimesh.Trimesh) -> np.ndarray:
+    return np.unique(np.sort(mesh.edges, 1), axis=0, return_counts=True)[1]
+
+
+@given(GRIDS)
+@settings(deadline=None, max_examples=60)
+def test_blocks_enclose_exactly_the_voxels(shape):
+    mesh = meshing.blocks(shape)
+    side = len(shape)
+    padded = np.pad(shape, 1)
+    exposed = sum(int((padded & ~np.roll(padded, step, axis)).sum()) for axis in range(3) for step in (1, -1))
+    assert len(mesh.faces) == 2 * exposed
+    assert len(np.unique(mesh.vertices, axis=0)) == len(mesh.vertices)  # merged
+    if not shape.any():
+        return
+    assert mesh.volume == pytest.approx(shape.sum() / side**3)
+    assert mesh.area == pytest.approx(exposed / side**2)
+    assert mesh.center_mass == pytest.approx((np.argwhere(shape).mean(0) + 0.5) / side)
+    directed, counts = np.unique(mesh.edges, axis=0, return_counts=True)
+    back = np.unique(mesh.edges[:, ::-1], axis=0, return_counts=True)
+    assert np.array_equal(directed, back[0])  # every edge is walked as often one way as the other
+    assert np.array_equal(counts, back[1])
+
+
+@given(GRIDS)
+@settings(deadline=None, max_examples=40)
+def test_marching_cubes_is_closed_and_outward(shape):
+    mesh = meshing.marching_cubes(shape)
+    if not shape.any():
+        assert not len(mesh.faces)
+        return
+    assert (edge_counts(mesh) == 2).all()
+    assert mesh.is_winding_consistent
+    assert mesh.volume > 0
+    assert mesh.bounds.min() >= 0
+    assert mesh.bounds.max() <= 1
+
+
+def test_two_boxes_are_watertight():
+    shape = np.zeros((8, 8, 8), bool)
+    shape[1:3, 1:4, 1:5] = shape[5:7, 5:8, 0:2] = True
+    for mesh in (meshing.blocks(shape), meshing.marching_cubes(shape)):
+        assert mesh.is_watertight
+        assert mesh.is_winding_consistent
+        assert mesh.body_count == 2
+    assert meshing.blocks(shape).euler_number == 4
+
+
+def test_axes_and_place_are_kept():
+    shape = np.zeros((8, 8, 8), bool)
+    shape[0:2, 3:6, 7] = True
+    expected = [[0, 3 / 8, 7 / 8], [2 / 8, 6 / 8, 1]]
+    np.testing.assert_allclose(meshing.blocks(shape).bounds, expected)
+    np.testing.assert_allclose(meshing.marching_cubes(shape).bounds, expected, atol=1e-6)
+
+
+def test_marching_cubes_follows_the_occupancy_and_the_threshold():
+    """A linear ramp along x crosses the threshold where it says."""
+    ramp = np.broadcast_to(np.linspace(1, 0, 9)[:, None, None], (9, 9, 9))
+    for threshold in (0.3, 0.55, 0.8):
+        mesh = meshing.marching_cubes(ramp, threshold)
+        assert mesh.bounds[1, 0] == pytest.approx(((1 - threshold) * 8 + 0.5) / 9, abs=1e-5)
+        assert mesh.is_watertight
+
+
+@pytest.mark.parametrize("style", ["blocks", "marching_cubes"])
+@pytest.mark.parametrize("extension", [".stl", ".obj", ".PLY", ".glb"])
+def test_files_can_be_read_again(tmp_path, extension, style):
+    shape = np.zeros((8, 8, 8), bool)
+    shape[2:6, 1:3, 2:7] = shape[2:4, 3:8, 2:4] = True
+    path = meshing.save_shape(tmp_path / "new" / f"shape{extension}", shape, style=style)
+    mesh = trimesh.load(path, force="mesh")
+    assert mesh.is_watertight
+    assert mesh.volume > 0.8 * shape.mean()
+    assert mesh.bounds == pytest.approx(np.array([[2, 1, 2], [6, 8, 7]]) / 8, abs=1e-5)
+
+
+@pytest.mark.parametrize("up", ["x", "y", "z"])
+def test_only_glb_is_turned_so_that_y_is_up(tmp_path, up):
+    shape = np.zeros((8, 8, 8), bool)
+    shape[:, :, :2] = True  # asymmetric in all directions
+    shape[:2, :6] = True
+    shape = np.moveaxis(shape, 2, "xyz".index(up))
+    plain, turned = (
+        trimesh.load(meshing.save_shape(tmp_path / name, shape, style="blocks", up=up), force="mesh")
+        for name in ("a.ply", "a.glb")
+    )
+    heights = plain.center_mass["xyz".index(up)]
+    assert turned.center_mass[1] == pytest.approx(heights)
+    assert turned.volume == pytest.approx(plain.volume)  # a rotation: a mirror image would be inside out
+    if up == "y":
+        np.testing.assert_allclose(turned.bounds, plain.bounds)
+
+
+def test_a_float_occupancy_gives_a_smoother_surface(tmp_path):
+    centre = (np.indices((16, 16, 16)) - 7.5).transpose(1, 2, 3, 0)
+    ball = np.clip(6 - np.linalg.norm(centre, axis=-1), -0.5, 0.5) + 0.5
+    smooth = meshing.save_shape(tmp_path / "smooth.stl", ball > 0.5, occupancy=ball)
+    rough = meshing.save_shape(tmp_path / "rough.stl", ball > 0.5)
+    error = [
+        np.ptp(np.linalg.norm(trimesh.load(path, force="mesh").vertices - 0.5, axis=1)) for path in (smooth, rough)
+    ]
+    assert error[0] < error[1] / 2
+
+
+def test_what_a_user_can_do_wrong(tmp_path):
+    shape = np.ones((4, 4, 4), bool)
+    with pytest.raises(UserError, match=r"chair\.fbx cannot be written as a mesh: choose one of \.stl"):
+        meshing.save_shape(tmp_path / "chair.fbx", shape)
+    with pytest.raises(UserError, match="style 'round' does not exist"):
+        meshing.save_shape(tmp_path / "chair.stl", shape, style="round")
+    with pytest.raises(UserError, match="up axis 'w' does not exist"):
+        meshing.save_shape(tmp_path / "chair.stl", shape, up="w")
+    with pytest.raises(UserError, match=r"chair\.stl was not written since the shape is empty"):
+        meshing.save_shape(tmp_path / "chair.stl", shape & False)
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_largest_grid_is_quick():
+    shape = surface_voxels(np.ones((1, 128, 128, 128), bool))[0]
+    assert len(meshing.blocks(shape).faces) == 2 * 6 * (128**2 + 126**2)
