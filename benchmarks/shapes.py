@@ -1,4 +1,4 @@
-"""Shapes that are as full as furniture, for benchmarks that look at no shape."""
+"""Random shapes as full as furniture, for benchmarks that do not depend on the data."""
 
 import numpy as np
 
