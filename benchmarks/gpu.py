@@ -250,9 +250,7 @@ def main() -> None:
     parser.add_argument("--recipe", type=Path, default=RECIPE)
     parser.add_argument("--devices", type=int, help="number of GPUs; default: as many as in /dev")
     parser.add_argument("--tiny", action="store_true", help="4³ and 8³ only, to try the script on a CPU")
-    parser.add_argument(
-        "--write-recipe", type=Path, metavar="FILE", help="write networks and recipe, then stop"
-    )
+    parser.add_argument("--write-recipe", type=Path, metavar="FILE", help="write networks and recipe, then stop")
     given = parser.parse_args()
     if given.write_recipe:
         write_recipe(given.write_recipe)

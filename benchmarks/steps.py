@@ -3,8 +3,8 @@
     python -m benchmarks.steps [--stages r04,r08,r16] [--jax r04,r08] [--torch PYTHON] [--rounds 5] [--seconds 100]
 
 Networks and recipe of params.yaml, at full alpha, on random boxes. Each competitor is a process of its own with the
-same weights, shapes and latents. In each round, each runs one cycle of the lazy penalty in turn, and ratios are medians over
-rounds, so other load on the machine affects all of them equally. The losses of their first steps are compared
+same weights, shapes and latents. In each round, each runs one cycle of the lazy penalty in turn, and ratios are medians
+over rounds, so other load on the machine affects all of them equally. The losses of their first steps are compared
 beforehand, so the timings are known to be of the same computation. As in training, one step of a cycle has penalties;
 such a step is also timed alone.
 

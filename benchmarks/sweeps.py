@@ -5,8 +5,8 @@
 PROJECT holds a prepared data set and, above r04, the model of the previous stage. Both searches are real studies of
 `gan3d tune` with MLflow runs, in a copy of the project, with one worker. Random search trains `trials` trials to their
 end; the other search continues until it has trained as many images. Neither starts from the values of params.yaml,
-which are good already, and they use different random numbers. A seed is the seed of training, so for a given seed both search
-the same function.
+which are good already, and they use different random numbers. A seed is the seed of training, so for a given seed both
+search the same function.
 
 The result is the share of random search's total budget that the other search needs until one of its complete trials is
 at least as good as random search's best. Images are counted exactly; seconds are wall-clock time including overhead.
