@@ -36,6 +36,8 @@ from typing import Any
 import numpy as np
 import psutil
 
+from gan3d.training.growth import grow
+
 WIDTHS = {16: (64, 32, 16), 32: (64, 32, 16, 8)}
 JSON = {"Content-Type": "application/json"}
 MALFORMED = [
@@ -80,14 +82,13 @@ def register(root: Path) -> None:
     from gan3d.sampling.latents import draw_latents
     from gan3d.sampling.sampler import Sampler
     from gan3d.tracking.store import connect
-    from gan3d.training import loop
 
     for name in ("params.yaml", "dvc.yaml"):
         (root / name).touch()
     client = connect(root / "mlruns")
     for resolution, widths in WIDTHS.items():
         architecture = Architecture(64, ("chair", "table"), widths, (0.3, 0.2, 0.15, 0.1)[: len(widths)])
-        model = loop.grow(None, architecture, seed=0)[2]
+        model = grow(None, architecture, seed=0)[2]
         drawn = Sampler(model).occupancy(draw_latents(0, 64, 64), np.zeros(64))
         model = replace(model, threshold=float(np.quantile(drawn, 0.9)))  # a tenth is occupied, as in furniture
         model_file.save(root / f"r{resolution}", model)

@@ -9,6 +9,7 @@ from gan3d.cli.app import cli
 from gan3d.dataset import ANY, VoxelDataset
 from gan3d.errors import UserError
 from gan3d.metrics import protocol
+from gan3d.monitoring.monitor import TrainingMonitor
 from gan3d.networks.architecture import Architecture
 from gan3d.registry.card import card
 from gan3d.registry.log import data_facts
@@ -28,9 +29,8 @@ def model(blind, tmp_path_factory):
     """Trained for a moment at 4³."""
     folder = tmp_path_factory.mktemp("blind")
     start = grow(None, Architecture(8, tuple(blind.classes), (6,), (0.4,)), seed=1)
-    trained, rows = train(
-        blind, start, Recipe(batch=8, penalty_every=2, stabilise=32), folder / "unfinished", LoggingSchedule(16)
-    )
+    recipe, monitor = Recipe(batch=8, penalty_every=2, stabilise=32), TrainingMonitor(blind, start, 2)
+    trained, rows = train(blind, start, recipe, folder / "unfinished", LoggingSchedule(16), monitor=monitor)
     assert "coverage/shape" in rows[-1]
     model_file.save(folder / "model", trained)
     return folder / "model"

@@ -93,7 +93,7 @@ def test_all_shapes_give_the_scores_themselves():
     generated, reference = (chamfer.prepare(boxes(20, seed)) for seed in (1, 2))
     train = boxes(30, 3)
     novelty = chamfer.closest(generated, train), chamfer.closest(reference, train)
-    meeting = intervals.Meeting(generated, reference, novelty)
+    meeting = intervals.PairedSets(generated, reference, novelty)
     found = meeting.scores(np.arange(20), np.arange(20))
     expected = scores.scores(generated, reference, train)
     for name, value in found.items():
@@ -104,7 +104,7 @@ def test_all_shapes_give_the_scores_themselves():
 def test_the_excess_knows_that_both_met_the_same_real_shapes():
     """A generator that is the training split has no excess, and hardly an error of it beside the scores' own."""
     reference = chamfer.prepare(boxes(30, 2))
-    draws = [intervals.Meeting(chamfer.prepare(boxes(30, seed)), reference) for seed in (3, 4)]
+    draws = [intervals.PairedSets(chamfer.prepare(boxes(30, seed)), reference) for seed in (3, 4)]
     own, floor, excess = intervals.standard_errors(draws, draws)
     assert set(own) == set(floor)
     assert own["one_nna_cd"] == pytest.approx(floor["one_nna_cd"], rel=0.3)
@@ -116,7 +116,9 @@ def test_the_excess_knows_that_both_met_the_same_real_shapes():
 
 def test_a_draw_with_empty_shapes_left_out_meets_the_beginning_of_the_reference():
     reference = chamfer.prepare(boxes(30, 2))
-    short = intervals.Meeting(chamfer.prepare(boxes(22, 3)), reference.first(22))
-    errors, _, _ = intervals.standard_errors([short, intervals.Meeting(chamfer.prepare(boxes(30, 4)), reference)], [])
+    short = intervals.PairedSets(chamfer.prepare(boxes(22, 3)), reference.first(22))
+    errors, _, _ = intervals.standard_errors(
+        [short, intervals.PairedSets(chamfer.prepare(boxes(30, 4)), reference)], []
+    )
     assert all(np.isfinite(list(errors.values())))
     assert errors["one_nna_cd"] > 0

@@ -105,7 +105,7 @@ def test_coverage_by_hand(rng):
 
 
 def test_a_class_is_covered_by_its_own_shapes(dataset, architecture, monkeypatch):
-    monkeypatch.setattr("gan3d.monitoring.diagnostics.FEWEST", 5)
+    monkeypatch.setattr("gan3d.monitoring.diagnostics.MIN_SHAPES", 5)
     networks = grow(None, architecture(8), seed=1)
     checkup = Diagnostics(dataset, networks[:2], Sampler(networks[2]))
     found = checkup._coverage(1.0)

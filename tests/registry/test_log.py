@@ -57,7 +57,7 @@ def test_only_what_sampling_needs_goes_in(model):
     inside = {path.name for path in (model / "artifacts" / "snapshot").iterdir()}
     assert inside == {"config.json", "generator.npz"}
     assert not list(model.rglob("training.npz"))
-    assert (model / "code" / "gan3d" / "sampling.py").is_file()
+    assert (model / "code" / "gan3d" / "sampling" / "sampler.py").is_file()
     assert not list(model.rglob("__pycache__"))
 
 

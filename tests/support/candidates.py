@@ -9,14 +9,14 @@ from gan3d.model_file import TrainedModel
 from gan3d.networks.architecture import Architecture
 from gan3d.registry.log import Facts
 from gan3d.tracking import store
-from gan3d.training import loop
+from gan3d.training.growth import grow
 
 CLASSES = ("chair", "table")
 
 
 def tiny(seed: int = 0, classes: tuple[str, ...] = CLASSES) -> TrainedModel:
     """An untrained generator of 8³ with the weights of a seed."""
-    return loop.grow(None, Architecture(8, classes, (8, 4), (0.3, 0.2)), seed)[2]
+    return grow(None, Architecture(8, classes, (8, 4), (0.3, 0.2)), seed)[2]
 
 
 def rows(score: float | None, classes: tuple[str, ...] = CLASSES, resolution: int = 8, count: int = 20) -> list[dict]:

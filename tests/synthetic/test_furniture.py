@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 
 from gan3d.data.formats.readers import read
-from gan3d.data.pipeline.prepare import resolve
 from gan3d.data.voxelization.voxelize import voxelize
 from gan3d.errors import UserError
+from gan3d.stages.prepare import local_source
 from gan3d.synthetic import furniture
 from gan3d.voxels import largest_component_share
 
@@ -93,18 +93,18 @@ def test_synthetic_is_written_once_and_again_when_it_is_out_of_date(tmp_path, mo
     written = []
     write = furniture.write
     monkeypatch.setattr(furniture, "write", lambda folder: (written.append(folder), write(folder, 2, 2, test=1)))
-    assert resolve("synthetic", tmp_path) == tmp_path / "synthetic"
-    resolve("synthetic", tmp_path)
+    assert local_source("synthetic", tmp_path) == tmp_path / "synthetic"
+    local_source("synthetic", tmp_path)
     assert len(written) == 1
     (tmp_path / "synthetic" / ".version").write_text("older")
-    resolve("synthetic", tmp_path)
+    local_source("synthetic", tmp_path)
     assert len(written) == 2
-    assert resolve("elsewhere/x.zip", tmp_path) == Path("elsewhere/x.zip")
+    assert local_source("elsewhere/x.zip", tmp_path) == Path("elsewhere/x.zip")
 
 
 @pytest.mark.slow
 def test_the_default_is_large_enough(tmp_path):
-    folder = resolve("synthetic", tmp_path)
+    folder = local_source("synthetic", tmp_path)
     for class_name in ("chair", "table"):
         counts = {split: len(list((folder / class_name / split).iterdir())) for split in ("train", "test")}
         assert sum(counts.values()) >= 600

@@ -153,7 +153,7 @@ def test_a_continued_recorder_doubles_nothing(client, mlruns):
     record = first.on_train_begin(0, [], {})
     for row in rows(10, 20, 30):
         first.on_log(row)
-    first.failed(killed=True)
+    first.fail(killed=True)
     assert client.get_run(record["run_id"]).info.status == "KILLED"
     second = make()
     assert second.on_train_begin(20, rows(10, 20), record) == record

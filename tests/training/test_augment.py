@@ -18,7 +18,7 @@ from gan3d.networks.discriminator import Discriminator
 from gan3d.networks.generator import Generator
 from gan3d.networks.weights import initialise_weights
 from gan3d.training import batches
-from gan3d.training.augment import CUT, MOST, NUMBERS, STRETCH, adapt, augment, permute_axes, resample
+from gan3d.training.augment import CUTOUT, MAX_PROBABILITY, MAX_STRETCH, NUMBERS, adapt, augment, permute_axes, resample
 from gan3d.training.recipe import Recipe
 from gan3d.training.step import first_state, make_step, preprocess_real
 
@@ -117,8 +117,8 @@ def test_stretches_and_squeezes_each_axis_about_the_middle(rng):
     out = ops.convert_to_numpy(augment(shapes, numbers(count, rng, only=1), np.float32(0.5)))[..., 0]
     for axis in range(3):
         lengths = out.max(tuple({1, 2, 3} - {axis + 1})).sum(1) / 16
-        assert 2**-STRETCH - 0.05 < lengths.min() < 0.9
-        assert 1.1 < lengths.max() < 2**STRETCH + 0.05
+        assert 2**-MAX_STRETCH - 0.05 < lengths.min() < 0.9
+        assert 1.1 < lengths.max() < 2**MAX_STRETCH + 0.05
     assert np.allclose(out, out[:, ::-1, ::-1, ::-1], atol=1e-4)
 
 
@@ -128,7 +128,7 @@ def test_cuts_a_box_out_and_nothing_else(rng):
     gone = 1 - ops.convert_to_numpy(augment(shapes, numbers(count, rng, only=3), np.float32(0.5)))[..., 0]
     edges = [gone.max(tuple({1, 2, 3} - {axis + 1})).sum(1) for axis in range(3)]
     assert np.array_equal(np.prod(edges, 0), gone.sum((1, 2, 3)))  # it is a box
-    assert max(edge.max() for edge in edges) == CUT * side
+    assert max(edge.max() for edge in edges) == CUTOUT * side
     assert gone.mean(0).min() > 0  # anywhere, also in the corners
 
 
@@ -152,7 +152,7 @@ def test_probability_follows_the_accuracy_on_real_shapes_that_are_known_by_heart
     assert after(0.5, 0.9) == pytest.approx(0.6)
     assert after(0.5, 0.7) == pytest.approx(0.4)
     assert after(0.5, 0.9, by_heart=False) == pytest.approx(0.4)  # sure of what it never saw, too: G is what is bad
-    assert after(MOST, 1.0) == pytest.approx(MOST)
+    assert after(MAX_PROBABILITY, 1.0) == pytest.approx(MAX_PROBABILITY)
     assert after(0.0, 0.0) == 0.0
 
 
@@ -176,8 +176,8 @@ def steps(recipe: Recipe, count: int = 4) -> tuple[dict, dict]:
 @pytest.mark.slow
 def test_the_adapted_probability_is_state_that_is_logged():
     state, logs = steps(replace(RECIPE, ada_target=-2.0, ada_images=32))  # always surer than that
-    assert logs["augment"] == pytest.approx([0.75, 0.75, MOST, MOST])
-    assert float(ops.convert_to_numpy(state["augment"])) == pytest.approx(MOST)
+    assert logs["augment"] == pytest.approx([0.75, 0.75, MAX_PROBABILITY, MAX_PROBABILITY])
+    assert float(ops.convert_to_numpy(state["augment"])) == pytest.approx(MAX_PROBABILITY)
 
 
 def test_by_heart_is_what_scores_held_out_shapes_more_like_generated_ones():
@@ -195,7 +195,7 @@ def test_by_heart_is_what_scores_held_out_shapes_more_like_generated_ones():
         changes = batch["changes"]
         real, other = (
             augment(preprocess_real(bits, 8, flip, batch["alpha"]), changes[:, 0], 0.3)
-            for bits, flip in ((batch["bits"], batch["flip"]), (others[drawn["held"][0]], 0 * batch["flip"]))
+            for bits, flip in ((batch["bits"], batch["flip"]), (others[drawn["held_out"][0]], 0 * batch["flip"]))
         )
         fake = augment(models[0](batch["latents"], batch["labels"]), changes[:, 1], 0.3)
         means = [float(ops.mean(models[1](voxels, batch["labels"]))) for voxels in (real, fake, other)]

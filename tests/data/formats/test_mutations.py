@@ -13,7 +13,8 @@ import trimesh
 from paths import SUPPORT
 from scipy import io as matlab
 
-from gan3d.data.formats import binvox, magicavoxel, suffix
+from gan3d.data.formats import binvox, magicavoxel
+from gan3d.data.formats.extensions import suffix
 from gan3d.data.pipeline.convert import Form, convert_block
 from gan3d.data.sandbox.pool import Limits, SandboxPool, WorkerFailure
 from gan3d.data.sources.archives import Place

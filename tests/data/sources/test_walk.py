@@ -8,8 +8,9 @@ import pytest
 from paths import SHARED
 
 from gan3d.data.formats.readers import Mesh, Unreadable
-from gan3d.data.sources import archives, walk
+from gan3d.data.sources import archives
 from gan3d.data.sources.labels import Label, class_names, group_name
+from gan3d.data.sources.walk import walk
 from gan3d.errors import UserError
 
 OBJ = "v 0 0 0\nv 1 0 0\nv 0 1 0\nv 0 0 1\nf 1 2 3\nf 1 2 4\n"
