@@ -1,12 +1,12 @@
-"""All-pairs Chamfer distances against a plain reference: agreement and speed.
+"""All-pairs Chamfer distances beside the plain reference: equality and speed, in one process.
 
     python benchmarks/chamfer.py REFERENCE.py [--shapes SET.npz] [--turns 3] [--out benchmarks/results/chamfer.json]
 
-REFERENCE.py defines `prepare` (booleans (N, R, R, R) to any representation) and `chamfer` (two of these to all
-distances) in a few lines of NumPy and SciPy that share no code with `gan3d.metrics.chamfer`. Both are timed in one
-process, from boolean grids to the distance matrix, distance transforms included. They take turns; the best time counts.
+REFERENCE.py holds `prepare` (N booleans R³ to whatever) and `chamfer` (two such, to all distances): a few lines of
+numpy and SciPy that share no code with `gan3d.metrics.chamfer`. Both are timed from the boolean grids to the matrix
+of distances, distance transforms included, in turns, and the best of each counts.
 
-SET.npz is any set that `gan3d show` can read. Without it, each shape is two to six random boxes.
+SET.npz is any set that `gan3d show` reads; without it the shapes are boxes, two to six a shape, drawn at random.
 """
 
 import argparse
@@ -24,7 +24,7 @@ from gan3d.metrics import chamfer
 from gan3d.shape_io.files import load_shapes
 from gan3d.voxels import surface_voxels
 
-COUNT, SIDE = 1000, 32  # shapes per set, voxels along an edge
+COUNT, SIDE = 1000, 32  # shapes in either set, voxels along an edge
 
 
 def boxes(count: int, side: int, seed: int) -> np.ndarray:
@@ -39,7 +39,7 @@ def boxes(count: int, side: int, seed: int) -> np.ndarray:
 
 
 def module(path: Path) -> ModuleType:
-    """Import a Python file that belongs to no package."""
+    """A Python file that is no package's."""
     spec = importlib.util.spec_from_file_location("reference", path)
     assert spec is not None, path
     assert spec.loader is not None, path

@@ -1,12 +1,12 @@
-"""The training step on one or several GPUs with JAX: time, FLOPs, and share of the device's peak.
+"""The training step on one GPU, or several, with JAX: time, operations, share of what the device can do at most.
 
     KERAS_BACKEND=jax PYTHONPATH=src python -m benchmarks.gpu --out DIR [--seconds 150] [--only 'r16;r32'] [--tiny]
 
-It needs only the core's libraries: NumPy, SciPy, Keras and JAX. Networks and recipe are read from benchmarks/gpu.json,
-which `--write-recipe` generates from recipes/gpu.yaml where the whole package is installed.
+It needs the core's libraries alone: NumPy, SciPy, Keras and JAX. What is trained is read from benchmarks/gpu.json,
+which `--write-recipe` makes out of recipes/gpu.yaml where the whole package is installed.
 
-Each case runs in a process of its own. All compile at the same time; then each measures alone, the most important
-first, and DIR/gpu.json is rewritten after each. Cases not measured within the time limit are left out.
+Every case is a process of its own. All compile at the same time; then each measures alone, the most important first,
+and DIR/gpu.json is written anew after each. What has not been measured after so many seconds is left out.
 """
 
 import argparse
@@ -25,8 +25,8 @@ from pathlib import Path
 from typing import Any
 
 RECIPE = Path(__file__).with_name("gpu.json")
-FIRST = "--xla_gpu_force_conv_nhwc=false"  # channels-first, XLA's default
-PATIENCE = 0.55  # share of the time limit after which compiled cases no longer wait for the others
+FIRST = "--xla_gpu_force_conv_nhwc=false"  # channels first, as XLA has it
+PATIENCE = 0.55  # share of the seconds after which those that are compiled do not wait for the others
 
 Result = dict[str, Any]
 
@@ -36,7 +36,7 @@ def case(name: str, resolution: int, **given: Any) -> Result:
 
 
 def cases(devices: int) -> list[Result]:
-    """All cases, the most important first: the current code, other forms of the convolutions, another precision."""
+    """The most important first: as it is, then other forms of the convolutions, then another precision."""
     found = [case("device", 0)]
     found += [case(f"r{side}", side) for side in (16, 32, 64)]
     if devices > 1:
@@ -47,7 +47,7 @@ def cases(devices: int) -> list[Result]:
 
 
 def write_recipe(path: Path) -> None:
-    """The stages 16³, 32³ and 64³ of recipes/gpu.yaml; 64³ is extrapolated if it has no such stage."""
+    """What recipes/gpu.yaml says of 16³, 32³ and 64³, the last as the next in its row where it has none."""
     from gan3d.config.loading import load_params
     from gan3d.networks.architecture import Architecture
 
@@ -65,7 +65,7 @@ def write_recipe(path: Path) -> None:
 
 
 class Child:
-    """A running case."""
+    """One case under way."""
 
     def __init__(self, case: Result, recipe: Path, folder: Path, tiny: bool, tell: queue.Queue):
         self.case, self.name = case, case["name"]
@@ -104,14 +104,14 @@ class Child:
         self.process.stdin.flush()
 
     def result(self) -> Result:
-        """Its result, or the end of its error output."""
+        """What it has written, or the end of what it complained of."""
         if self.out.is_file():
             return json.loads(self.out.read_text(encoding="utf-8"))
         return self.case | {"failed": self.log.read_text(errors="replace")[-1500:]}
 
 
 class Conductor:
-    """Let the children measure one by one, and collect their results."""
+    """Lets the children measure one by one, and notes what they find."""
 
     def __init__(self, children: list[Child], tell: queue.Queue, seconds: float, out: Path, began: float):
         self.children, self.tell, self.out = children, tell, out
@@ -119,21 +119,21 @@ class Conductor:
         self.patience = began + PATIENCE * seconds
 
     def hear(self, until: float) -> bool:
-        """Handle one message; false when the time is up."""
+        """Take one message; False when the time is over."""
         try:
             child, word = self.tell.get(timeout=max(0.0, min(until, self.end) - time.monotonic()))
         except queue.Empty:
             return False
         if word == "ready":
             child.ready = True
-            print(f"{time.monotonic() - self.began:6.1f} s  {child.name} compiled", flush=True)
+            print(f"{time.monotonic() - self.began:6.1f} s  {child.name} is compiled", flush=True)
         elif word == "over":
             child.over = True
         self.note()
         return True
 
     def note(self) -> None:
-        """Write the results so far."""
+        """Write what is there."""
         found = {child.name: child.result() for child in self.children if child.over or child.out.is_file()}
         device = found.pop("device", {})
         for result in found.values():
@@ -174,10 +174,10 @@ class Conductor:
 
 
 def share(result: Result, device: Result) -> None:
-    """Add the shares of the device's peaks that a mean step reaches.
+    """Add which shares of the device's peaks a mean step does.
 
-    FLOPs are those of the networks as designed. Bytes are half of XLA's count for one penalised and one plain step, an
-    upper bound for a mean step, since seven of eight are plain.
+    Operations are those of the networks as they are drawn. Bytes are half of what XLA counts for a penalised step and a
+    plain one, which is more than a mean step moves, seven of eight being plain.
     """
     if "seconds_200_steps" not in result or "peak_flops" not in device:
         return
@@ -198,7 +198,7 @@ def line(result: Result) -> str:
 
 
 def table(found: Result) -> str:
-    """Format the results as Markdown."""
+    """The results as Markdown."""
     device = found["device"]
     head = [
         "",
@@ -245,12 +245,12 @@ def main() -> None:
     began = time.monotonic()
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results"))
-    parser.add_argument("--seconds", type=float, default=150, help="time limit for everything")
-    parser.add_argument("--only", help="names of cases, separated by semicolons")
+    parser.add_argument("--seconds", type=float, default=150, help="of all together")
+    parser.add_argument("--only", help="names of cases, with semicolons between them")
     parser.add_argument("--recipe", type=Path, default=RECIPE)
-    parser.add_argument("--devices", type=int, help="number of GPUs; default: as many as in /dev")
-    parser.add_argument("--tiny", action="store_true", help="4³ and 8³ only, to try the script on a CPU")
-    parser.add_argument("--write-recipe", type=Path, metavar="FILE", help="write networks and recipe, then stop")
+    parser.add_argument("--devices", type=int, help="that are there; as many as /dev shows when it is not given")
+    parser.add_argument("--tiny", action="store_true", help="networks of 4³ and 8³, to try the script on a CPU")
+    parser.add_argument("--write-recipe", type=Path, metavar="FILE", help="only write what is trained, and stop")
     given = parser.parse_args()
     if given.write_recipe:
         write_recipe(given.write_recipe)

@@ -1,7 +1,7 @@
-"""One case of `benchmarks.gpu` in a process of its own: compiles, waits for its turn, measures, writes JSON.
+"""One case of `benchmarks.gpu` in a process of its own: compiles, says so, waits for its turn, measures, writes JSON.
 
-It communicates with its parent in lines: it prints `ready` once compiled, reads a line, and prints `done` after each
-part it has written.
+It talks to its parent by lines: it says `ready` once compiled, reads a line, and says `done` after each part that it
+has written.
 """
 
 import collections
@@ -31,10 +31,10 @@ from gan3d.training.loop import turns
 from gan3d.training.recipe import Recipe
 from gan3d.training.step import first_state, make_step
 
-TURN = {16: 200, 32: 40, 64: 16}  # steps per chunk, about one second
-LEAST, LONGEST = 200, 7.0  # measure this many steps, or as many as fit into this many seconds
+TURN = {16: 200, 32: 40, 64: 16}  # steps between two looks at the logs, about a second's
+LEAST, LONGEST = 200, 7.0  # measured are so many steps, or as many as fit into so many seconds
 SHAPES = 512
-KERNELS = 25  # listed from the profile
+KERNELS = 25  # of the profile are listed
 
 Result = dict[str, Any]
 
@@ -44,7 +44,7 @@ def say(word: str) -> None:
 
 
 def load(path: Path, case: Result, tiny: bool) -> tuple[Architecture, Recipe]:
-    """Networks and recipe of a case; if tiny, at 4³ or 8³, to try the script on a CPU."""
+    """Networks and recipe of a case; tiny ones are of 4³ or 8³, to try the script on a CPU."""
     given = json.loads(path.read_text(encoding="utf-8"))[f"r{case['resolution']:02d}"]
     architecture = Architecture.from_json(given["architecture"] | {"precision": case["precision"]})
     recipe = Recipe(**given["recipe"] | {"gate": tuple(given["recipe"]["gate"])})
@@ -56,7 +56,7 @@ def load(path: Path, case: Result, tiny: bool) -> tuple[Architecture, Recipe]:
 
 
 def step_case(case: Result, recipe_file: Path, tiny: bool, write: Callable[[Result], None]) -> None:
-    """Training steps as the loop runs them, with batches prefetched by the host."""
+    """Training steps through the engine's own run, as the loop takes them: the host draws ahead."""
     convolutions.FORM.update(convolutions.FORMS[case["form"]])
     architecture, recipe = load(recipe_file, case, tiny)
     generator, discriminator, _ = grow(None, architecture, 0)
@@ -103,7 +103,7 @@ def step_case(case: Result, recipe_file: Path, tiny: bool, write: Callable[[Resu
         "seconds_200_steps": 200 * own,
         "turns_seconds_200_steps": [round(200 * s / steps, 4) for s in seconds],
         "images_per_second": recipe.batch / own,
-        "first_turn_seconds": first,  # compilation and one chunk, while other cases compile
+        "first_turn_seconds": first,  # compilation and one turn, while other cases compile
         "compile_seconds": first - own * steps,
         "compiled_before": bool(hits),
         "parameters": [planned.parameters_g, planned.parameters_d],
@@ -123,9 +123,9 @@ def step_case(case: Result, recipe_file: Path, tiny: bool, write: Callable[[Resu
 
 
 def traffic(run: Steps, state: Any, sent: Sent) -> Result:
-    """XLA's counts for the compiled program, where a loop body counts once: one penalised and one plain step.
+    """XLA's count for the compiled program, in which the body of a loop counts once: a penalised step and a plain one.
 
-    The program is the one that was run, so it comes from the cache.
+    The program is that of the run, so that it comes from the cache.
     """
     state = jax.tree.map(lambda x: place(x, run.same), state)
     program = run.compiled.lower(state, sent.cycles, sent.count, run.shapes).compile()
@@ -144,7 +144,7 @@ def host_seconds(work: Callable[[], Any]) -> float:
 
 
 def attempt(work: Callable[[], Any]) -> Any:
-    """The result, or the error: not every machine has a profiler."""
+    """The result, or why there is none: a profiler is not everywhere."""
     try:
         return work()
     except Exception as error:
@@ -152,7 +152,7 @@ def attempt(work: Callable[[], Any]) -> Any:
 
 
 def profile(work: Callable[[], Any]) -> Result:
-    """Profile a few steps: seconds, calls and name of each kernel."""
+    """Which kernels a few steps spend the device's time in: seconds, calls and names."""
     with tempfile.TemporaryDirectory() as folder:
         with jax.profiler.trace(folder):
             work()
@@ -173,7 +173,7 @@ def profile(work: Callable[[], Any]) -> Result:
 
 
 def device_case(case: Result, tiny: bool, write: Callable[[Result], None]) -> None:
-    """Peak of the device: a large bfloat16 matrix product and a large copy."""
+    """What the device can do at most: a large matrix product in bfloat16, and a large copy."""
     side, words, repeats = (256, 2**20, 2) if tiny else (8192, 2**28, 20)
     keys = jax.random.split(jax.random.key(0), 2)
     a, b = (jax.random.normal(key, (side, side), jnp.bfloat16) for key in keys)

@@ -1,11 +1,11 @@
-"""Time to quality: images and seconds until a validation score first falls below a value.
+"""Time to quality: after how many images and seconds a score of validation shapes first falls under a value.
 
     python -m benchmarks.quality [--stages r04,r08] [--every 1024] [--out benchmarks/results/quality.json]
 
-The embedded furniture and the recipe of params.yaml, in a temporary folder. While a stage trains, its EMA generator is
-scored every `--every` images by 1-NNA-CD against the validation split: the mean of both classes and several draws (0.5
-is ideal, 1 the worst). Seconds are training time, without compilation and scoring. A score varies by about 0.02 between
-draws, so a single value proves little.
+The embedded furniture and the recipe of params.yaml, in a folder that is thrown away. While a stage trains, every so
+many images its averaged generator is scored by 1-NNA-CD against the validation split, the mean of both classes and of a
+few draws (0.5: not to be told apart from real shapes; 1: always). The seconds are those of training alone, without
+compilation and scoring. A score strays by some 0.02 from draw to draw, so that a single look is no proof.
 """
 
 import argparse
@@ -38,14 +38,14 @@ Result = dict[str, Any]
 
 
 class Looks(Callback):
-    """Scores the samples of the fixed latents, and adds up the seconds of training between them."""
+    """Scores the shapes of the fixed latents at every picture; adds up the seconds between them."""
 
     def __init__(self, judge: ValidationScorer):
         self.judge, self.rows = judge, []
         self.images, self.seconds = 0, 0.0
 
     def on_log(self, row: Row) -> None:
-        if self.images:  # the first chunk includes compilation
+        if self.images:  # the first turn is compilation
             self.seconds += (row["images"] - self.images) / row["images_per_second"]
         self.images = int(row["images"])
 
@@ -56,7 +56,7 @@ class Looks(Callback):
 
 
 def reached(rows: list[Result]) -> Result:
-    """For each value, the first time the score was below it."""
+    """For each value, the first look at which the score was below it."""
     found = {}
     for value in VALUES:
         first = next((row for row in rows if row["score"] is not None and row["score"] < value), None)
@@ -66,7 +66,7 @@ def reached(rows: list[Result]) -> Result:
 
 
 def table(found: Result) -> str:
-    """Format the results as Markdown."""
+    """The results as Markdown."""
     lines = ["| 1-NNA-CD under |" + "".join(f" {stage} |" for stage in found["stages"])]
     lines.append("|---|" + "---|" * len(found["stages"]))
     for value in map(str, VALUES):
@@ -80,8 +80,8 @@ def table(found: Result) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
     parser.add_argument("--stages", default="r04,r08")
-    parser.add_argument("--every", type=int, default=1024, help="images between two scores")
-    parser.add_argument("--count", type=int, default=60, help="shapes per class and draw")
+    parser.add_argument("--every", type=int, default=1024, help="images between two looks")
+    parser.add_argument("--count", type=int, default=60, help="shapes a class and draw")
     parser.add_argument("--draws", type=int, default=4)
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results/quality.json"))
     given = parser.parse_args()

@@ -1,4 +1,4 @@
-"""Random shapes as full as furniture, for benchmarks that do not depend on the data."""
+"""Shapes that are as full as furniture, for benchmarks that look at no shape."""
 
 import numpy as np
 

@@ -2,9 +2,9 @@
 
     python -m benchmarks.step_case FOLDER fused|plain
 
-FOLDER holds task.json, weights.npz and batches.npz. The process runs all steps once and prints their losses. For each
-line `cycle` that it reads, it runs them again, and for `penalised` one step with penalties, and prints the seconds. At
-`end`, it prints its peak memory.
+FOLDER holds task.json, weights.npz and batches.npz. It takes all steps of the batches once and says how they went; then
+for every line `cycle` that it reads it takes them again, for `penalised` one step with penalties, and says in how many
+seconds; at `end`, how much memory that needed.
 """
 
 import json
@@ -40,7 +40,7 @@ PLAIN: convolutions.Form = {
 
 
 def peak() -> int:
-    """Peak memory of this process in bytes (`getrusage` would include its parent's)."""
+    """Most memory that this process has held, in bytes (`getrusage` would count its parent's, too)."""
     status = Path("/proc/self/status").read_text(encoding="utf-8")
     return 1024 * int(status.split("VmHWM:")[1].split()[0])
 

@@ -1,17 +1,16 @@
-"""The training step on a CPU: fused against plain layers, TensorFlow against PyTorch and JAX, and what limits it.
+"""The training step on a CPU: fused against plain layers, TensorFlow against PyTorch and JAX, and what bounds it.
 
     python -m benchmarks.steps [--stages r04,r08,r16] [--jax r04,r08] [--torch PYTHON] [--rounds 5] [--seconds 100]
 
-Networks and recipe of params.yaml, at full alpha, on random boxes. Each competitor is a process of its own with the
-same weights, shapes and latents. In each round, each runs one cycle of the lazy penalty in turn, and ratios are medians
-over rounds, so other load on the machine affects all of them equally. The losses of their first steps are compared
-beforehand, so the timings are known to be of the same computation. As in training, one step of a cycle has penalties;
-such a step is also timed alone.
+Networks and recipe are those of params.yaml, at full alpha, on shapes of random boxes. Every competitor gets the same
+weights, shapes and latents and is a process of its own; in each round each takes one cycle of the lazy penalty, one
+after the other. Ratios are medians over rounds, so that what else the machine does meanwhile hits all alike. Before
+that, the losses of their first steps are compared: what is timed is the same computation. One in so many steps of a
+cycle has penalties, as in training; such a step is timed alone, too.
 
-- fused: gan3d on TensorFlow; plain: the same with nearest-neighbour upsampling, convolution and average pooling as
-  layers;
-- torch: `torch_twin.py`, run by `--torch`, TORCH_PYTHON, or this Python if it has PyTorch;
-- jax: gan3d on JAX, if installed, only for the stages of `--jax`: its 3D convolutions are slow on a CPU.
+- fused: gan3d on TensorFlow; plain: the same with nearest upsampling, convolution and average pooling as layers;
+- torch: `torch_twin.py`, run by `--torch`, by the environment's TORCH_PYTHON, or by this Python where it has PyTorch;
+- jax: gan3d on JAX, where it is installed, for the stages of `--jax` alone: on a CPU its 3D convolutions are slow.
 """
 
 import argparse
@@ -45,7 +44,7 @@ from gan3d.training.growth import grow
 
 OCCUPANCY = (0.3, 0.2, 0.14, 0.1, 0.08)
 SHAPES = 256
-AGREE = 1e-3  # maximal relative difference of the first two steps' losses; later ones diverge by rounding
+AGREE = 1e-3  # relative difference, at most, of the first two steps' losses; later ones drift apart by rounding alone
 
 LEAST = 3  # rounds
 
@@ -53,7 +52,7 @@ Result = dict[str, Any]
 
 
 class Competitor:
-    """A process that runs a cycle on request."""
+    """A process that takes cycles when it is told to."""
 
     def __init__(self, name: str, command: list[str], folder: Path, backend: str):
         self.name = name
@@ -80,14 +79,14 @@ class Competitor:
 
 
 def torch_python(given: str | None) -> str | None:
-    """An interpreter with PyTorch, or None."""
+    """An interpreter that has PyTorch; None where there is none."""
     if given:
         return given
     return sys.executable if importlib.util.find_spec("torch") else None
 
 
 def write_task(settings: Params, stage: str, folder: Path, tiny: bool) -> Result:
-    """Write the input of all competitors; returns the cost of a step."""
+    """What all competitors read, and what a step costs."""
     widths = settings.widths(stage)
     architecture = Architecture(settings.gan.latent, ("chair", "table"), widths, OCCUPANCY[: len(widths)])
     recipe = settings.recipe(stage)
@@ -127,7 +126,7 @@ def write_task(settings: Params, stage: str, folder: Path, tiny: bool) -> Result
 
 @contextmanager
 def competitors(commands: dict[str, tuple[list[str], str]], folder: Path) -> Iterator[dict[str, Competitor]]:
-    """Start all competitors, one after the other."""
+    """All of them, started one after the other."""
     found: dict[str, Competitor] = {}
     try:
         for name, (command, backend) in commands.items():
@@ -140,13 +139,13 @@ def competitors(commands: dict[str, tuple[list[str], str]], folder: Path) -> Ite
 
 
 def disagreement(ours: list, theirs: list) -> float:
-    """Largest relative difference of the losses of two steps; the second depends on both networks' updates."""
+    """Largest relative difference of the losses of two steps, of which the second sees what both networks learnt."""
     a, b = np.array(ours[:2]), np.array(theirs[:2])
     return float((np.abs(a - b) / np.abs(a)).max())
 
 
 def measure(settings: Params, stage: str, given: argparse.Namespace) -> Result:
-    """One stage: seconds per step of each competitor, and ratios to the first."""
+    """One stage: seconds a step of each competitor, ratios to the first one."""
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         result = write_task(settings, stage, folder, given.tiny)
@@ -171,7 +170,7 @@ def measure(settings: Params, stage: str, given: argparse.Namespace) -> Result:
             for turn in range(1 + LEAST):
                 for name, one in found.items():
                     taken = one.tell("penalised")["seconds"]
-                    penalised[name] += [taken] if turn else []  # the first one compiles
+                    penalised[name] += [taken] if turn else []  # it is compiled in the first
             result["competitors"] = {
                 name: {
                     "version": one.first["version"],
@@ -196,7 +195,7 @@ def measure(settings: Params, stage: str, given: argparse.Namespace) -> Result:
 
 
 def table(found: Result) -> str:
-    """Format the results as Markdown."""
+    """The results as Markdown."""
     facts = found["machine"]
     versions = sorted({row["version"] for stage in found["stages"].values() for row in stage["competitors"].values()})
     head = ["", "widths", "ms a step", "plain", "torch", "jax", "GFLOP a step", "GFLOP/s", "of products", "peak MiB"]
@@ -230,18 +229,18 @@ def table(found: Result) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
     parser.add_argument("--stages", default="r04,r08,r16")
-    parser.add_argument("--jax", default="r04,r08", help="stages to run on JAX")
+    parser.add_argument("--jax", default="r04,r08", help="stages at which JAX takes part")
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--seconds", type=float, default=100, help="time after which no new round of a stage starts")
-    parser.add_argument("--torch", default=os.environ.get("TORCH_PYTHON"), help="a Python interpreter with PyTorch")
+    parser.add_argument("--seconds", type=float, default=100, help="after which no round of a stage begins")
+    parser.add_argument("--torch", default=os.environ.get("TORCH_PYTHON"), help="an interpreter that has PyTorch")
     parser.add_argument("--tiny", action="store_true", help="small networks, to try the script")
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results/steps.json"))
     given = parser.parse_args()
     settings = load_params(Path("params.yaml"))
     if torch_python(given.torch) is None:
-        print("PyTorch is skipped: set TORCH_PYTHON to an interpreter that has it.", file=sys.stderr)
+        print("PyTorch is left out: name an interpreter that has it in TORCH_PYTHON.", file=sys.stderr)
     if not importlib.util.find_spec("jax"):
-        print("JAX is skipped: it is not installed.", file=sys.stderr)
+        print("JAX is left out: it is not installed.", file=sys.stderr)
     rates = {"matrix_rate": machine.matrix_rate(), "copy_rate": machine.copy_rate()}
     found: Result = {"machine": machine.facts() | rates, "stages": {}}
     given.out.parent.mkdir(parents=True, exist_ok=True)

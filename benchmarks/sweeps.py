@@ -1,17 +1,17 @@
-"""Sampler and pruner of `gan3d tune` against random search, on the same budget of images, seed by seed.
+"""The sweep's own sampler and pruner against random search, at the same budget of images, seed by seed.
 
     python benchmarks/sweeps.py [PROJECT] [--stage r04] [--width 32] [--trials 20] [--images 6000] [--seeds 3]
 
-PROJECT holds a prepared data set and, above r04, the model of the previous stage. Both searches are real studies of
-`gan3d tune` with MLflow runs, in a copy of the project, with one worker. Random search trains `trials` trials to their
-end; the other search continues until it has trained as many images. Neither starts from the values of params.yaml,
-which are good already, and they use different random numbers. A seed is the seed of training, so for a given seed both
-search the same function.
+PROJECT holds a prepared data set and, beyond r04, the model of the stage before. Both searches are real studies of
+`gan3d tune` with its MLflow runs, made in a copy, by one worker. Random search trains `trials` trials to their end; the
+other one goes on until it has trained as many images. Neither is given the values of params.yaml to begin with, which
+are good already, and they draw different numbers. A seed is the training's, so that at one seed both search the same
+function.
 
-The result is the share of random search's total budget that the other search needs until one of its complete trials is
-at least as good as random search's best. Images are counted exactly; seconds are wall-clock time including overhead.
+The measure: what share of all that random search spent the other one needs to have a complete trial that is at least as
+good as random search's best. Images are counted exactly; seconds are the clock's and hold all overhead.
 
-Results are written after every trial. Trials with the same settings that are already in the file are not repeated.
+Results are written after every trial, and trials of the same settings that are in the file already are not run again.
 """
 
 import argparse
@@ -37,13 +37,13 @@ from gan3d.tuning.study_spec import study_spec
 from gan3d.tuning.worker import Worker
 
 RANDOM = {"sampler": "random", "pruner": "none"}
-OUTSIDE = 0.9  # a learning rate outside the search space, so no trial starts from known values
+OUTSIDE = 0.9  # a learning rate outside of what is searched: so nothing is known to begin with
 
 Row = dict[str, Any]
 
 
 def copied(source: Project, root: Path, stage: str, width: int, changes: dict[str, Any], seed: int) -> Project:
-    """A copy of the project with the same data, to search in."""
+    """A project of its own with the same data, to search in."""
     root.mkdir(parents=True)
     (root / "data").mkdir()
     (root / "data" / "voxels").symlink_to(source.voxels.resolve())
@@ -59,12 +59,12 @@ def copied(source: Project, root: Path, stage: str, width: int, changes: dict[st
 
 
 def trained(trial: FrozenTrial) -> int:
-    """Images trained; 0 for a trial that repeats the values of another."""
+    """Images; none for a trial that repeats another one's values."""
     return 0 if "same_as" in trial.user_attrs else max(trial.intermediate_values, default=0)
 
 
 def search(home: Project, stage: str, name: str, images: int | None) -> Iterator[list[Row]]:
-    """Run a study until its trials or its budget of images are done; yields all rows after every trial."""
+    """Run a study until its trials are done, or until so many images were trained; all rows after every trial."""
     worker = Worker(study_spec(load_params(home.params), stage, home, name=name), say=lambda _: None)
     rows: list[Row] = []
     total, seconds = 0, 0.0
@@ -92,12 +92,12 @@ def search(home: Project, stage: str, name: str, images: int | None) -> Iterator
 
 
 def reached(rows: list[Row], value: float, unit: str) -> float | None:
-    """The budget spent when a complete trial first reached this score, or None."""
+    """What was spent when a complete trial was as good as this; None when none was."""
     return next((row[unit] for row in rows if row["value"] is not None and row["value"] <= value), None)
 
 
 def compared(random: list[Row], own: list[Row]) -> Row:
-    """One seed: the best of both searches, and when gan3d's reached that of random search."""
+    """One seed: the best of both, and when the own search had reached random search's."""
     best = min(row["value"] for row in random if row["value"] is not None)
     result: Row = {
         "random best": best,
@@ -132,9 +132,9 @@ def main() -> None:
     parser.add_argument("project", type=Path, nargs="?", default=Path())
     parser.add_argument("--stage", default="r04")
     parser.add_argument("--trials", type=int, default=20)
-    parser.add_argument("--images", type=int, default=6000, help="per trial")
+    parser.add_argument("--images", type=int, default=6000, help="of a trial")
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--width", type=int, default=32, help="width of the stage; small networks are fast")
+    parser.add_argument("--width", type=int, default=32, help="of the stage; small networks are quick")
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results/sweeps.json"))
     given = parser.parse_args()
     source = find_project(given.project)

@@ -1,9 +1,9 @@
-"""The same networks, losses and penalties in plain PyTorch, as a competitor in `benchmarks.steps`.
+"""The same networks, losses and penalties in plain PyTorch: `benchmarks.steps` compares them with gan3d's.
 
-The script needs only PyTorch and NumPy, reads what `benchmarks.steps` has written, and uses the same protocol as
-`benchmarks.step_case`. Channels-first, nearest-neighbour upsampling, convolution, average pooling; second-order
-gradients with `create_graph`. Nothing is computed twice: D's scores serve the losses and the penalty, and G's shapes
-serve both networks.
+A script that needs PyTorch and NumPy alone and reads what `benchmarks.steps` has written. It speaks as
+`benchmarks.step_case` does. Channels first, nearest upsampling, convolution, average pooling; gradients of gradients by
+`create_graph`. It does not compute twice what it can keep: D's scores serve for the losses and for the penalty, and G's
+shapes for both players.
 """
 
 import json
@@ -49,7 +49,7 @@ def stage(resolution: int) -> str:
 
 
 class Twin:
-    """Both networks and their training, built from gan3d's weights."""
+    """Both networks and their training, from the arrays of gan3d's."""
 
     def __init__(self, given: dict[str, Any], arrays: dict[str, np.ndarray]):
         self.recipe, a = given["recipe"], given["architecture"]
@@ -98,7 +98,7 @@ class Twin:
         return dense(w, "score", x, 1.0).gather(1, labels[:, None])[:, 0]
 
     def with_spread(self, x: Tensor) -> Tensor:
-        """Append the mean standard deviation over groups of four as a channel."""
+        """The mean standard deviation in groups of four as one more channel."""
         batch = x.shape[0]
         group = 4 if batch % 4 == 0 else batch
         y = x.reshape(group, batch // group, *x.shape[1:])
@@ -114,7 +114,7 @@ class Twin:
         return real if side == 4 else torch.lerp(double(F.max_pool3d(real, 2)), real, alpha)
 
     def step(self, batch: dict[str, np.ndarray], penalised: bool) -> tuple[float, float]:
-        """One step with the relativistic loss, R1 and R2; returns both losses."""
+        """One step with the relativistic loss, R1 and R2; both losses."""
         labels, latents = torch.tensor(batch["labels"]).long(), torch.tensor(batch["latents"])
         alpha, decay = float(batch["alpha"]), float(batch["decay"])
         real = self.present(batch["bits"], torch.tensor(batch["flip"]), alpha).requires_grad_(penalised)
@@ -146,7 +146,7 @@ class Twin:
 
 
 def peak() -> int:
-    """Peak memory of this process in bytes (`getrusage` would include its parent's)."""
+    """Most memory that this process has held, in bytes (`getrusage` would count its parent's, too)."""
     status = Path("/proc/self/status").read_text(encoding="utf-8")
     return 1024 * int(status.split("VmHWM:")[1].split()[0])
 
