@@ -22,7 +22,7 @@ from pathlib import Path
 import numpy as np
 import trimesh
 
-from gan3d.data.formats.readers import Mesh, Unreadable, read
+from gan3d.data.formats.readers import Mesh, UnreadableFile, read
 from gan3d.data.voxelization.voxelize import normalise, voxelize
 
 AGREE, SPEED = 32, 64  # resolutions
@@ -131,7 +131,7 @@ def main() -> None:
             continue
         try:
             mesh = read(path, path.name)
-        except Unreadable:
+        except UnreadableFile:
             continue
         assert isinstance(mesh, Mesh)
         timings.append(timing(mesh))

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from scipy.special import rel_entr
 
 from gan3d.metrics import chamfer
 from gan3d.metrics.chamfer import Prepared
@@ -111,12 +112,8 @@ def jensen_shannon(a: np.ndarray, b: np.ndarray) -> float:
     p, q = (voxels.reshape(len(voxels), -1).mean(0, dtype=np.float64) for voxels in (a, b))
     p, q = p / max(p.sum(), 1e-12), q / max(q.sum(), 1e-12)
     middle = (p + q) / 2
-
-    def divergence(u: np.ndarray) -> float:
-        there = u > 0
-        return float(np.sum(u[there] * np.log2(u[there] / middle[there])))
-
-    return (divergence(p) + divergence(q)) / 2
+    # scipy's jensenshannon is the root of this, which is NaN where rounding leaves a sum below 0
+    return float((rel_entr(p, middle).sum() + rel_entr(q, middle).sum()) / (2 * np.log(2)))
 
 
 def occupancy(shapes: Prepared) -> float | None:

@@ -26,7 +26,7 @@ from typing import Any
 import keras
 
 from gan3d import model_file
-from gan3d.dataset import ANY, VoxelDataset
+from gan3d.dataset import UNCONDITIONAL, VoxelDataset
 from gan3d.errors import UserError
 from gan3d.model_file import TrainedModel
 from gan3d.monitoring.monitor import TrainingMonitor
@@ -104,7 +104,7 @@ def run(folder: Path, should_stop: Callable[[], bool], say: Callable[[str], None
         UserError: when the folder is none of `gan3d pack`.
     """
     specs, schedule = read(folder / "stages.json")
-    data, ended = VoxelDataset(folder / "data", specs[0].architecture.classes != (ANY,)), []
+    data, ended = VoxelDataset(folder / "data", specs[0].architecture.classes != (UNCONDITIONAL,)), []
     grown: dict[str, TrainedModel] = {}
     for spec in specs:
         if spec.prev is not None and spec.prev not in grown:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from gan3d.dataset import ANY
+from gan3d.dataset import UNCONDITIONAL
 from gan3d.metrics import protocol
 
 Fields = Mapping[str, Any]
@@ -70,7 +70,7 @@ def _cell(value: Any) -> str:
 def _what(model: Fields) -> str:
     classes, size = model["classes"], model["resolution"]
     kinds = " and ".join([", ".join(classes[:-1]), classes[-1]] if len(classes) > 1 else classes)
-    kinds = "of any class, since it was trained without labels" if classes == [ANY] else kinds
+    kinds = "of any class, since it was trained without labels" if classes == [UNCONDITIONAL] else kinds
     return (
         f"# {model['name']}, version {model['version']}\n\n"
         f"A progressive generative adversarial network that draws voxel shapes of {size}³ ({kinds}) from a latent"
@@ -133,6 +133,6 @@ def _use(model: Fields) -> str:
 
 
 def _known(classes: Sequence[str]) -> str:
-    if list(classes) == [ANY]:
+    if list(classes) == [UNCONDITIONAL]:
         return "it has learned all classes of its data as one, and none can be asked for."
     return f"no class but {', '.join(classes)} is known."
