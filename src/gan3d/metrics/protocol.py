@@ -40,8 +40,8 @@ class ClassEvaluation:
         reference: the real shapes, likewise.
         neighbours: data set rows of the training shapes nearest to those of the first draw; None if there are too few
             shapes for novelty.
-        measures: by name ("novelty", "largest_component", "occupancy"), the values of the generated shapes of all draws and
-            of the real ones; novelty only if it is known.
+        measures: by name ("novelty", "largest_component", "occupancy"), the values of all draws of generated shapes
+            and of the real ones; novelty only if it is known.
     """
 
     rows: tuple[Row, Row]

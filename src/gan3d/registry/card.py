@@ -91,10 +91,9 @@ def _scores(rows: Sequence[Fields]) -> str:
         of_classes = without_mean(select(rows, resolution=size))
         several = len({row["class"] for row in of_classes}) > 1
         for scores in class_scores(of_classes + (mean_over_classes(of_classes) if several else []), size):
-            head = {"resolution": f"{size}³", "class": scores.name}
-            lines.append(
-                head | {"shapes": "generated"} | {score.heading: _generated(score, scores) for score in SCORES}
-            )
+            head: dict[str, Any] = {"resolution": f"{size}³", "class": scores.name}
+            generated = {score.heading: _generated(score, scores) for score in SCORES}
+            lines.append(head | {"shapes": "generated"} | generated)
             lines.append(head | {"shapes": "real"} | {score.heading: _real(score, scores) for score in SCORES})
             for row in (scores.generated, scores.floor):
                 if "note" in row:
