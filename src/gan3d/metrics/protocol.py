@@ -39,8 +39,8 @@ class ClassEvaluation:
         generated, reference: the first draw's generated shapes and the real ones, booleans (n, R, R, R), none empty.
         neighbours: data set rows of the training shapes nearest to those of the first draw; None if there are too few
             shapes for novelty.
-        measures: by name ("novelty", "largest_component", "occupancy"), the values of the generated shapes of all draws and
-            of the real ones; novelty only if it is known.
+        measures: by name ("novelty", "largest_component", "occupancy"), the values of the generated shapes of all draws
+            and of the real ones; novelty only if it is known.
     """
 
     rows: tuple[Row, Row]
