@@ -77,7 +77,8 @@ def neighbour_scores(union: np.ndarray, count: int, generated: np.ndarray, refer
 
     Args:
         union: distances between all shapes, infinite on the diagonal; the first `count` are the generated ones.
-        generated, reference: positions in either set.
+        generated: positions in the generated set.
+        reference: positions in the reference set.
     """
     rows = np.concatenate([generated, count + reference])
     subset = union[np.ix_(rows, rows)]
@@ -127,7 +128,8 @@ def standard_errors(
     """Standard errors of the scores' means over draws.
 
     Args:
-        generated, floor: draws against the same reference, or the beginning of it; either may be empty.
+        generated: draws against a reference, or the beginning of it; may be empty.
+        floor: draws against the same reference, or the beginning of it; may be empty.
 
     Returns:
         Errors by key, of the generated shapes and of the floor, and the error of the difference between their

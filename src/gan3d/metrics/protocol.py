@@ -36,10 +36,11 @@ class ClassEvaluation:
 
     Attributes:
         rows: of the generated shapes and of the floor, as `evaluate` describes them.
-        generated, reference: the first draw's generated shapes and the real ones, booleans (n, R, R, R), none empty.
+        generated: the first draw of generated shapes, booleans (n, R, R, R), none empty.
+        reference: the real shapes, likewise.
         neighbours: data set rows of the training shapes nearest to those of the first draw; None if there are too few
             shapes for novelty.
-        measures: by name ("novelty", "largest_component", "occupancy"), the values of the generated shapes of all draws
+        measures: by name ("novelty", "largest_component", "occupancy"), the values of all draws of generated shapes
             and of the real ones; novelty only if it is known.
     """
 

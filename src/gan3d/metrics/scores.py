@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from scipy.special import rel_entr
 
 from gan3d.metrics import chamfer
 from gan3d.metrics.chamfer import Prepared
@@ -31,8 +32,9 @@ def scores(
     """Score `generated` against `reference`, and with `train` the novelty of both.
 
     Args:
-        generated, reference: booleans (N, R, R, R), or the result of `chamfer.prepare`. Empty shapes take part, at
-            distance 6 from any other; `protocol.evaluate` leaves them out beforehand.
+        generated: booleans (N, R, R, R), or the result of `chamfer.prepare`. Empty shapes take part, at distance 6
+            from any other; `protocol.evaluate` leaves them out beforehand.
+        reference: likewise.
         train: booleans (T, R, R, R), the shapes that the generator was trained on.
         between: distances between the two sets, if known.
 
@@ -117,12 +119,8 @@ def jensen_shannon(a: np.ndarray, b: np.ndarray) -> float:
     p, q = (voxels.reshape(len(voxels), -1).mean(0, dtype=np.float64) for voxels in (a, b))
     p, q = p / max(p.sum(), 1e-12), q / max(q.sum(), 1e-12)
     middle = (p + q) / 2
-
-    def divergence(u: np.ndarray) -> float:
-        positive = u > 0
-        return float(np.sum(u[positive] * np.log2(u[positive] / middle[positive])))
-
-    return (divergence(p) + divergence(q)) / 2
+    # scipy's jensenshannon is the root of this, which is NaN where rounding leaves a sum below 0
+    return float((rel_entr(p, middle).sum() + rel_entr(q, middle).sum()) / (2 * np.log(2)))
 
 
 def mean_occupancy(shapes: Prepared) -> float | None:

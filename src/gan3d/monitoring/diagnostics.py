@@ -61,7 +61,8 @@ class Diagnostics:
         Args:
             state: of the step; its EMA must be the sampler's weights.
             alpha: of the fade-in.
-            shapes, labels: the samples, booleans (n, R, R, R) and (n,).
+            shapes: the samples, booleans (n, R, R, R).
+            labels: of the samples, (n,).
         """
         found = {f"samples/{name}": value for name, value in sample_statistics(shapes, labels).items()}
         found["samples/largest_piece_of_data"] = self.data_largest_piece

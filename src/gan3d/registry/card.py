@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from gan3d.dataset import ANY
+from gan3d.dataset import UNCONDITIONAL
 from gan3d.metrics.protocol import mean_over_classes
 from gan3d.metrics.rows import ClassScores, class_scores, resolutions, select, without_mean
 from gan3d.metrics.table import SCORES, Score
@@ -62,7 +62,7 @@ def _cell(value: Any) -> str:
 def _what(model: Fields) -> str:
     classes, size = model["classes"], model["resolution"]
     kinds = " and ".join([", ".join(classes[:-1]), classes[-1]] if len(classes) > 1 else classes)
-    kinds = "of any class, since it was trained without labels" if classes == [ANY] else kinds
+    kinds = "of any class, since it was trained without labels" if classes == [UNCONDITIONAL] else kinds
     return (
         f"# {model['name']}, version {model['version']}\n\n"
         f"A progressive generative adversarial network that generates voxel shapes of {size}³ ({kinds}) from a latent"
@@ -91,10 +91,9 @@ def _scores(rows: Sequence[Fields]) -> str:
         of_classes = without_mean(select(rows, resolution=size))
         several = len({row["class"] for row in of_classes}) > 1
         for scores in class_scores(of_classes + (mean_over_classes(of_classes) if several else []), size):
-            head = {"resolution": f"{size}³", "class": scores.name}
-            lines.append(
-                head | {"shapes": "generated"} | {score.heading: _generated(score, scores) for score in SCORES}
-            )
+            head: dict[str, Any] = {"resolution": f"{size}³", "class": scores.name}
+            generated = {score.heading: _generated(score, scores) for score in SCORES}
+            lines.append(head | {"shapes": "generated"} | generated)
             lines.append(head | {"shapes": "real"} | {score.heading: _real(score, scores) for score in SCORES})
             for row in (scores.generated, scores.floor):
                 if "note" in row:
@@ -138,6 +137,6 @@ def _use(model: Fields) -> str:
 
 
 def _known(classes: Sequence[str]) -> str:
-    if list(classes) == [ANY]:
+    if list(classes) == [UNCONDITIONAL]:
         return "It was trained without labels, so no class can be chosen."
     return f"It knows no class but {', '.join(classes)}."

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from gan3d.data.pipeline.statistics import Statistics, measure, mirror_axes, strangest
+from gan3d.data.pipeline.statistics import Statistics, find_outliers, measure, measure_mirror_axes
 from gan3d.dataset import SPLITS, VoxelDataset
 from gan3d.rendering import document
 from gan3d.rendering.sheets import sheet
@@ -64,9 +64,9 @@ def _counts(data: VoxelDataset, found: Statistics) -> str:
     rows: list[Sequence[object]] = []
     for label, name in enumerate(data.classes):
         counts = data.summary["counts"][name]
-        rows.append([name, *(counts[s] for s in SPLITS), sum(counts.values()), f"{found.one_piece(label):.0%}"])
+        rows.append([name, *(counts[s] for s in SPLITS), sum(counts.values()), f"{found.connected_share(label):.0%}"])
     totals = [sum(data.summary["counts"][name][split] for name in data.classes) for split in SPLITS]
-    rows.append(["all", *totals, sum(totals), f"{np.mean(found.largest_piece > 0.999):.0%}"])
+    rows.append(["all", *totals, sum(totals), f"{found.connected_share():.0%}"])
     note = ""
     across = data.summary.get("cross_split_duplicates", 0)
     if across:
@@ -92,7 +92,7 @@ def _pictures(data: VoxelDataset, found: Statistics) -> str:
         colors += [class_color(label)] * SHOWN
     titles = [document.shorten(data.classes[label]) for label in shown]
     random = sheet(shapes, SHOWN, titles=titles, size=140, up=data.up, colors=colors)
-    strange = strangest(found, 2 * SHOWN, data.up)
+    strange = find_outliers(found, 2 * SHOWN, data.up)
     rows = np.array([row for row, _ in strange])
     captions = [f"{number}: {why}" for number, (_, why) in enumerate(strange, 1)]
     picture = sheet(
@@ -137,7 +137,7 @@ def _occupancy(data: VoxelDataset) -> str:
 
 
 def _symmetry(data: VoxelDataset, found: Statistics) -> str:
-    axes = mirror_axes(data)
+    axes = measure_mirror_axes(data)
     rows = [
         [name, *(f"{value:.2f}" for value in found.mean_symmetry(label)), axes[name]]
         for label, name in enumerate(data.classes)
