@@ -44,9 +44,9 @@ def brute_force(a: np.ndarray, b: np.ndarray) -> float:
 @settings(deadline=None, max_examples=60)
 def test_equals_brute_force(sets):
     a, b = sets
-    found = chamfer.distances(chamfer.prepare(a), chamfer.prepare(b))
+    result = chamfer.distances(chamfer.prepare(a), chamfer.prepare(b))
     expected = [[brute_force(one, other) for other in b] for one in a]
-    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-12)
+    np.testing.assert_allclose(result, expected, rtol=0, atol=1e-12)
 
 
 @given(ANY_SHAPES)
@@ -77,11 +77,11 @@ def test_distance_transform_is_exact_at_every_resolution(side):
     surface[0, 0, 0, 0] = True  # the longest distance, along the diagonal
     surface[tuple(random.integers(0, side, (3, 20)))] = True
     surface[..., 2] = False
-    found = chamfer.squared_distances(surface)
+    result = chamfer.squared_distances(surface)
     for i in range(2):
         expected = np.rint(ndimage.distance_transform_edt(~surface[..., i]) ** 2)
-        assert np.array_equal(found[..., i], expected)
-    assert (found[..., 2] == 3 * (side - 1) ** 2).all()
+        assert np.array_equal(result[..., i], expected)
+    assert (result[..., 2] == 3 * (side - 1) ** 2).all()
 
 
 def test_two_voxels_at_opposite_corners():

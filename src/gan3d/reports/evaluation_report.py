@@ -1,4 +1,4 @@
-"""The report of an evaluation: scores with floors and intervals, and pictures that nobody selected."""
+"""The evaluation report: scores with floors and intervals, and pictures of random samples."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -44,7 +44,7 @@ class Evaluation:
 
     Attributes:
         name: of the model.
-        stages: the evaluation at each resolution, the final one last.
+        stages: the evaluation at each resolution.
         sheets: by resolution, random samples next to real shapes, uint8 (H, W, 3).
     """
 
@@ -54,7 +54,8 @@ class Evaluation:
 
     @property
     def final(self) -> ModelEvaluation:
-        return self.stages[-1]
+        """That of the highest resolution."""
+        return max(self.stages, key=lambda stage: stage.resolution)
 
 
 def write(path: Path, evaluation: Evaluation, data: VoxelDataset) -> Path:
