@@ -42,7 +42,9 @@ def override_section(defaults: S, given: dict[str, Any]) -> S:
         return type(defaults).model_validate(defaults.model_dump() | given)
     except ValidationError as error:
         first = error.errors()[0]
-        raise UserError(f"--{first['loc'][0]} {first['input']!r} is wrong: {first['msg']}.") from None
+        raise UserError(
+            f"--{str(first['loc'][0]).replace('_', '-')} {first['input']!r} is wrong: {first['msg']}."
+        ) from None
 
 
 def explain(error: ValidationError, tree: dict[str, Any]) -> str:

@@ -43,14 +43,14 @@ Mapper = Callable[
 
 @dataclass(frozen=True)
 class Options:
-    """How a source is read; `table` is a CSV of classes, `fill` and `handedness` are as in params.yaml."""
+    """How a source is read; the fields are those of `data` in params.yaml, `labels` is a CSV of classes."""
 
     resolution: int
     up: str = "y"
     handedness: str = "right"
     fill: Fill = "solid"
     classes: tuple[str, ...] | None = None
-    table: Path | None = None
+    labels: Path | None = None
     validation: float = 0.1
     test: float = 0.1
     limit: int | None = None
@@ -116,18 +116,29 @@ def prepare(
         UserError: for a source that cannot be opened, that lacks a class asked for, or of which nothing is left; for
             a wrong resolution, axis or share; for an `out` that holds something else; when the disk is full.
     """
-    source, out = Path(source), Path(out)
     options = Options(
         resolution, up, handedness, fill, None if classes is None else tuple(classes),
         None if table is None else Path(table), validation, test, limit, seed,
     )  # fmt: skip
-    limits = limits or Limits()
+    return prepare_source(Path(source), Path(out), options, workers, progress, limits or Limits(), dask)
+
+
+def prepare_source(
+    source: Path,
+    out: Path,
+    options: Options,
+    workers: int | None = None,
+    progress: Progress | None = None,
+    limits: Limits = Limits(),  # noqa: B008  # frozen
+    dask: str | None = None,
+) -> dict[str, Any]:
+    """Do what `prepare` does, with its options as one value."""
     _check(source, out, options)
     with _disk(out), Journal(out.with_name(f".{out.name}.unfinished")) as journal:
         with SandboxPool(1, limits) as guard:
-            labels = None if options.table is None else read_table(options.table)
+            labels = None if options.labels is None else read_table(options.labels)
             found = walk(source, labels, guard, journal.folder / "archives")
-            items = _limited(_of_classes(found, source, options.classes), limit)
+            items = _limited(_of_classes(found, source, options.classes), options.limit)
             journal.open(_key(found, items, options.form), len(items))
             guard.workers = _workers(items, workers)
             lost = _convert(items, options.form, journal, _mapper(guard, dask, limits), progress)
