@@ -1,6 +1,5 @@
 """What a study has found, in its parent run: the best values, and its figures as one interactive page."""
 
-import html
 import json
 import tempfile
 import warnings
@@ -16,6 +15,7 @@ from optuna import visualization
 from optuna.trial import FrozenTrial, TrialState
 
 from gan3d.errors import UserError
+from gan3d.rendering.pages import fill_template
 from gan3d.tuning import space
 from gan3d.tuning.study_spec import StudySpec
 
@@ -82,17 +82,13 @@ def progress(study: optuna.Study, client: MlflowClient, parent: str, task: Study
 
 
 def page(study: optuna.Study, task: StudySpec) -> str:
-    """All figures that the trials so far allow, on one page that needs no network."""
-    parts = [f"<h1>{html.escape(study.study_name)}</h1>", *(f"<p>{html.escape(x)}</p>" for x in verdict(study, task))]
-    script: bool | str = True
+    """All figures that the trials so far allow, on one page that works offline."""
+    drawings = []
     for title, figure in figures(study, task.tune.objectives):
         figure.update_layout(title=None, margin={"t": 30})
-        parts.append(f"<h2>{html.escape(title)}</h2>")
-        parts.append(plotly.io.to_html(figure, full_html=False, include_plotlyjs=script))
-        script = False  # once is enough
-    style = "<style>body{font-family:sans-serif;max-width:72rem;margin:2rem auto;padding:0 1rem}</style>"
-    head = f'<!DOCTYPE html><html lang="en"><head><meta charset="utf-8">{style}</head>'
-    return f"{head}<body>{''.join(parts)}</body></html>\n"
+        # the page needs plotly's script once
+        drawings.append((title, plotly.io.to_html(figure, full_html=False, include_plotlyjs=not drawings)))
+    return fill_template("study", title=study.study_name, summary=verdict(study, task), figures=drawings)
 
 
 def figures(study: optuna.Study, objectives: tuple[str, ...]) -> Iterator[tuple[str, Any]]:
