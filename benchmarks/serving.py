@@ -14,7 +14,6 @@ by `mlflow models serve` and by `gan3d serve`, each as a process of its own, ove
 One part alone (`--only`) keeps the other part's numbers of the file that is there.
 """
 
-from gan3d.training.growth import grow
 import argparse
 import http.client
 import json
@@ -36,6 +35,8 @@ from typing import Any
 
 import numpy as np
 import psutil
+
+from gan3d.training.growth import grow
 
 WIDTHS = {16: (64, 32, 16), 32: (64, 32, 16, 8)}
 JSON = {"Content-Type": "application/json"}
@@ -81,7 +82,6 @@ def register(root: Path) -> None:
     from gan3d.sampling.latents import draw_latents
     from gan3d.sampling.sampler import Sampler
     from gan3d.tracking.store import connect
-    from gan3d.training import loop
 
     for name in ("params.yaml", "dvc.yaml"):
         (root / name).touch()

@@ -77,11 +77,19 @@ def interpolate(
     (5, 32, 32, 32)
 
     Args:
-        start, end: seeds of the first and the last shape.
+        model: the result of `load`.
+        class_name: optional where the model has one class.
+        start: seed of the first shape.
+        end: seed of the last shape.
         steps: number of shapes, at least 2.
+        truncation: as of `sample`.
+        threshold: as of `sample`.
 
     Returns:
-        Booleans (steps, R, R, R). The other arguments and errors are those of `sample`.
+        Booleans (steps, R, R, R).
+
+    Raises:
+        gan3d.errors.UserError: for an unknown class or a number out of range.
     """
     return draw(model, [Request(class_name, seed=start, to=end, steps=steps)], truncation, threshold).voxels
 
@@ -96,7 +104,8 @@ def score(generated: np.ndarray, reference: np.ndarray, train: np.ndarray | None
     ['cov_cd', 'generated', 'jsd', ...]
 
     Args:
-        generated, reference: booleans (N, R, R, R) and (M, R, R, R), best of equal number.
+        generated: booleans (N, R, R, R).
+        reference: booleans (M, R, R, R); M = N gives the least biased scores.
         train: booleans (T, R, R, R), the training shapes; adds scores of novelty.
 
     Returns:

@@ -138,5 +138,42 @@ def test_a_missing_file(tmp_path):
 def test_options_replace_values_of_a_section():
     data = override_section(Data(), {"resolution": 8, "source": "here"})
     assert (data.resolution, data.source, data.up) == (8, "here", "y")
-    with pytest.raises(UserError, match="--up 'w' is wrong"):
+    with pytest.raises(UserError, match="--up 'w' is invalid"):
         override_section(Data(), {"up": "w"})
+
+
+OLD = {
+    "logging:": "track:",
+    "  metrics_every:": "  log:",
+    "  samples_every:": "  picture:",
+    "  checkpoint_every:": "  checkpoint:",
+    "  samples_per_class:": "  pictured:",
+    "  timeout:": "  seconds:",
+    "  memory_limit:": "  memory:",
+}
+
+
+def test_old_keys_are_read_and_their_new_names_are_told(tmp_path, caplog):
+    text = FILE.read_text(encoding="utf-8")
+    for new, old in OLD.items():
+        assert text.count(new) == 1, new
+        text = text.replace(new, old)
+    (tmp_path / "params.yaml").write_text(text, encoding="utf-8")
+    assert load_params(tmp_path / "params.yaml") == load_params(FILE)
+    assert "track.picture is now logging.samples_every" in caplog.text
+    assert "data.memory is now data.memory_limit" in caplog.text
+
+
+def test_an_old_key_beside_its_new_name_does_not_override_it(tmp_path):
+    text = FILE.read_text(encoding="utf-8").replace("logging:", "track:\n  log: 1\nlogging:")
+    (tmp_path / "params.yaml").write_text(text, encoding="utf-8")
+    assert load_params(tmp_path / "params.yaml") == load_params(FILE)
+
+
+def test_every_shared_field_of_the_recipe_comes_from_the_parameters():
+    loaded = load_params(FILE)
+    for stage in loaded.train.stages:
+        recipe, own = loaded.recipe(stage), loaded.train.stages[stage]
+        for name in recipe.__dataclass_fields__:
+            source = own if name in type(own).model_fields and getattr(own, name) is not None else loaded.gan
+            assert getattr(recipe, name) == (loaded.seed if name == "seed" else getattr(source, name)), name

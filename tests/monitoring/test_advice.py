@@ -37,8 +37,8 @@ def healthy(rng: np.random.Generator, count: int = 8) -> np.ndarray:
     return shapes
 
 
-def judged(shapes: np.ndarray, labels: np.ndarray) -> list[str]:
-    """What is said of samples alone, when the data are like them in occupancy and wholeness."""
+def advice_on(shapes: np.ndarray, labels: np.ndarray) -> list[str]:
+    """Advice on samples alone, where the data have the same occupancy and largest component."""
     found = {f"samples/{name}": value for name, value in sample_statistics(shapes, labels).items()}
     return advice.advise(
         found
@@ -71,7 +71,7 @@ def test_the_largest_piece_is_that_of_shapes_that_are_not_empty():
 
 
 def test_a_healthy_generator_is_left_alone(rng):
-    assert judged(healthy(rng), ONE) == []
+    assert advice_on(healthy(rng), ONE) == []
     assert advice.advise(FINE, USUAL) == []
 
 
@@ -84,7 +84,7 @@ def test_a_healthy_generator_is_left_alone(rng):
     ],
 )
 def test_a_collapse_is_named_with_what_to_change(shapes, words, parameters):
-    (message,) = judged(shapes, ONE)
+    (message,) = advice_on(shapes, ONE)
     assert words in message
     assert all(name in message for name in parameters)
 
@@ -92,57 +92,57 @@ def test_a_collapse_is_named_with_what_to_change(shapes, words, parameters):
 def test_almost_full_counts_as_full():
     shapes = np.ones((8, 8, 8, 8), bool)
     shapes[:, 0, 0, :4] = False
-    assert "full cube" in judged(shapes, ONE)[0]
+    assert "full cube" in advice_on(shapes, ONE)[0]
 
 
 def test_one_collapsed_class_among_healthy_ones_is_seen(rng):
     """The classes differ from each other, which must not count as diversity."""
     chairs, tables = healthy(rng, 4), np.tile(healthy(rng, 1), (4, 1, 1, 1))
-    (message,) = judged(np.concatenate([chairs, tables]), ONE + (np.arange(8) > 3))
+    (message,) = advice_on(np.concatenate([chairs, tables]), ONE + (np.arange(8) > 3))
     assert "alike" in message
     both = np.concatenate([np.tile(chairs[:1], (4, 1, 1, 1)), tables])
     assert sample_statistics(both, np.arange(8) // 4)["diversity"] == 0
 
 
-def test_a_single_shape_of_a_class_is_not_judged(rng):
-    assert judged(healthy(rng, 2), np.array([0, 1])) == []
+def test_a_single_shape_per_class_gives_no_advice(rng):
+    assert advice_on(healthy(rng, 2), np.array([0, 1])) == []
 
 
-SICK = [
+PROBLEMS = [
     ({"gradient_d": 40.0}, "discriminator's gradients are 40 times", "lr_d"),
     ({"gradient_g": 4.0}, "generator's gradients are 40 times", "lr_g"),
     ({"accuracy_real": 0.99}, "tells nearly all", "lr_d"),
-    ({"overfitting/r_v": 0.8}, "by heart", "gamma"),
+    ({"overfitting/r_v": 0.8}, "memorises", "gamma"),
     ({"samples/largest_piece": 0.8}, "80% of a shape, in the data 98%", "stabilise"),
     ({"samples/occupancy": 0.1}, "too much", "lr_g"),
     ({"samples/occupancy": 0.02}, "too little", "raise ema "),
-    ({"coverage/table": 0.05}, "Samples of table resemble only 5%", "batch"),
+    ({"coverage/table": 0.05}, "Samples of table cover only 5%", "batch"),
 ]
 
 
-@pytest.mark.parametrize(("change", "words", "parameter"), SICK)
-def test_each_ailment_is_named_with_what_to_change(change, words, parameter):
+@pytest.mark.parametrize(("change", "words", "parameter"), PROBLEMS)
+def test_each_problem_is_named_with_the_parameter_to_change(change, words, parameter):
     (message,) = advice.advise(FINE | change, USUAL + [FINE | change] * 2 if "/" in next(iter(change)) else USUAL)
     assert words in message
     assert parameter in message
     assert message.endswith(".")
 
 
-@pytest.mark.parametrize("change", [change for change, _, _ in SICK if "/" in next(iter(change))])
-def test_one_checkup_alone_is_noise(change):
+@pytest.mark.parametrize("change", [change for change, _, _ in PROBLEMS if "/" in next(iter(change))])
+def test_a_single_diagnosis_is_noise(change):
     assert advice.advise(FINE | change, USUAL) == []
     assert advice.advise(FINE | change, [*USUAL, FINE, FINE]) == []
 
 
-def test_shapes_and_scores_are_not_judged_while_layers_fade_in():
-    sick = FINE | {"alpha": 0.9, "samples/largest_piece": 0.1, "overfitting/r_v": 2.0}
-    assert advice.advise(sick, [sick] * 6) == []
-    now = sick | {"alpha": 1.0}
-    assert advice.advise(now, [sick] * 6) == []
+def test_no_advice_on_samples_and_scores_during_fade_in():
+    unhealthy = FINE | {"alpha": 0.9, "samples/largest_piece": 0.1, "overfitting/r_v": 2.0}
+    assert advice.advise(unhealthy, [unhealthy] * 6) == []
+    now = unhealthy | {"alpha": 1.0}
+    assert advice.advise(now, [unhealthy] * 6) == []
     assert advice.advise(now, [now] * 6) != []
-    assert advice.advise(sick | {"samples/empty": 1.0})  # a collapse is one at any time
+    assert advice.advise(unhealthy | {"samples/empty": 1.0})  # a collapse is one at any time
 
 
-def test_what_was_not_measured_is_not_judged():
+def test_no_advice_on_what_was_not_measured():
     known = {name: value for name, value in FINE.items() if name.startswith("samples/")}
     assert advice.advise(known, [known] * 6) == []

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from keras import ops
 
 from gan3d.backend import value_and_grad
-from gan3d.networks.convolutions import FORM, FORMS, conv_same_packed, pack, packed_axes, unpack
+from gan3d.networks.convolutions import FORM, FORMS, channels_to_space, conv_same_packed, folded_axes, space_to_channels
 
 
 def numpy_of(tensor) -> np.ndarray:
@@ -73,10 +73,10 @@ def test_every_form_equals_plain_layers(form, name, batch, side, channels_in, ch
 @pytest.mark.parametrize(("channels", "axes"), [(8, (1, 2, 3)), (16, (2, 3)), (33, (3,)), (64, ()), (129, ())])
 def test_voxels_are_packed_until_there_are_64_channels(rng, channels, axes):
     x = rng.standard_normal((1, 2, 4, 6, channels), np.float32)
-    assert packed_axes(x) == axes
-    packed = pack(ops.convert_to_tensor(x), axes)
+    assert folded_axes(x) == axes
+    packed = space_to_channels(ops.convert_to_tensor(x), axes)
     assert packed.shape[-1] == channels * 2 ** len(axes)
-    assert np.array_equal(numpy_of(unpack(packed, axes)), x)
+    assert np.array_equal(numpy_of(channels_to_space(packed, axes)), x)
     kernel = rng.standard_normal((3, 3, 3, channels, 5), np.float32)
     expected = numpy_of(plain_same(x, kernel))
     np.testing.assert_allclose(numpy_of(conv_same_packed(x, kernel)), expected, rtol=1e-4, atol=1e-3)

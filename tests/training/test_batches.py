@@ -40,7 +40,7 @@ def test_epochs_and_seeds_differ():
 
 @given(batch=st.integers(1, 6), steps=st.integers(2, 6), first=st.integers(0, 9), data=st.data(), seed=SEEDS)
 @settings(deadline=None)
-def test_batches_do_not_depend_on_how_the_steps_are_cut_into_turns(batch, steps, first, data, seed):
+def test_batches_do_not_depend_on_how_the_steps_are_cut_into_chunks(batch, steps, first, data, seed):
     recipe = Recipe(batch=batch, fade_in=20, seed=seed)
     start, cut = first * batch, data.draw(st.integers(1, steps - 1))
 
@@ -56,7 +56,7 @@ def test_batches_do_not_depend_on_how_the_steps_are_cut_into_turns(batch, steps,
 def test_held_out_shapes_are_of_the_classes_of_those_they_are_compared_with():
     held, recipe = np.array([1, 0, 1, 1], np.int32), Recipe(batch=8, seed=1)
     drawn, alone = (batches.draw(PACKED, ROWS, LABELS, AXES, 5, 0, 60, recipe, one) for one in (held, None))
-    given, labels = drawn.pop("held"), drawn["labels"]
+    given, labels = drawn.pop("held_out"), drawn["labels"]
     assert given.dtype == np.int32
     assert (given[labels == 2] == -1).all()  # of which none was held out
     assert (held[given[labels < 2]] == labels[labels < 2]).all()

@@ -109,7 +109,7 @@ def test_a_checkpoint_cut_anywhere_is_passed_over(tmp_path, data):
     images, found, record, (warning,) = checkpoint.load(tmp_path, state(0), END)
     assert (images, record) == (4, RECORD)
     assert equal(found, state(4))
-    assert warning == f"{newest} is damaged; the checkpoint before it is used."
+    assert warning == f"{newest} is damaged: falling back to the checkpoint before it."
 
 
 class KilledError(BaseException):

@@ -10,7 +10,7 @@ from keras import ops
 
 from gan3d.backend import value_and_grad
 from gan3d.networks.convolutions import conv_down, conv_same
-from gan3d.training.losses import DRIFT, LOSSES, pairs, r1, r1_r2, squared_gradient_norms, wgan_gp
+from gan3d.training.losses import DRIFT, LOSSES, interleave, r1, r1_r2, squared_gradient_norms, wgan_gp
 
 SHAPE = (5, 4, 4, 4, 1)
 
@@ -106,7 +106,7 @@ def test_penalties_of_a_quadratic_discriminator(grids):
 
 def test_pairs_lie_side_by_side(grids):
     _, real, fake, _ = grids
-    both = ops.convert_to_numpy(pairs(ops.convert_to_tensor(real), ops.convert_to_tensor(fake)))
+    both = ops.convert_to_numpy(interleave(ops.convert_to_tensor(real), ops.convert_to_tensor(fake)))
     assert np.array_equal(both[::2], real)
     assert np.array_equal(both[1::2], fake)
 

@@ -7,7 +7,7 @@ from hypothesis.extra.numpy import arrays
 from keras import ops
 
 from gan3d.networks.layers import downsample
-from gan3d.training.step import preprocess_real, unpack
+from gan3d.training.step import preprocess_real, unpack_on_device
 from gan3d.voxels import max_pool, pack_bits
 
 SHAPES = st.sampled_from([4, 8]).flatmap(lambda side: arrays(bool, st.tuples(st.integers(1, 3), *[st.just(side)] * 3)))
@@ -21,7 +21,7 @@ def presented(shapes: np.ndarray, flip: list[int], alpha: float) -> np.ndarray:
 @given(SHAPES)
 @settings(deadline=None, max_examples=25)
 def test_unpacking_on_the_device_equals_unpacking_on_the_host(shapes):
-    out = ops.convert_to_numpy(unpack(pack_bits(shapes), shapes.shape[1]))
+    out = ops.convert_to_numpy(unpack_on_device(pack_bits(shapes), shapes.shape[1]))
     assert out.dtype == np.float32
     assert np.array_equal(out[..., 0], shapes)
 

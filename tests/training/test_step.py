@@ -17,7 +17,7 @@ from gan3d.training import batches
 from gan3d.training.losses import LOSSES
 from gan3d.training.optimizer import adam
 from gan3d.training.recipe import Recipe
-from gan3d.training.step import choose, first_state, make_step, preprocess_real
+from gan3d.training.step import first_state, make_step, preprocess_real, select
 
 RECIPE = Recipe(batch=4, penalty_every=2, lr_g=5e-3, lr_d=5e-3, fade_in=64, seed=3)
 
@@ -282,5 +282,5 @@ def test_accuracies_count_scores_on_the_right_side(loss):
 
 def test_choose_takes_one_of_two_structures():
     yes, no = {"a": [ops.ones(2)], "b": ops.ones(())}, {"a": [ops.zeros(2)], "b": ops.zeros(())}
-    assert same(choose(ops.convert_to_tensor(True), yes, no), yes)
-    assert same(choose(ops.convert_to_tensor(False), yes, no), no)
+    assert same(select(ops.convert_to_tensor(True), yes, no), yes)
+    assert same(select(ops.convert_to_tensor(False), yes, no), no)

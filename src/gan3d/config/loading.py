@@ -1,5 +1,6 @@
-"""Read and check params.yaml; every fault is one sentence."""
+"""Read and check params.yaml; every error is one sentence."""
 
+import logging
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -11,44 +12,69 @@ from gan3d.errors import UserError
 
 S = TypeVar("S", bound=Section)
 
+# keys of 0.1 and their names today; 0.2 still reads the old ones
+RENAMED = {
+    "track.log": "logging.metrics_every",
+    "track.picture": "logging.samples_every",
+    "track.checkpoint": "logging.checkpoint_every",
+    "track.pictured": "logging.samples_per_class",
+    "data.seconds": "data.timeout",
+    "data.memory": "data.memory_limit",
+}
+
 
 def load_params(path: Path) -> Params:
-    """Read and check a parameter file.
+    """Read and validate a parameter file.
 
     Raises:
-        UserError: naming the file, the key and what would be right.
+        UserError: naming the file, the key and what is allowed.
     """
     try:
         tree = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise UserError(f"{path} is missing: copy params.yaml from the repository.") from None
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise UserError(f"{path} is not readable YAML ({' '.join(str(error).split())}): mend it.") from error
+        raise UserError(f"{path} is not valid YAML ({' '.join(str(error).split())}): fix it.") from error
     if not isinstance(tree, dict):
         raise UserError(f"{path} holds no keys: copy params.yaml from the repository.")
+    if old := rename_keys(tree):
+        new = ", ".join(f"{key} is now {RENAMED[key]}" for key in old)
+        logging.getLogger(__name__).warning("%s has old keys: %s; rename them.", path, new)
     try:
         return Params.model_validate(tree)
     except ValidationError as error:
         raise UserError(f"{path}: {explain(error, tree)}") from None
 
 
+def rename_keys(tree: dict[str, Any]) -> list[str]:
+    """Move the values of renamed keys to their new names, in place; returns the old keys found."""
+    found = []
+    for old, new in RENAMED.items():
+        (section, key), (new_section, new_key) = old.split("."), new.split(".")
+        if isinstance(tree.get(section), dict) and key in tree[section]:
+            tree.setdefault(new_section, {}).setdefault(new_key, tree[section].pop(key))
+            found.append(old)
+    if tree.get("track") == {}:
+        del tree["track"]
+    return found
+
+
 def override_section(defaults: S, given: dict[str, Any]) -> S:
-    """A section with some values replaced, as by options of the command line.
+    """A section with some values replaced, as by command line options.
 
     Raises:
-        UserError: naming the option that is wrong.
+        UserError: naming the invalid option.
     """
     try:
         return type(defaults).model_validate(defaults.model_dump() | given)
     except ValidationError as error:
         first = error.errors()[0]
-        raise UserError(
-            f"--{str(first['loc'][0]).replace('_', '-')} {first['input']!r} is wrong: {first['msg']}."
-        ) from None
+        option = str(first["loc"][0]).replace("_", "-")
+        raise UserError(f"--{option} {first['input']!r} is invalid: {first['msg']}.") from None
 
 
 def explain(error: ValidationError, tree: dict[str, Any]) -> str:
-    """The first fault in one sentence: its key, what is wrong, what would be right; and how many there are."""
+    """The first error in one sentence: its key, what is wrong and what is allowed; and how many there are."""
     first = error.errors()[0]
     where = _path(first["loc"], tree)
     if first["type"] == "extra_forbidden":
@@ -61,14 +87,14 @@ def explain(error: ValidationError, tree: dict[str, Any]) -> str:
         text = f"{where} is missing; add it as in the repository's params.yaml."
     else:
         message = first["msg"].removeprefix("Value error, ")
-        message = message if first["type"] == "value_error" else f"{first['input']!r} is wrong: {message}"
+        message = message if first["type"] == "value_error" else f"{first['input']!r} is invalid: {message}"
         text = f"{where + ': ' if where else ''}{message[0].lower() if where else message[0]}{message[1:]}."
     more = error.error_count() - 1
     return text + (f" ({more} more after this one.)" if more else "")
 
 
 def _path(location: tuple[int | str, ...], tree: Any) -> str:
-    """The keys of a fault as they stand in the file; pydantic adds the alternatives of a union to them."""
+    """The keys of an error as written in the file; pydantic adds the alternatives of a union to them."""
     keys = []
     for i, part in enumerate(location):
         try:
@@ -76,7 +102,7 @@ def _path(location: tuple[int | str, ...], tree: Any) -> str:
         except (KeyError, IndexError, TypeError):
             missing = i == len(location) - 1 and (isinstance(tree, dict) or isinstance(part, int))
             if not missing and isinstance(tree, dict):
-                continue  # the name of an alternative
+                continue  # pydantic's name of a union's alternative
             if not missing:
                 break
         keys.append(str(part))
@@ -86,6 +112,6 @@ def _path(location: tuple[int | str, ...], tree: Any) -> str:
 def _inside(section: Any, part: Any) -> Any:
     """The model class behind a key."""
     if isinstance(section, type) and issubclass(section, BaseModel) and part in section.model_fields:
-        inside = {"stages": Stage, "space": Range}  # dictionaries of one class
+        inside = {"stages": Stage, "space": Range}  # dictionaries of sections
         return inside[part] if part in inside else section.model_fields[part].annotation
     return section

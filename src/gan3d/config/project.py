@@ -1,4 +1,4 @@
-"""Where things are: every path of a project, found from wherever a command runs."""
+"""Every path of a project, found from wherever a command runs."""
 
 import os
 from dataclasses import dataclass
@@ -12,8 +12,8 @@ class Project:
     """The folders of one checkout.
 
     Attributes:
-        work: where parameters are read and a pipeline's outputs written; the current copy in a `dvc exp run --temp`.
-        home: the repository itself, where the tracking store and unfinished checkpoints stay.
+        work: where parameters are read and outputs written; in `dvc exp run --temp`, the temporary copy.
+        home: the repository itself, with the tracking store and the checkpoints.
     """
 
     work: Path
@@ -41,26 +41,26 @@ class Project:
         return self.work / "evaluation" / "curves" / f"{stage}.csv"
 
     def health(self, stage: str) -> Path:
-        """A stage's checkups, a DVC plot."""
+        """A stage's diagnostics, a DVC plot."""
         return self.work / "evaluation" / "health" / f"{stage}.csv"
 
     @property
     def scores(self) -> Path:
-        """The final stage's scores in a few numbers, a DVC metric."""
+        """The final stage's main scores, a DVC metric."""
         return self.work / "evaluation" / "scores.json"
 
     @property
     def table(self) -> Path:
-        """All scores by resolution and class."""
+        """All scores, as rows."""
         return self.work / "evaluation" / "table.json"
 
     @property
     def features(self) -> Path:
-        """How well the discriminator's features tell classes apart, of `gan3d evaluate --features`."""
+        """Accuracy of a linear probe on D's features, of `gan3d evaluate --features`."""
         return self.work / "evaluation" / "features.json"
 
     def output(self, model_name: str) -> Path:
-        """The old layout for people: `output/<model name>/{loss,model,vis}`."""
+        """Plots, model and samples for people: `output/<name>/{loss,model,vis}`."""
         return self.work / "output" / model_name
 
     @property
@@ -75,7 +75,7 @@ class Project:
 def find_project(start: Path | None = None) -> Project:
     """The project that holds `start` (the current folder): the nearest folder upwards with params.yaml and dvc.yaml.
 
-    DVC names the repository in DVC_ROOT, also while it runs a stage in a copy.
+    DVC sets DVC_ROOT to the repository, also while it runs a stage in a temporary copy.
 
     Raises:
         UserError: outside a project.
@@ -84,7 +84,9 @@ def find_project(start: Path | None = None) -> Project:
     for folder in (start, *start.parents):
         if (folder / "params.yaml").is_file() and (folder / "dvc.yaml").is_file():
             return Project(folder, Path(os.environ.get("DVC_ROOT", folder)).resolve())
-    raise UserError(f"{start} is not inside a gan3d project (no params.yaml and dvc.yaml upwards): change into one.")
+    raise UserError(
+        f"{start} is not inside a gan3d project (no params.yaml and dvc.yaml in it or above it): change into one."
+    )
 
 
 def in_project() -> bool:

@@ -1,5 +1,6 @@
 """params.yaml as one validated, frozen tree; what it says of a stage becomes a `Recipe`."""
 
+from dataclasses import fields
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
@@ -22,7 +23,7 @@ class Section(BaseModel):
 
 
 class Data(Section):
-    """The one section with defaults: data can be prepared outside a project, where there is no params.yaml."""
+    """The only section with defaults: data can be prepared outside a project, without a params.yaml."""
 
     source: str = Field(
         default="synthetic", description="synthetic, a folder, an archive, a set of arrays, or an address."
@@ -63,9 +64,9 @@ class Gan(Section):
 
 
 class Stage(Section):
-    """One resolution. `width` is a list where a stage adds several resolutions at once, as one from scratch does.
+    """One resolution. `width` is a list if the stage adds several resolutions at once, as one from scratch does.
 
-    A `gamma` replaces the one of `gan` for this resolution.
+    `gamma` overrides that of `gan`.
     """
 
     prev: str
@@ -105,10 +106,10 @@ class Train(Section):
         return self
 
     def chain(self, name: str) -> list[str]:
-        """The stages that lead to one, itself last.
+        """The stages that a stage grows from, itself last.
 
         Raises:
-            ValueError: when `prev` names no smaller stage, or the widths do not fit the resolutions that are added.
+            ValueError: if `prev` names no smaller stage, or `width` does not match the resolutions that are added.
         """
         stage = self.stages[name]
         size = resolution_of(name)
@@ -148,7 +149,7 @@ class Promote(Section):
 
 
 class Range(Section):
-    """Values of a number from `low` to `high`, evenly or, with `log`, evenly in its logarithm."""
+    """Uniform from `low` to `high`, or log-uniform."""
 
     low: float
     high: float
@@ -157,14 +158,14 @@ class Range(Section):
     @model_validator(mode="after")
     def ordered(self) -> "Range":
         if not self.low < self.high:
-            raise ValueError(f"low {self.low:g} is not below high {self.high:g}: exchange or spread them")
+            raise ValueError(f"low {self.low:g} is not below high {self.high:g}: swap or separate them")
         if self.log and self.low <= 0:
-            raise ValueError(f"low {self.low:g} has no logarithm: make it positive, or leave out log")
+            raise ValueError(f"low {self.low:g} has no logarithm: make it positive, or remove log")
         return self
 
 
 class Tune(Section):
-    """How `gan3d tune` searches; it changes no result of the pipeline."""
+    """How `gan3d tune` searches; it affects no result of the pipeline."""
 
     storage: str | None
     trials: Positive
@@ -185,23 +186,23 @@ class Tune(Section):
         known = [name for name in Stage.model_fields if name not in ("prev", "stabilise")]
         sound = {"prev": SCRATCH, "width": 1, "batch": 1, "lr_g": 1, "lr_d": 1, "fade_in": 0, "stabilise": 1}
         if not space:
-            raise ValueError(f"name at least one parameter of a stage, out of {', '.join(known)}")
+            raise ValueError(f"name at least one parameter of a stage, from {', '.join(known)}")
         for name, values in space.items():
             if name not in known:
-                raise ValueError(f"{name} cannot be searched: choose out of {', '.join(known)}")
+                raise ValueError(f"{name} cannot be searched: choose from {', '.join(known)}")
             for value in (values.low, values.high) if isinstance(values, Range) else values:
                 try:
                     Stage.model_validate(sound | {name: value})
                 except ValidationError as error:
                     raise ValueError(f"{name} cannot be {value:g}: {error.errors()[0]['msg']}") from None
             if not isinstance(values, Range) and len(set(values)) < 2:
-                raise ValueError(f"{name} has nothing to choose from: list two values at least")
+                raise ValueError(f"{name} has nothing to choose from: list at least two values")
         return space
 
     @model_validator(mode="after")
     def bounded(self) -> "Tune":
         if (self.images is None) == (self.seconds is None):
-            raise ValueError("a trial ends after images or after seconds: give one of them and set the other to null")
+            raise ValueError("a trial is limited by images or by seconds: set one of them and leave the other empty")
         return self
 
     @property
@@ -228,7 +229,7 @@ class Params(Section):
                 f"data.resolution is {self.data.resolution}, but train.stages goes up to {largest}: raise the former"
             )
         if self.data.validation + self.data.test >= 1:
-            raise ValueError("data.validation and data.test leave nothing to train on: together they must be below 1")
+            raise ValueError("data.validation and data.test leave nothing to train on: their sum must be below 1")
         return self
 
     @property
@@ -241,36 +242,21 @@ class Params(Section):
         return sum((self.train.stages[name].widths for name in self.train.chain(stage)), ())
 
     def with_stage(self, stage: str, values: dict[str, Any]) -> "Params":
-        """These parameters with some values of one stage replaced."""
+        """A copy with some values of one stage replaced."""
         stages = self.train.stages | {stage: self.train.stages[stage].model_copy(update=values)}
         return self.model_copy(update={"train": self.train.model_copy(update={"stages": stages})})
 
     def recipe(self, stage: str) -> Recipe:
-        """All that determines how a stage is trained; raises UserError for one that does not exist."""
+        """What determines how a stage is trained; raises UserError for an unknown stage."""
         if stage not in self.train.stages:
             raise UserError(f"stage {stage!r} is not in train.stages: choose one of {', '.join(self.train.stages)}.")
         own, gan = self.train.stages[stage], self.gan
-        return Recipe(
-            loss=gan.loss,
-            gamma=gan.gamma if own.gamma is None else own.gamma,
-            penalty_every=gan.penalty_every,
-            gate=gan.gate,
-            batch=own.batch,
-            lr_g=own.lr_g,
-            lr_d=own.lr_d,
-            beta_1=gan.beta_1,
-            beta_2=gan.beta_2,
-            ema=gan.ema,
-            fade_in=own.fade_in,
-            stabilise=own.stabilise,
-            mirror=gan.mirror,
-            augment=gan.augment,
-            ada_target=gan.ada_target,
-            ada_images=gan.ada_images,
-            seed=self.seed,
-        )
+        names = {field.name for field in fields(Recipe)}
+        shared = {name: value for name, value in gan if name in names}
+        overrides = {name: value for name, value in own if name in names and value is not None}
+        return Recipe(**shared | overrides, seed=self.seed)
 
 
 def resolution_of(stage: str) -> int:
-    """Voxels along an edge at a stage: `r16` is 16."""
+    """The resolution of a stage: 16 for `r16`."""
     return int(stage[1:])

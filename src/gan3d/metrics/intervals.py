@@ -80,7 +80,8 @@ def neighbour_scores(union: np.ndarray, count: int, own: np.ndarray, other: np.n
 
     Args:
         union: distances of all to all, infinite on the diagonal; the first `count` are the generated ones.
-        own, other: positions in either set.
+        own: positions in the generated set.
+        other: positions in the reference set.
     """
     chosen = np.concatenate([own, count + other])
     part = union[np.ix_(chosen, chosen)]
@@ -120,7 +121,8 @@ def standard_errors(generated: Sequence[PairedSets], floor: Sequence[PairedSets]
     """Standard errors of each score's mean over draws, of the generated shapes and of the floor, and of the excess.
 
     Args:
-        generated, floor: draws against one and the same reference, or its beginning; either may be empty.
+        generated: draws against a reference, or its beginning; may be empty.
+        floor: draws against the same reference, or its beginning; may be empty.
 
     Returns:
         Errors by score for both, and that of the difference of the two 1-NNA-CD (None without both).

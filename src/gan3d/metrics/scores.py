@@ -29,8 +29,9 @@ def scores(
     """All scores of `generated` against `reference`, and with `train` the novelty of both.
 
     Args:
-        generated, reference: booleans (N, R, R, R), or what `chamfer.prepare` made of them (once for many scores).
-            Empty shapes take part, 6 away from any other: leave them out beforehand, as `protocol.evaluate` does.
+        generated: booleans (N, R, R, R), or what `chamfer.prepare` made of them (once for many scores). Empty shapes
+            take part, 6 away from any other: leave them out beforehand, as `protocol.evaluate` does.
+        reference: likewise.
         train: booleans (T, R, R, R), the shapes that the generator learned from.
         between: distances of the two sets, where they are known already.
 

@@ -1,7 +1,7 @@
-"""A checkup of a training: what D says of shapes that it has and has not seen, and what G's samples are like.
+"""Diagnostics of a training: D's scores of shapes it has and has not seen, and statistics of G's samples.
 
-It is made whenever pictures are, on the same real shapes and latents each time. It draws no random number of the
-training's and changes no weight, and it joins the logged row.
+Computed whenever samples are drawn, on the same real shapes and latents each time. They consume none of the training's
+random numbers, change no weight, and join the logged row.
 """
 
 import re
@@ -20,22 +20,22 @@ from gan3d.sampling.sampler import Sampler
 from gan3d.training.step import State, preprocess_real
 from gan3d.voxels import largest_component_share, max_pool
 
-NEAR = 0.01  # a grid this close to full says nothing
-SEED = 5  # chooses the shapes that are looked at; fixed, so that checkups can be compared
-JUDGED = 64  # shapes of each kind that D scores, over all classes
-COVERED = 128  # samples whose closest validation shapes are counted, over all classes
-FINEST = 16  # at which they are compared: finer ones are reduced
-FEWEST = 8  # validation shapes that a class needs to be counted
+NEARLY_FULL = 0.01  # empty share below which a grid counts as full
+SEED = 5  # of the shapes looked at; fixed, so that diagnostics can be compared
+SCORED = 64  # shapes of each kind that D scores, over all classes
+COVERAGE_SAMPLES = 128  # over all classes
+MAX_RESOLUTION = 16  # at which coverage is computed: finer shapes are max-pooled
+MIN_SHAPES = 8  # validation shapes that coverage needs per class
 QUANTILES = {"p10": 0.1, "p50": 0.5, "p90": 0.9}
 
 
 class Diagnostics:
-    """Looks at the networks of a stage.
+    """Computes the diagnostics of a stage.
 
     Args:
-        data: its splits "train" and "validation" are used; without validation shapes less can be said.
+        data: its splits "train" and "validation" are used; without validation shapes there are fewer diagnostics.
         networks: generator and discriminator of the stage; only their structure is used.
-        sampler: of the averaged generator, whose weights the caller sets.
+        sampler: of the EMA generator, whose weights the caller sets.
     """
 
     def __init__(self, data: VoxelDataset, networks: tuple[keras.Model, keras.Model], sampler: Sampler):
@@ -47,21 +47,22 @@ class Diagnostics:
         resolution = self.architecture.resolution
         self.real = {split: np.asarray(data.packed(resolution)[self._rows(split)]) for split in ("train", "validation")}
         self.latents = draw_latents(SEED, len(self.labels), self.architecture.latent)
-        self.each = max(FEWEST, COVERED // len(data.classes))
+        self.each = max(MIN_SHAPES, COVERAGE_SAMPLES // len(data.classes))
         self.modes = {label: modes for label in range(len(data.classes)) if (modes := self._modes(label)) is not None}
         self.covered_by_real = {label: self._covered_by_real(label) for label in self.modes}
-        real = data.voxels(resolution, self._chosen("train", range(len(data.classes)), self.each))
+        real = data.voxels(resolution, self._random_rows("train", range(len(data.classes)), self.each))
         self.data_largest_piece = (
             float(largest_component_share(real[real.any((1, 2, 3))]).mean()) if real.any() else 0.0
         )
 
     def examine(self, state: State, alpha: float, shapes: np.ndarray, labels: np.ndarray) -> dict[str, float]:
-        """All that a checkup finds, by names for MLflow.
+        """All diagnostics by metric name.
 
         Args:
-            state: of the step; the average's weights must be those of the sampler.
+            state: of the step; its EMA must be the sampler's weights.
             alpha: of the fade-in.
-            shapes, labels: the pictured samples, booleans (n, R, R, R) and (n,).
+            shapes: the samples, booleans (n, R, R, R).
+            labels: of the samples, (n,).
         """
         found = {f"samples/{name}": value for name, value in sample_statistics(shapes, labels).items()}
         found["samples/largest_piece_of_data"] = self.data_largest_piece
@@ -69,26 +70,26 @@ class Diagnostics:
         return found | self._scores(state, alpha) | self._coverage(alpha)
 
     def _scores(self, state: State, alpha: float) -> dict[str, float]:
-        """D's scores of real shapes, learned from and held out, and of generated ones: quantiles and overfitting.
+        """Quantiles of D's scores of training, validation and generated shapes, and two measures of overfitting.
 
         r_v = (E[D(train)] - E[D(validation)]) / (E[D(train)] - E[D(generated)]) and r_t = E[sign D(train)], from Karras
-        et al. 2020 (ADA), eq. 1; 0 is no overfitting, 1 complete. In place of 0, r_t has the score of a generated shape
-        of the same class, since a relativistic loss leaves the level of scores free. r_v is 0, too, where D
-        does not tell training shapes from generated ones: the gap is then no more than noise.
+        et al. 2020a, eq. 1; 0 is no overfitting, 1 complete. r_t compares with the score of a generated shape of the
+        same class instead of 0, since a relativistic loss leaves the level of scores free. r_v is 0 if D does not tell
+        training from generated shapes beyond noise.
         """
         if not len(self.labels):
             return {}
-        critic = [ops.convert_to_numpy(w) for w in state["discriminator"]]
+        discriminator_weights = [ops.convert_to_numpy(w) for w in state["discriminator"]]
         weights = [ops.convert_to_numpy(w) for w in state["generator"]]
-        alpha32, still = np.float32(alpha), np.zeros(len(self.labels), np.int32)
+        alpha32, unflipped = np.float32(alpha), np.zeros(len(self.labels), np.int32)
         kinds = {
-            split: preprocess_real(bits, self.architecture.resolution, still, alpha32)
+            split: preprocess_real(bits, self.architecture.resolution, unflipped, alpha32)
             for split, bits in self.real.items()
         }
         kinds["generated"] = self.generator.stateless_call(weights, [], self.latents, self.labels, alpha=alpha32)[0]
         scores = {
             kind: ops.convert_to_numpy(
-                self.discriminator.stateless_call(critic, [], voxels, self.labels, alpha=alpha32)[0]
+                self.discriminator.stateless_call(discriminator_weights, [], voxels, self.labels, alpha=alpha32)[0]
             ).astype(np.float64)
             for kind, voxels in kinds.items()
         }
@@ -98,13 +99,13 @@ class Diagnostics:
             for name, share in QUANTILES.items()
         }
         train, validation, generated = (values.mean() for values in scores.values())
-        gap, noise = train - generated, np.hypot(scores["train"].std(), scores["generated"].std()) / JUDGED**0.5
+        gap, noise = train - generated, np.hypot(scores["train"].std(), scores["generated"].std()) / SCORED**0.5
         found["overfitting/r_v"] = float(np.clip((train - validation) / gap, -1, 2)) if gap > 3 * noise else 0.0
         found["overfitting/r_t"] = float(np.sign(scores["train"] - scores["generated"]).mean())
         return found
 
     def _coverage(self, alpha: float) -> dict[str, float]:
-        """Share of each class's validation shapes that are the closest of some sample, and what real shapes reach."""
+        """Per class, the share of validation shapes that are nearest to some sample, and what real shapes reach."""
         found = {}
         for label, modes in self.modes.items():
             vectors = draw_latents(SEED + 1, len(modes), self.architecture.latent)
@@ -117,41 +118,41 @@ class Diagnostics:
         return found
 
     def _labels(self) -> np.ndarray:
-        """Classes of the shapes that D scores: evenly many of each that has any to validate on, in random order.
+        """Labels of the shapes that D scores: equally many per class with validation shapes, in random order.
 
-        The order is the same for all kinds of shapes, so that their groups in the minibatch standard deviation are
-        alike; their number is a multiple of any group.
+        The order is the same for all kinds of shapes, so that their groups in the minibatch standard deviation match;
+        their number is a multiple of any group size.
         """
-        able = [i for i, name in enumerate(self.data.classes) if len(self.data.select("validation", name))]
-        return self.rng.permutation(np.resize(np.array(able, np.int32), JUDGED if able else 0))
+        usable = [i for i, name in enumerate(self.data.classes) if len(self.data.select("validation", name))]
+        return self.rng.permutation(np.resize(np.array(usable, np.int32), SCORED if usable else 0))
 
     def _rows(self, split: str) -> np.ndarray:
         """Rows of the data set with the classes `self.labels`."""
         rows = np.zeros(len(self.labels), np.int64)
         for label in np.unique(self.labels):
             places = np.flatnonzero(self.labels == label)
-            rows[places] = np.resize(self._chosen(split, [int(label)], len(places)), len(places))
+            rows[places] = np.resize(self._random_rows(split, [int(label)], len(places)), len(places))
         return rows
 
-    def _chosen(self, split: str, labels: Sequence[int], each: int) -> np.ndarray:
-        """Up to `each` rows a class of a split, at random."""
+    def _random_rows(self, split: str, labels: Sequence[int], each: int) -> np.ndarray:
+        """Up to `each` random rows per class of a split."""
         names = [self.data.classes[label] for label in labels]
         return np.concatenate([self.rng.permutation(self.data.select(split, name))[:each] for name in names])
 
     def _modes(self, label: int) -> Prepared | None:
-        """Validation shapes of a class that samples are compared with, None where there are too few."""
-        rows = self._chosen("validation", [label], self.each)
+        """The validation shapes of a class, prepared for distances; None if there are too few."""
+        rows = self._random_rows("validation", [label], self.each)
         shapes = _coarse(self.data.voxels(self.architecture.resolution, rows))
         shapes = shapes[shapes.any((1, 2, 3))]
-        return chamfer.prepare(shapes) if len(shapes) >= FEWEST else None
+        return chamfer.prepare(shapes) if len(shapes) >= MIN_SHAPES else None
 
     def _covered_by_real(self, label: int) -> float:
-        rows = self._chosen("train", [label], len(self.modes[label]))
+        rows = self._random_rows("train", [label], len(self.modes[label]))
         return coverage(_coarse(self.data.voxels(self.architecture.resolution, rows)), self.modes[label])
 
 
 def coverage(shapes: np.ndarray, modes: Prepared) -> float:
-    """Share of `modes` that are the closest one, by Chamfer distance, of at least one of the shapes (n, R, R, R)."""
+    """Share of `modes` that are the nearest, by Chamfer distance, to at least one of the shapes (n, R, R, R)."""
     shapes = shapes[shapes.any((1, 2, 3))]
     if not len(shapes):
         return 0.0
@@ -159,21 +160,21 @@ def coverage(shapes: np.ndarray, modes: Prepared) -> float:
 
 
 def metric_name(name: str) -> str:
-    """A class as part of a metric's name: MLflow takes letters, digits, spaces, hyphens and underscores."""
+    """A class name for use in a metric's name: MLflow allows letters, digits, spaces, hyphens and underscores."""
     return re.sub(r"[^\w -]", "_", name)
 
 
 def _coarse(voxels: np.ndarray) -> np.ndarray:
-    while voxels.shape[1] > FINEST:
+    while voxels.shape[1] > MAX_RESOLUTION:
         voxels = max_pool(voxels)
     return voxels
 
 
 def sample_statistics(voxels: np.ndarray, labels: np.ndarray) -> dict[str, float]:
-    """Shares of empty and full grids, mean occupancy, largest piece and diversity of samples, booleans (N, R, R, R).
+    """Statistics of samples, booleans (N, R, R, R) with labels (N,).
 
-    Diversity is that of the class, of labels (N,), that has the least: 0 when all its shapes are alike. Empty shapes
-    have no largest piece.
+    Shares of empty and of full grids, mean occupancy, mean share of the largest connected component (of non-empty
+    shapes), and diversity: that of the least diverse class, 0 if all its shapes are equal.
     """
     flat = voxels.reshape(len(voxels), -1)
     share = flat.mean(1)
@@ -182,13 +183,13 @@ def sample_statistics(voxels: np.ndarray, labels: np.ndarray) -> dict[str, float
     return {
         "occupancy": float(share.mean()),
         "empty": float((share == 0).mean()),
-        "full": float((share > 1 - NEAR).mean()),
+        "full": float((share > 1 - NEARLY_FULL).mean()),
         "largest_piece": float(pieces.mean()) if len(pieces) else 0.0,
         "diversity": min((diversity(shapes) for shapes in classes if len(shapes) > 1), default=1.0),
     }
 
 
 def diversity(flat: np.ndarray) -> float:
-    """Mean share of voxels in which two shapes differ, of those that either occupies (the Jaccard distance)."""
+    """Mean Jaccard distance between shapes, (N, R³) booleans."""
     other = np.roll(flat, 1, axis=0)
     return float(((flat ^ other).sum(1) / np.maximum((flat | other).sum(1), 1)).mean())

@@ -1,4 +1,4 @@
-"""What determines the shape of both networks; it is saved with every model."""
+"""What determines the layers of both networks; saved with every model."""
 
 import math
 from dataclasses import asdict, dataclass

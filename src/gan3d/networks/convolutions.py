@@ -1,6 +1,6 @@
 """3D convolutions, plain or fused with a ×2 resampling, channels last: (B, D, H, W, C).
 
-Each has several forms that are equal but for rounding; which of them is fast depends on the backend (`FORMS`).
+Each has several forms that are equal but for rounding; which one is fastest depends on the backend (`FORMS`).
 """
 
 from collections.abc import Callable
@@ -11,11 +11,11 @@ import numpy as np
 from keras import ops
 
 Tensor = Any  # a tensor of whichever backend runs
-FULL = 64  # channels that fill a tile of a tensor core
+FULL_TILE = 64  # channels that fill a tensor core's tile
 
 
-def widened(kernel: Tensor, axis: int) -> tuple[Tensor, Tensor]:
-    """A kernel with one more tap along an axis, which is zero: once the last, once the first."""
+def pad_taps(kernel: Tensor, axis: int) -> tuple[Tensor, Tensor]:
+    """A kernel with one zero tap more along an axis: appended, and prepended."""
     rest = len(kernel.shape) - axis - 1
     last, first = ([(0, 0)] * axis + [pad] + [(0, 0)] * rest for pad in ((0, 1), (1, 0)))
     return ops.pad(kernel, last), ops.pad(kernel, first)
@@ -24,7 +24,7 @@ def widened(kernel: Tensor, axis: int) -> tuple[Tensor, Tensor]:
 def box(kernel: Tensor) -> Tensor:
     """Convolve a 3³ kernel with a 2³ box of ones into a 4³ kernel."""
     for axis in range(3):
-        last, first = widened(kernel, axis)
+        last, first = pad_taps(kernel, axis)
         kernel = last + first
     return kernel
 
@@ -37,7 +37,7 @@ def conv_same(x: Tensor, kernel: Tensor) -> Tensor:
 def conv_ones(kernel: Tensor, side: int) -> Tensor:
     """`conv_same` of a grid of ones, (1, side, side, side, out) for a kernel (k, k, k, out): what lies inside, summed.
 
-    As one more channel it would not fill a tile: convolutions of 129 channels are padded first.
+    Convolving the ones as a 129th channel would be slower, since channels are padded to a full tile.
     """
     k = kernel.shape[0]
     place = np.arange(side)[:, None] + np.arange(k) - k // 2
@@ -64,8 +64,8 @@ def conv_down(x: Tensor, kernel: Tensor) -> Tensor:
     return ops.conv(x, box(kernel) / 8, 2, "same", data_format="channels_last")
 
 
-def pack(x: Tensor, axes: tuple[int, ...]) -> Tensor:
-    """Every two voxels along each of `axes` (of 1, 2, 3) become one with twice the channels; no number is changed."""
+def space_to_channels(x: Tensor, axes: tuple[int, ...]) -> Tensor:
+    """Fold every two voxels along each of `axes` (of 1, 2, 3) into one with twice the channels."""
     shape, blocks, offsets = [-1], [0], []
     for axis in (1, 2, 3):
         blocks.append(len(shape))
@@ -78,8 +78,8 @@ def pack(x: Tensor, axes: tuple[int, ...]) -> Tensor:
     return ops.reshape(packed, (-1, *(shape[block] for block in blocks[1:]), 2 ** len(axes) * x.shape[-1]))
 
 
-def unpack(x: Tensor, axes: tuple[int, ...]) -> Tensor:
-    """Undo `pack`."""
+def channels_to_space(x: Tensor, axes: tuple[int, ...]) -> Tensor:
+    """Undo `space_to_channels`."""
     channels = x.shape[-1] // 2 ** len(axes)
     split = ops.reshape(x, (-1, *x.shape[1:4], *(2 for _ in axes), channels))
     order = [0]
@@ -89,12 +89,12 @@ def unpack(x: Tensor, axes: tuple[int, ...]) -> Tensor:
     return ops.reshape(ops.transpose(split, (*order, 4 + len(axes))), (-1, *sides, channels))
 
 
-def pack_taps(kernel: Tensor, axes: tuple[int, ...]) -> Tensor:
-    """`pack` of a kernel's taps, (k, k, k, in, …, out), so that it meets packed voxels: their channels go before in."""
+def fold_taps(kernel: Tensor, axes: tuple[int, ...]) -> Tensor:
+    """Fold a kernel's taps, (k, k, k, in, …, out), as `space_to_channels` folds the voxels that it is applied to."""
     *rest, out = kernel.shape[4:]
     flat = ops.reshape(kernel, (1, *kernel.shape[:3], -1))
     sides = (k // 2 if axis in axes else k for axis, k in enumerate(kernel.shape[:3], 1))
-    return ops.reshape(pack(flat, axes), (*sides, 2 ** len(axes) * kernel.shape[3], *rest, out))
+    return ops.reshape(space_to_channels(flat, axes), (*sides, 2 ** len(axes) * kernel.shape[3], *rest, out))
 
 
 def pad_voxels(x: Tensor) -> Tensor:
@@ -108,7 +108,7 @@ def conv_valid(x: Tensor, kernel: Tensor) -> Tensor:
 
 
 def conv_pointwise(x: Tensor, kernel: Tensor) -> Tensor:
-    """A 1³ convolution. From or to one channel it is bound by memory, and needs no matrix product."""
+    """A 1³ convolution. From or to one channel it is memory-bound and needs no matrix product."""
     weights = kernel[0, 0, 0]
     if weights.shape[0] == 1:
         return x * weights[0]
@@ -117,35 +117,35 @@ def conv_pointwise(x: Tensor, kernel: Tensor) -> Tensor:
     return ops.matmul(x, weights)
 
 
-def packed_axes(x: Tensor) -> tuple[int, ...]:
-    """Along which neighbours become channels, until there are FULL of them."""
-    count = sum(x.shape[-1] * 2**n < FULL for n in range(3))
+def folded_axes(x: Tensor) -> tuple[int, ...]:
+    """The axes along which neighbours become channels, as many as it takes to reach FULL_TILE channels."""
+    count = sum(x.shape[-1] * 2**n < FULL_TILE for n in range(3))
     return () if x.shape[1] % 2 else (1, 2, 3)[3 - count :]
 
 
 def conv_same_packed(x: Tensor, kernel: Tensor) -> Tensor:
     """`conv_same` on pairs of voxels, since a tensor core computes 64 channels as fast as 16.
 
-    Along a packed axis two voxels of the output meet four of the padded input, which are two pairs: of 3 taps become 2,
-    for twice the channels in and out.
+    Along a folded axis two output voxels read four padded input voxels, which are two pairs: 3 taps become 2, with
+    twice the channels in and out.
     """
     if kernel.shape[0] == 1:
         return conv_pointwise(x, kernel)
-    axes = packed_axes(x)
-    for axis in axes:  # the voxels of a pair, the first and the second, meet 4 taps of which the last or first is none
-        kernel = ops.stack(widened(kernel, axis - 1), -2)
-    filters = pack_taps(kernel, axes)
+    axes = folded_axes(x)
+    for axis in axes:  # of the 4 taps of a pair, the first voxel skips the last and the second voxel the first
+        kernel = ops.stack(pad_taps(kernel, axis - 1), -2)
+    filters = fold_taps(kernel, axes)
     filters = ops.reshape(filters, (*filters.shape[:4], -1))
-    return unpack(conv_valid(pack(pad_voxels(x), axes), filters), axes)
+    return channels_to_space(conv_valid(space_to_channels(pad_voxels(x), axes), filters), axes)
 
 
 def conv_up_packed(x: Tensor, kernel: Tensor) -> Tensor:
-    """`conv_up` with stride 1: a 2³ convolution draws the eight fine voxels of a coarse one as eight sets of channels.
+    """`conv_up` with stride 1: a 2³ convolution computes eight fine voxels per coarse one, as sets of channels.
 
-    They are then put in their places (Shi et al. 2016, in three dimensions).
+    They are then interleaved (sub-pixel convolution, Shi et al. 2016, in three dimensions).
     """
     side, out = x.shape[1], kernel.shape[-1]
-    filters = ops.reshape(pack_taps(box(kernel), (1, 2, 3)), (2, 2, 2, 8, -1, out))
+    filters = ops.reshape(fold_taps(box(kernel), (1, 2, 3)), (2, 2, 2, 8, -1, out))
     filters = ops.reshape(ops.transpose(filters, (0, 1, 2, 4, 3, 5)), (2, 2, 2, -1, 8 * out))
     y = conv_valid(pad_voxels(x), filters)  # (B, R + 1, R + 1, R + 1, 8 out): offset 1 lies one further than offset 0
     for axis in (1, 2, 3):
@@ -157,8 +157,8 @@ def conv_up_packed(x: Tensor, kernel: Tensor) -> Tensor:
 
 
 def conv_down_packed(x: Tensor, kernel: Tensor) -> Tensor:
-    """`conv_down` with stride 1: every 2³ voxels become one with eight times the channels, then a 2³ convolution."""
-    return conv_valid(pack(pad_voxels(x), (1, 2, 3)), pack_taps(box(kernel) / 8, (1, 2, 3)))
+    """`conv_down` with stride 1: fold every 2³ voxels into eight times the channels, then a 2³ convolution."""
+    return conv_valid(space_to_channels(pad_voxels(x), (1, 2, 3)), fold_taps(box(kernel) / 8, (1, 2, 3)))
 
 
 def upsample(x: Tensor) -> Tensor:
@@ -201,6 +201,6 @@ FORMS: dict[str, Form] = {
         "downsample": downsample_mean,
     },
 }
-FASTEST = {"tensorflow": "strided", "jax": "packed"}  # on a CPU, and on a GPU: docs/performance.md
+FASTEST = {"tensorflow": "strided", "jax": "packed"}  # on a CPU and on a GPU: docs/performance.md
 
 FORM = dict(FORMS[FASTEST[keras.backend.backend()]])

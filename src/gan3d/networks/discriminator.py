@@ -21,12 +21,12 @@ from gan3d.networks.layers import (
 
 @SERIAL
 class Discriminator(keras.Model):
-    """Progressive discriminator (Karras et al. 2018, table 2) in three dimensions, one output a class.
+    """Progressive discriminator (Karras et al. 2018, table 2) in three dimensions, one output per class.
 
     call(voxels (B, R, R, R, 1) in [0, 1], labels (B,) integers, alpha scalar) -> scores (B,), float32.
-    The score is the output of the shape's own class (Mescheder et al. 2018, app. D), which costs one layer.
-    At alpha 0 it is the discriminator it grew from, fed with the mean of every 2³ voxels.
-    `parts` batches that are interleaved get the scores that each would get alone.
+    The score is the output for the shape's own class (Mescheder et al. 2018, app. D).
+    At alpha 0 it is the discriminator it grew from, applied to the mean of every 2³ voxels.
+    `parts` interleaved batches get the scores that each would get alone.
     """
 
     def __init__(self, architecture: Architecture | dict[str, Any], **kwargs: Any) -> None:
@@ -54,9 +54,9 @@ class Discriminator(keras.Model):
         self.built = True
 
     def maps(self, voxels: Tensor, alpha: Tensor = 1.0) -> list[Tensor]:
-        """Activations of the head and of every convolution after it, the finest first, each (B, S, S, S, channels).
+        """Activations of the head and of every convolution after it, finest first, each (B, S, S, S, channels).
 
-        Those of a shape depend on it alone, not on its batch or its class.
+        They depend on the shape alone, not on its batch or its class.
         """
         voxels = ops.cast(voxels, self.compute_dtype)
         maps = [leaky(self.heads[-1](voxels))]

@@ -16,15 +16,15 @@ class Generator(keras.Model):
 
     call(latents (B, latent), labels (B,) integers, alpha scalar, truncation scalar)
         -> occupancy (B, R, R, R, 1) in [0, 1], float32.
-    At alpha 0 it is the generator it grew from, drawn at twice the resolution. Below truncation 1 shapes move towards
-    the mean shape of their class, which they all are at 0 (`gan3d.sampling.sampler`); it is 1 in training.
+    At alpha 0 it is the generator it grew from, upsampled ×2. Truncation below 1 moves shapes towards the mean shape of
+    their class, which they reach at 0 (`gan3d.sampling.sampler`); training uses 1.
     """
 
     def __init__(self, architecture: Architecture | dict[str, Any], **kwargs: Any) -> None:
         self.architecture = a = Architecture.from_json(architecture)
         super().__init__(**{"name": "generator", "dtype": a.policy, **kwargs})
         conditions = len(a.classes) if len(a.classes) > 1 else 0
-        # a quarter of the usual gain, since each of the 64 voxels draws on the whole latent (Karras et al.'s code)
+        # a quarter of the usual gain, since each of the 64 voxels reads the whole latent (as in Karras et al.'s code)
         self.first = EqualizedDense(64 * a.widths[0], gain=2**0.5 / 4, name="first", dtype=a.policy)
         self.first.build((None, a.latent + conditions))
         self.convolutions: list[EqualizedConv3D] = []
@@ -36,7 +36,7 @@ class Generator(keras.Model):
                 layer.build((None, None, None, None, channels))
                 self.convolutions.append(layer)
                 channels = width
-        # only the two last heads are ever heard: the new one and the one that fades out
+        # only the last two heads are used: the new one and the one that fades out
         self.heads: list[EqualizedConv3D] = []
         for resolution, width in list(zip(a.resolutions, a.widths, strict=True))[-2:]:
             bias = a.first_bias(resolution)
@@ -51,7 +51,7 @@ class Generator(keras.Model):
         a = self.architecture
         x = pixel_norm(ops.cast(latents, self.compute_dtype)) * ops.cast(truncation, self.compute_dtype)
         if len(a.classes) > 1:
-            # as loud as the whole latent, whose entries have unit mean square
+            # as large as the whole latent, whose entries have unit mean square
             condition = ops.one_hot(labels, len(a.classes), dtype=self.compute_dtype) * a.latent**0.5
             x = ops.concatenate([x, condition], axis=-1)
         x = pixel_norm(leaky(ops.reshape(self.first(x), (-1, 4, 4, 4, a.widths[0]))))

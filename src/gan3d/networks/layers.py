@@ -11,8 +11,8 @@ SERIAL = keras.saving.register_keras_serializable(package="gan3d")
 
 
 def leaky(x: Tensor) -> Tensor:
-    """Leaky ReLU with slope 0.2 (Karras et al. 2018, table 2), also at 0, where features of empty space begin."""
-    if keras.backend.backend() == "jax":  # whose own has slope 1 there
+    """Leaky ReLU with slope 0.2 (Karras et al. 2018, table 2), also at 0, where all features of empty space start."""
+    if keras.backend.backend() == "jax":  # Keras' own has slope 1 at 0 there
         return ops.where(x > 0, x, 0.2 * x)
     return ops.leaky_relu(x, negative_slope=0.2)
 
@@ -74,14 +74,16 @@ class EqualizedConv3D(_Equalized):
     def build(self, shape: tuple) -> None:
         self._add_weights((self.kernel_size,) * 3 + (shape[-1], self.filters))
 
-    def call(self, x: Tensor, level: Tensor | None = None) -> Tensor:
-        """`level`, (B, 1, 1, 1, 1), is one more channel, the last, that is the same everywhere."""
-        # scaling the small kernel, not the large activations, saves a pass over memory
+    def call(self, x: Tensor, constant: Tensor | None = None) -> Tensor:
+        """`constant`, (B, 1, 1, 1, 1), is one more channel, the last, with the same value at every voxel."""
+        # scale the small kernel, not the large activations: one pass over memory less
         kernel = self.kernel * self.scale
-        if level is None:
+        if constant is None:
             return FORM[self.resample](x, kernel) + self.bias
         return (
-            FORM[self.resample](x, kernel[..., :-1, :]) + level * conv_ones(kernel[..., -1, :], x.shape[1]) + self.bias
+            FORM[self.resample](x, kernel[..., :-1, :])
+            + constant * conv_ones(kernel[..., -1, :], x.shape[1])
+            + self.bias
         )
 
     def get_config(self) -> dict:
@@ -112,14 +114,14 @@ class EqualizedDense(_Equalized):
 
 
 def minibatch_std(x: Tensor, parts: int = 1, group: int = 4) -> Tensor:
-    """Mean standard deviation in the groups of a batch (Karras et al. 2018, §3): (B, R, R, R, C) to (B, 1, 1, 1, 1).
+    """Mean standard deviation within groups of the batch (Karras et al. 2018, §3): (B, R, R, R, C) to (B, 1, 1, 1, 1).
 
-    A batch that the group does not divide is one group. `parts` batches that are interleaved (the first of each, the
-    second of each, …) do not share groups.
+    A batch that `group` does not divide forms one group. `parts` interleaved batches (the first of each, the second
+    of each, …) do not share groups.
     """
     batch = x.shape[0] // parts
     group = group if batch % group == 0 else batch
     y = ops.reshape(ops.cast(x, "float32"), (group, parts * batch // group, *x.shape[1:]))
     std = ops.sqrt(ops.var(y, axis=0) + 1e-8)
-    std = ops.mean(std, axis=tuple(range(1, len(std.shape))), keepdims=True)  # a group's, (groups, 1, 1, 1, 1)
+    std = ops.mean(std, axis=tuple(range(1, len(std.shape))), keepdims=True)  # per group, (groups, 1, 1, 1, 1)
     return ops.cast(ops.tile(std, (group, 1, 1, 1, 1)), x.dtype)

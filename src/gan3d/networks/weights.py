@@ -1,4 +1,4 @@
-"""Weights by name: how a network starts, and what it takes over from the one it grows from."""
+"""Weights by name: initial values, and transfer from the network that one grows from."""
 
 import zlib
 
@@ -7,7 +7,7 @@ import numpy as np
 
 
 def weight_names(model: keras.Model) -> list[str]:
-    """A stable name of each trainable weight, as `r08_up/kernel`, in the model's order."""
+    """A stable name for each trainable weight, such as `r08_up/kernel`, in the model's order."""
     return ["/".join(variable.path.split("/")[-2:]) for variable in model.trainable_variables]
 
 
@@ -18,7 +18,7 @@ def get_weights(model: keras.Model) -> dict[str, np.ndarray]:
 
 
 def assign_weights(model: keras.Model, values: dict[str, np.ndarray]) -> list[str]:
-    """Assign the values whose name the model has; returns the names that the model has and `values` lacks.
+    """Assign the values whose names the model has; return the names that `values` lacks.
 
     Raises:
         ValueError: when a weight of the same name has another shape.
@@ -30,7 +30,7 @@ def assign_weights(model: keras.Model, values: dict[str, np.ndarray]) -> list[st
 
 
 def initialise_weights(model: keras.Model, seed: int) -> None:
-    """Draw every kernel from N(0, 1) by seed and name alone, so that all backends start from the same network."""
+    """Draw every kernel from N(0, 1) by seed and name alone: all backends start from the same network."""
     for name, variable in zip(weight_names(model), model.trainable_variables, strict=True):
         if name.endswith("/kernel"):
             rng = np.random.default_rng([seed, zlib.crc32(f"{model.name}/{name}".encode())])

@@ -37,7 +37,8 @@ class ModelHolder:
         """Load a model.
 
         Args:
-            address, mlruns: as of `gan3d.registry.models.open_sampler`.
+            address: as of `gan3d.registry.models.open_sampler`.
+            mlruns: as of `gan3d.registry.models.open_sampler`.
 
         Raises:
             UserError: when there is no such model.

@@ -1,4 +1,4 @@
-"""The training loop's hooks: a callback watches, a monitor samples and diagnoses, a validation scores."""
+"""The hooks of the training loop: callback, monitor and validation."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ Samples = tuple[np.ndarray, np.ndarray]  # booleans (n, R, R, R) and labels (n,)
 
 
 class Callback:
-    """Base class of what watches a training: trackers, progress bars, contact sheets. No callback changes the result."""
+    """Base class of trackers, progress bars, contact sheets: they watch a training and never change its result."""
 
     def on_train_begin(self, images: int, rows: list[Row], record: dict[str, Any]) -> dict[str, Any]:
         """Training starts or resumes after `images` images.

@@ -1,4 +1,4 @@
-"""Unfinished training on disk: written atomically, verified by hash, used only by the run that wrote it.
+"""Checkpoints: written atomically, verified by hash.
 
 FOLDER/<images seen>-<hash>.npz    the state's arrays, and the loop's own record as JSON
 """
@@ -20,20 +20,20 @@ def digest(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()[:16]
 
 
-def whole(path: Path) -> bool:
-    """Whether a checkpoint is as it was written."""
+def is_intact(path: Path) -> bool:
+    """Whether a checkpoint still has the content of its hash."""
     return digest(path.read_bytes()) == path.stem.split("-")[1]
 
 
 def save(folder: Path, images: int, state: Any, record: dict[str, Any], keep: int = 2, best: int | None = None) -> Path:
-    """Write a checkpoint and keep, of those up to it, the newest `keep`; a kill at any moment leaves them whole.
+    """Write a checkpoint and keep the newest `keep` up to it; a kill at any moment leaves them intact.
 
-    Newer ones are of a longer training, which may be gone on with: they stay, unless they are damaged.
+    Later ones belong to a longer training that may still be resumed: they stay unless they are damaged.
 
     Args:
         state: a nested structure of arrays.
         record: anything JSON can hold.
-        best: images of one that is kept, too.
+        best: images of another one to keep.
     """
     folder.mkdir(parents=True, exist_ok=True)
     leaves = keras.tree.flatten(state)
@@ -42,29 +42,29 @@ def save(folder: Path, images: int, state: Any, record: dict[str, Any], keep: in
     np.savez(buffer, record=np.frombuffer(json.dumps(record).encode(), np.uint8), **arrays)
     content = buffer.getvalue()
     path = folder / f"{images:010d}-{digest(content)}.npz"
-    unfinished = path.with_suffix(".tmp")
-    with unfinished.open("wb") as out:
+    temporary = path.with_suffix(".tmp")
+    with temporary.open("wb") as out:
         out.write(content)
         out.flush()
         os.fsync(out.fileno())
-    unfinished.replace(path)
-    upto = sorted(old for old in folder.glob("*.npz") if old.name <= path.name)
-    kept = upto[-keep:] + [old for old in upto if int(old.stem.split("-")[0]) == best]
-    kept += [newer for newer in folder.glob("*.npz") if newer.name > path.name and whole(newer)]
+    temporary.replace(path)
+    up_to_now = sorted(old for old in folder.glob("*.npz") if old.name <= path.name)
+    kept = up_to_now[-keep:] + [old for old in up_to_now if int(old.stem.split("-")[0]) == best]
+    kept += [later for later in folder.glob("*.npz") if later.name > path.name and is_intact(later)]
     for other in {*folder.glob("*.npz"), *folder.glob("*.tmp")} - set(kept):
         other.unlink(missing_ok=True)
     return path
 
 
 def load(folder: Path, like: Any, end: int) -> tuple[int, Any, dict[str, Any], list[str]] | None:
-    """The newest whole checkpoint of at most `end` images, or None when there is none.
+    """The newest intact checkpoint of at most `end` images, or None.
 
     Args:
         like: a state of the same structure.
-        end: images of the whole training, which may be shorter than the one that was broken off.
+        end: images of the whole training, which may be shorter than the interrupted one.
 
     Returns:
-        Images seen, the state, the record, and one warning for each damaged checkpoint that was passed over.
+        Images seen, the state, the record, and one warning per damaged checkpoint that was skipped.
     """
     warnings = []
     for path in sorted(folder.glob("*.npz"), reverse=True):
@@ -73,7 +73,7 @@ def load(folder: Path, like: Any, end: int) -> tuple[int, Any, dict[str, Any], l
             continue
         content = path.read_bytes()
         if digest(content) != expected:
-            warnings.append(f"{path} is damaged; the checkpoint before it is used.")
+            warnings.append(f"{path} is damaged: falling back to the checkpoint before it.")
             continue
         with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
             record = json.loads(arrays["record"].tobytes())
@@ -83,7 +83,7 @@ def load(folder: Path, like: Any, end: int) -> tuple[int, Any, dict[str, Any], l
 
 
 def checkpoint_state(state: dict[str, Any], recipe: Recipe) -> dict[str, Any]:
-    """What of a state a checkpoint needs: where β₁ is 0, no first moments, which are a third of what D takes."""
+    """The part of a state that a checkpoint needs: with β₁ = 0 no first moments, a third of D's share."""
     if recipe.beta_1:
         return state
     lighter = {name: {key: state[name][key] for key in ("v", "t")} for name in ("adam_g", "adam_d")}

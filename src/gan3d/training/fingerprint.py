@@ -1,4 +1,4 @@
-"""The name of an unfinished training: a hash of everything that determines it but the number of images."""
+"""The name of a training's checkpoints: a hash of what determines its weights, the number of images excepted."""
 
 import hashlib
 import json
@@ -12,17 +12,16 @@ from gan3d.dataset import VoxelDataset
 from gan3d.model_file import TrainedModel
 from gan3d.training.recipe import Recipe
 
-CODE = ("backend", "networks", "training")
+CODE = ("backend", "networks", "training")  # the rooms that determine weights
 
 
 def training_fingerprint(data: VoxelDataset, start: TrainedModel, recipe: Recipe) -> str:
-    """16 hexadecimal digits; two trainings share them only if one is the beginning of the other.
+    """16 hexadecimal digits; two trainings share them only if one is a prefix of the other.
 
     Args:
-        data: its training split counts, the axes along which its shapes are flipped, and its validation split where
-            that steers the augmentation.
-        start: first weights.
-        recipe: all of it counts but `stabilise`.
+        data: hashed are the training split, the flip axes, and the validation split if it steers the augmentation.
+        start: the initial weights.
+        recipe: all fields but `stabilise`.
     """
     splits = ("train",) if recipe.adapted is None else ("train", "validation")
     digest = hashlib.sha256(

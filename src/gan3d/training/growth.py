@@ -11,12 +11,12 @@ from gan3d.networks.weights import assign_weights, get_weights, initialise_weigh
 def grow(
     previous: TrainedModel | None, architecture: Architecture, seed: int
 ) -> tuple[Generator, Discriminator, TrainedModel]:
-    """Both networks at a resolution and the snapshot they start as; what the earlier one has is taken over.
+    """Both networks at a resolution and their initial weights, which include all of the previous model's.
 
-    The EMA starts as the earlier model's.
+    The EMA starts as the previous model's.
 
     Raises:
-        UserError: when the earlier model has another latent size, other classes or other widths.
+        UserError: if the previous model has another latent size, other classes or other widths.
     """
     if previous is not None:
         check_growth(previous.architecture, architecture)
@@ -33,7 +33,7 @@ def grow(
 
 
 def check_growth(previous: Architecture, architecture: Architecture) -> None:
-    """Raise UserError when the weights of one architecture do not fit into the other."""
+    """Raise UserError if the weights of one architecture do not fit into the other."""
     for name in ("latent", "classes", "widths"):
         old, new = getattr(previous, name), getattr(architecture, name)
         if old != (new[: len(old)] if name == "widths" else new):

@@ -22,7 +22,7 @@ from gan3d.training.checkpoint import checkpoint_state
 from gan3d.training.recipe import Recipe
 from gan3d.training.step import State, first_state, make_step
 
-HELD_OUT = 512  # validation shapes that a device keeps: 16 MiB at 64³
+HELD_OUT = 512  # validation shapes kept on the device: 16 MiB at 64³
 
 Validate = Callable[[TrainingView], Row]
 

@@ -1,6 +1,6 @@
 """Adversarial losses and gradient penalties by name.
 
-Scores are D's outputs (B,), float32, on real and fake shapes of the same classes, pair by pair.
+Scores are D's outputs (B,), float32, on real and fake shapes of the same classes, paired by position.
 """
 
 from collections.abc import Callable
@@ -20,7 +20,7 @@ def relativistic_d(real: Tensor, fake: Tensor) -> Tensor:
 
 
 def relativistic_g(real: Tensor, fake: Tensor) -> Tensor:
-    """The same, seen by the generator."""
+    """The generator's side of the relativistic pairing loss."""
     return ops.mean(ops.softplus(real - fake))
 
 
@@ -45,7 +45,7 @@ def wasserstein_g(real: Tensor, fake: Tensor) -> Tensor:
 
 
 def squared_gradient_norms(discriminate: Callable[[Tensor], Tensor], voxels: Tensor) -> Tensor:
-    """Squared norm of the gradient of the sum of scores by each shape, (B,)."""
+    """Squared norm of the score's gradient with respect to each shape, (B,)."""
 
     def total(voxels: Tensor) -> tuple[Tensor, None]:
         return ops.sum(discriminate(voxels)), None
@@ -54,10 +54,10 @@ def squared_gradient_norms(discriminate: Callable[[Tensor], Tensor], voxels: Ten
     return ops.sum(ops.square(ops.cast(gradient, "float32")), axis=(1, 2, 3, 4))
 
 
-def pairs(real: Tensor, fake: Tensor) -> Tensor:
-    """Two batches as one: the first real shape, the first fake one, the second real one, …
+def interleave(real: Tensor, fake: Tensor) -> Tensor:
+    """Interleave two batches: the first real shape, the first fake one, the second real one, …
 
-    Interleaved, so that devices which share the batch need not exchange shapes.
+    Devices that share the batch then need not exchange shapes.
     """
     return ops.reshape(ops.stack([real, fake], 1), (-1, *real.shape[1:]))
 
@@ -69,7 +69,7 @@ def r1(discriminate: Callable, real: Tensor, fake: Tensor, mix: Tensor) -> Tenso
 
 def r1_r2(discriminate: Callable, real: Tensor, fake: Tensor, mix: Tensor) -> Tensor:
     """½ E‖∇D(real)‖² + ½ E‖∇D(fake)‖² (Mescheder et al. 2018, eqs. 9 and 10) in one pass: the mean over both."""
-    return ops.mean(squared_gradient_norms(discriminate, pairs(real, fake)))
+    return ops.mean(squared_gradient_norms(discriminate, interleave(real, fake)))
 
 
 def wgan_gp(discriminate: Callable, real: Tensor, fake: Tensor, mix: Tensor) -> Tensor:
@@ -82,8 +82,8 @@ def wgan_gp(discriminate: Callable, real: Tensor, fake: Tensor, mix: Tensor) -> 
 class Loss:
     """A pair of losses and the penalty that belongs to them.
 
-    The penalty is given D, which scores one batch or `pairs` of two. `absolute`: a score of 0 means undecided. `gated`:
-    the discriminator's accuracy decides who may learn.
+    The penalty calls D, which scores one batch or two interleaved ones. `absolute`: a score of 0 means undecided.
+    `gated`: the discriminator's accuracy decides which network is updated.
     """
 
     discriminator: Callable[[Tensor, Tensor], Tensor]

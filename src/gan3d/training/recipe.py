@@ -10,23 +10,24 @@ class Recipe:
     Attributes:
         loss: a name of `gan3d.training.losses.LOSSES`.
         gamma: weight of the gradient penalties (γ of R1 and R2; λ of WGAN-GP).
-        penalty_every: steps between two penalties, which are then as many times stronger (Karras et al. 2020, §3.1).
-        gate: for `bce_gated`: the discriminator learns while its accuracy is at most the second threshold, the
-            generator while that accuracy is at least the first.
-        batch: shapes a step.
+        penalty_every: steps between two penalties, each of which is weighted that many times more (Karras et al.
+            2020b, §3.1).
+        gate: for `bce_gated`: D is updated while its accuracy is at most the second threshold, G while that accuracy is
+            at least the first.
+        batch: shapes per step.
         lr_g, lr_d: Adam's learning rates.
         beta_1, beta_2: Adam's moments.
-        ema: half-life of the average of the generator's weights, as share of the images that the stage has seen: a
-            power-function average (Karras et al. 2024, §3.1).
-        fade_in: images over which the new layers fade in; 0 starts with them.
+        ema: half-life of the EMA of G's weights, as a share of the images that the stage has seen: a power-function
+            average (Karras et al. 2024, §3.1).
+        fade_in: images over which the new layers fade in; 0 for none.
         stabilise: images after that.
-        mirror: axis x, y or z along which real shapes are flipped at random, or none, or measured: each class along its
-            own axis of symmetry, if it has one.
-        augment: probability of each way to change a shape before the discriminator sees it, real or fake (see
-            `gan3d.training.augment`); where `ada_target` is given, where that probability starts.
-        ada_target: mean sign of D(real), or of D(real) - D(fake) for a loss that compares, to which the probability is
-            adapted (Karras et al. 2020a, §3) where D knows its shapes by heart; None keeps it.
-        ada_images: images in which an adapted probability can rise from 0 to 1.
+        mirror: axis x, y or z along which real shapes are flipped at random; none; or measured, for each class's own
+            axis of symmetry, if it has one.
+        augment: probability of each augmentation of what D sees, real or fake (see `gan3d.training.augment`); with
+            `ada_target`, its initial value.
+        ada_target: mean sign of D(real), or of D(real) - D(fake) for a relativistic loss, to which the probability is
+            adapted (Karras et al. 2020a, §3) while D memorises the training shapes; None keeps it fixed.
+        ada_images: images over which an adapted probability can rise from 0 to 1.
         seed: of all random numbers.
     """
 
@@ -50,12 +51,12 @@ class Recipe:
 
     @property
     def adapted(self) -> float | None:
-        """Where an adapted probability starts, None when it is not adapted."""
+        """Initial value of an adapted probability, None if it is fixed."""
         return None if self.ada_target is None else self.augment
 
     @property
     def augmented(self) -> bool:
-        """Whether the discriminator's shapes are ever changed."""
+        """Whether the discriminator ever sees augmented shapes."""
         return self.augment > 0 or self.ada_target is not None
 
     @property

@@ -1,4 +1,4 @@
-"""The occupancy from which a voxel counts as occupied, chosen so that generated shapes are as full as real ones."""
+"""Calibrate the occupancy threshold: generated shapes should be as full as real ones."""
 
 import numpy as np
 
@@ -6,20 +6,20 @@ from gan3d.dataset import VoxelDataset
 from gan3d.sampling.latents import draw_latents
 from gan3d.sampling.sampler import Sampler
 
-RANGE = (0.2, 0.8)  # beyond it, what is wrong is not the threshold
+RANGE = (0.2, 0.8)  # beyond it, the threshold is not what is wrong
 SEED = 0
 
 
 def calibrate_threshold(sampler: Sampler, data: VoxelDataset, count: int = 64) -> float:
-    """The threshold at which random shapes have the mean occupancy of the validation split, class by class alike.
+    """The threshold at which random samples have the validation split's mean occupancy, classes weighted equally.
 
-    That mean is known to within its standard error, and little occupancy lies between thresholds once the generator is
-    sure of its voxels: of those within the error it is the one closest to the snapshot's.
+    That mean is known to within its standard error, and a confident generator puts few voxels between thresholds: of
+    those within the error, the one closest to the model's own is taken.
 
     Args:
-        sampler: of the trained snapshot.
-        data: the prepared data set; where a class has no validation shape, the snapshot's threshold stays.
-        count: shapes a class.
+        sampler: of the trained model.
+        data: the prepared data set; if a class has no validation shape, the model's threshold is kept.
+        count: samples per class.
     """
     architecture = sampler.model.architecture
     kept = [data.select("validation", name) for name in data.classes]

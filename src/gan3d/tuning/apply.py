@@ -22,7 +22,9 @@ def replace(text: str, stage: str, values: dict[str, Any]) -> str:
     for name, value in values.items():
         found = _child(node, name, f"train.stages.{stage}.{name}")
         if yaml.safe_load(text[found.start_mark.index : found.end_mark.index]) != value:
-            spans.append((found.start_mark.index, found.end_mark.index, plain(value)))
+            start, end = found.start_mark.index, found.end_mark.index
+            space = " " if start == end else ""  # an empty value starts at its colon
+            spans.append((start, end, space + plain(value)))
     changed = text
     for start, end, new in sorted(spans, reverse=True):
         changed = changed[:start] + new + changed[end:]
