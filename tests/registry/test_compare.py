@@ -1,4 +1,4 @@
-"""Two versions side by side: the page, and the run in MLflow."""
+"""Comparing two versions: the page, and the run in MLflow."""
 
 import re
 
@@ -84,4 +84,4 @@ def test_the_commands(store, monkeypatch):
     assert "1-NNA-CD 0.800" in lines[1]
     assert "compare-1-2.html" in run("compare", "champion", "2")
     assert (project / "compare-1-2.html").stat().st_size > 10_000
-    assert CliRunner().invoke(cli, ["registry", "promote", "2"]).exit_code == 2  # a reason is asked for
+    assert CliRunner().invoke(cli, ["registry", "promote", "2"]).exit_code == 2  # a reason is required
