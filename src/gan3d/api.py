@@ -7,7 +7,7 @@ import numpy as np
 
 from gan3d.metrics.scores import scores
 from gan3d.registry.models import open_sampler
-from gan3d.sampling.requests import Request, draw
+from gan3d.sampling.requests import Request, sample_shapes
 from gan3d.sampling.sampler import Sampler
 
 
@@ -59,7 +59,7 @@ def sample(
     Raises:
         gan3d.errors.UserError: for an unknown class or a number out of range.
     """
-    return draw(model, [Request(class_name, count, seed)], truncation, threshold).voxels
+    return sample_shapes(model, [Request(class_name, count, seed)], truncation, threshold).voxels
 
 
 def interpolate(
@@ -91,7 +91,7 @@ def interpolate(
     Raises:
         gan3d.errors.UserError: for an unknown class or a number out of range.
     """
-    return draw(model, [Request(class_name, seed=start, to=end, steps=steps)], truncation, threshold).voxels
+    return sample_shapes(model, [Request(class_name, seed=start, to=end, steps=steps)], truncation, threshold).voxels
 
 
 def score(generated: np.ndarray, reference: np.ndarray, train: np.ndarray | None = None) -> dict[str, Any]:

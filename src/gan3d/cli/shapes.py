@@ -58,13 +58,13 @@ def sample(
     for out in outs:
         check_output(out)
     sampler = open_sampler(model)
-    from gan3d.sampling.requests import Request, draw
+    from gan3d.sampling.requests import Request, sample_shapes
 
-    drawn = draw(sampler, [Request(class_name, count, seed)], truncation, threshold)
-    voxels = drawn.voxels
+    sampled = sample_shapes(sampler, [Request(class_name, count, seed)], truncation, threshold)
+    voxels = sampled.voxels
     for out in outs:
-        floats, labels, classes = drawn.occupancy, drawn.names, drawn.classes
-        for path in write_shapes(out, voxels, labels, drawn.up, floats, drawn.threshold, style, classes):
+        floats, labels, classes = sampled.occupancy, sampled.names, sampled.classes
+        for path in write_shapes(out, voxels, labels, sampled.up, floats, sampled.threshold, style, classes):
             click.echo(path)
 
 
@@ -92,12 +92,12 @@ def interpolate(
         raise UserError(f"{out} is not a .png: give it that extension; the animation is written beside it as .gif.")
     sampler = open_sampler(model)
     from gan3d.rendering.voxels import class_color
-    from gan3d.sampling.requests import Request, draw
+    from gan3d.sampling.requests import Request, sample_shapes
     from gan3d.shape_io.files import write_interpolation
 
-    drawn = draw(sampler, [Request(class_name, seed=start, to=end, steps=steps)], truncation, threshold)
+    sampled = sample_shapes(sampler, [Request(class_name, seed=start, to=end, steps=steps)], truncation, threshold)
     color = class_color(sampler.label(class_name))
-    for written in write_interpolation(out, drawn.voxels, drawn.up, color):
+    for written in write_interpolation(out, sampled.voxels, sampled.up, color):
         click.echo(written)
 
 

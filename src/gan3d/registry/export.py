@@ -100,18 +100,18 @@ def functional(sampler: Sampler) -> Any:
     z = keras.Input((architecture.latent,), name="latents", dtype="float32")
     y = keras.Input((), name="labels", dtype="int32")
     shape = keras.layers.Reshape((architecture.resolution,) * 3, name="occupancy")
-    drawn = {"occupancy": shape(sampler.generator(z, y))}
-    model = keras.Model({"latents": z, "labels": y}, drawn, name="gan3d")
+    outputs = {"occupancy": shape(sampler.generator(z, y))}
+    model = keras.Model({"latents": z, "labels": y}, outputs, name="gan3d")
     # Keras exports only models that were called
     model({"latents": draw_latents(0, 1, architecture.latent), "labels": np.zeros(1, np.int32)})
     return model
 
 
-def deviation(sampler: Sampler, draw: Any) -> float:
-    """The largest difference between `draw(latents, labels)` and the generator, over shapes of every class."""
+def deviation(sampler: Sampler, generate: Any) -> float:
+    """The largest difference between `generate(latents, labels)` and the generator, over shapes of every class."""
     labels = np.repeat(np.arange(len(sampler.classes), dtype=np.int32), CHECKED)
     vectors = draw_latents(0, len(labels), sampler.model.architecture.latent)
-    return float(np.abs(draw(vectors, labels) - sampler.occupancy(vectors, labels)).max())
+    return float(np.abs(generate(vectors, labels) - sampler.occupancy(vectors, labels)).max())
 
 
 def _rename_output(graph: Any, name: str) -> None:

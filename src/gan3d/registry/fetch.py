@@ -43,7 +43,7 @@ def resolve(uri: str, mlruns: Path) -> Path:
 
 
 def version_name(address: str, mlruns: Path | None = None) -> str:
-    """The version that a registry URI points to now, as gan3d/3; any other address is its own name.
+    """The version that a registry URI points to now, as gan3d/3; any other address is returned unchanged.
 
     Raises:
         UserError: as `resolve`.
@@ -74,10 +74,10 @@ def _local_artifacts(uri: str, source: str, downloads: Path) -> Path:
 
 
 def _model_in(folder: Path, uri: str) -> Path:
-    found = sorted(path.parent for path in folder.rglob("generator.npz") if (path.parent / "config.json").is_file())
-    if not found:
+    folders = sorted(path.parent for path in folder.rglob("generator.npz") if (path.parent / "config.json").is_file())
+    if not folders:
         raise UserError(f"{uri} holds no generator of gan3d: name a registered version or a run's model.")
-    return found[0]
+    return folders[0]
 
 
 def _advice(client: MlflowClient, uri: str) -> str:

@@ -63,10 +63,12 @@ class ServedGenerator(PythonModel):
         try:
             limit = self.formats.max_shapes(output, self.sampler.model.architecture.resolution)
             rows = [self._request(row) for row in model_input.to_dict("records")]
-            drawn = self.requests.draw(self.sampler, rows, given.get("truncation"), given.get("threshold"), limit)
+            sampled = self.requests.sample_shapes(
+                self.sampler, rows, given.get("truncation"), given.get("threshold"), limit
+            )
             if output == "grid":
-                return drawn.voxels.astype(np.uint8)
-            return self._table(self.encoding.encode(drawn, output, style))
+                return sampled.voxels.astype(np.uint8)
+            return self._table(self.encoding.encode(sampled, output, style))
         except self.UserError as error:
             raise InvalidRequest(str(error)) from error
 

@@ -83,7 +83,7 @@ def comparison(
     up: str = "y",
     colors: Sequence[Color] | None = None,
 ) -> np.ndarray:
-    """Named rows of shapes, such as real and generated ones; each row may have its own colour."""
+    """Named rows of shapes, such as real and generated ones; each row may have a colour."""
     columns = max(len(shapes) for shapes in rows.values())
     parts = []
     for i, shapes in enumerate(rows.values()):

@@ -55,5 +55,5 @@ def write_page(
 
 def _encode(shapes: np.ndarray, up: str) -> list[str]:
     """Each shape's bits as base64, with axes right, up and front."""
-    turned = np.stack([upright(np.asarray(shape, bool), up) for shape in shapes])
-    return [base64.b64encode(bits.tobytes()).decode() for bits in pack_bits(turned)]
+    rotated = np.stack([upright(np.asarray(shape, bool), up) for shape in shapes])
+    return [base64.b64encode(bits.tobytes()).decode() for bits in pack_bits(rotated)]

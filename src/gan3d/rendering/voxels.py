@@ -3,7 +3,7 @@
 The projection is parallel, from the front, the right and above. Three sides of a voxel are visible, and all voxels have
 the same hexagonal footprint. Footprints are stamped back to front (the grid's C order); each pixel keeps the index of
 the voxel and footprint pixel it shows, and is shaded once at the end. A side has its brightness, times ambient
-occlusion at its four corners (Lysenko 2013, "Ambient occlusion for Minecraft-like worlds") and in a wider neighbourhood.
+occlusion at its four corners (Lysenko 2013, "Ambient occlusion for Minecraft-like worlds") and in a neighbourhood.
 """
 
 from dataclasses import dataclass
@@ -71,7 +71,7 @@ def render(
         azimuth: angle of the viewer to the right of the front, in degrees.
 
     Returns:
-        uint8 (size, size, 3). The grid always fills the picture, whatever is occupied.
+        uint8 (size, size, 3). The grid, not the shape, fills the picture.
     """
     quarters, angle = divmod(azimuth, 90.0)
     solid = np.rot90(upright(np.asarray(voxels, bool), up), int(quarters), (0, 2))

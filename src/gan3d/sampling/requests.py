@@ -63,7 +63,7 @@ class Shapes:
         return self.occupancy > self.threshold
 
 
-def draw(
+def sample_shapes(
     sampler: Sampler,
     requests: Sequence[Request],
     truncation: float | None = None,
@@ -88,11 +88,11 @@ def draw(
         raise UserError(f"{sum(sizes)} shapes are too many for one request: request at most {limit}.")
     length = sampler.model.architecture.latent
     vectors = [_vectors(request, size, length) for request, size in zip(requests, sizes, strict=True)]
-    drawn = sampler.occupancy(
+    occupancy = sampler.occupancy(
         np.concatenate([np.zeros((0, length), np.float32), *vectors]), np.repeat(labels, sizes), truncation=truncation
     )
     names = [sampler.classes[label] for label, size in zip(labels, sizes, strict=True) for _ in range(size)]
-    return Shapes(drawn, names, tuple(sampler.classes), threshold, sampler.model.up)
+    return Shapes(occupancy, names, tuple(sampler.classes), threshold, sampler.model.up)
 
 
 def _check_fraction(name: str, value: float) -> float:

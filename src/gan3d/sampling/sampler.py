@@ -27,7 +27,7 @@ class Sampler:
     def __init__(self, model: TrainedModel, batch: int = 64):
         self.model = model
         self.generator = model.build_generator()
-        self._draw = compile_forward(
+        self._forward = compile_forward(
             lambda z, y, alpha, psi: self.generator(z, y, alpha=alpha, truncation=psi),
         )
         self.batch = batch
@@ -81,5 +81,5 @@ class Sampler:
             # blocks of three, and every power of four leaves one row over, as a single shape does
             spare = 4 ** -(-(len(z) - 1).bit_length() // 2) - len(z)
             padded = np.pad(z, ((0, spare), (0, 0)), mode="edge"), np.pad(y, (0, spare), mode="edge")
-            drawn = self._draw(*padded, np.float32(alpha), np.float32(psi))
-            yield keras.ops.convert_to_numpy(drawn)[: len(z), ..., 0]
+            occupancy = self._forward(*padded, np.float32(alpha), np.float32(psi))
+            yield keras.ops.convert_to_numpy(occupancy)[: len(z), ..., 0]

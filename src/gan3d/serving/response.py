@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from urllib.parse import quote
 
-from gan3d.sampling.requests import Shapes, draw
+from gan3d.sampling.requests import Shapes, sample_shapes
 from gan3d.serving.model import ServedModel
 from gan3d.serving.schema import ShapesRequest
 from gan3d.shape_io.encoding import EncodedShape, encode
@@ -32,24 +32,24 @@ def respond(model: ServedModel, asked: ShapesRequest) -> ShapesResponse:
     """
     wanted = output_format(asked.output)
     limit = max_shapes(asked.output, model.sampler.model.architecture.resolution)
-    drawn = draw(model.sampler, [asked.to_request()], asked.truncation, asked.threshold, limit)
-    headers = {"X-Model": quote(model.name, safe="/@: "), "X-Shape": ",".join(map(str, drawn.occupancy.shape))}
-    count = len(drawn.names)
+    sampled = sample_shapes(model.sampler, [asked.to_request()], asked.truncation, asked.threshold, limit)
+    headers = {"X-Model": quote(model.name, safe="/@: "), "X-Shape": ",".join(map(str, sampled.occupancy.shape))}
+    count = len(sampled.names)
     if asked.output == "grid":
-        return ShapesResponse(_grid_json(drawn), wanted.media_type, headers, count)
-    parts = encode(drawn, asked.output, asked.style)
+        return ShapesResponse(_grid_json(sampled), wanted.media_type, headers, count)
+    parts = encode(sampled, asked.output, asked.style)
     content, media_type, extension = b"".join(part.content for part in parts), wanted.media_type, wanted.extension
     if len(parts) > 1 and not wanted.many:
         content, media_type, extension = _archive(parts, wanted.extension), ARCHIVE, ".zip"
-    stem = "".join(letter if letter.isascii() and letter.isalnum() else "_" for letter in drawn.names[0])
+    stem = "".join(letter if letter.isascii() and letter.isalnum() else "_" for letter in sampled.names[0])
     headers["Content-Disposition"] = f'inline; filename="{stem}{extension}"'
     return ShapesResponse(content, media_type, headers, count)
 
 
-def _grid_json(drawn: Shapes) -> bytes:
+def _grid_json(sampled: Shapes) -> bytes:
     """Nested lists as JSON, encoded shape by shape, which releases the interpreter lock in between."""
-    shapes = (json.dumps(voxels.astype(int).tolist(), separators=(",", ":")).encode() for voxels in drawn.voxels)
-    return b'{"classes":' + json.dumps(drawn.names).encode() + b',"voxels":[' + b",".join(shapes) + b"]}"
+    shapes = (json.dumps(voxels.astype(int).tolist(), separators=(",", ":")).encode() for voxels in sampled.voxels)
+    return b'{"classes":' + json.dumps(sampled.names).encode() + b',"voxels":[' + b",".join(shapes) + b"]}"
 
 
 def _archive(parts: Sequence[EncodedShape], extension: str) -> bytes:

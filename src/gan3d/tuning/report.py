@@ -83,7 +83,7 @@ def progress(study: optuna.Study, client: MlflowClient, parent: str, task: Study
 
 def page(study: optuna.Study, task: StudySpec) -> str:
     """All figures that the trials so far allow, on one page that works offline."""
-    drawings = []
+    drawings: list[tuple[str, str]] = []
     for title, figure in figures(study, task.tune.objectives):
         figure.update_layout(title=None, margin={"t": 30})
         # the page needs plotly's script once
