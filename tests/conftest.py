@@ -1,4 +1,4 @@
-"""Fixtures for all tests: a quiet CPU backend, the real data beside the repository, a tiny prepared data set."""
+"""Fixtures for all tests: a quiet CPU backend, real data next to the repository, a tiny prepared data set."""
 
 import csv
 import hashlib
@@ -15,7 +15,7 @@ from paths import SHARED
 # before anything imports Keras; a test of Keras imports it in its own module
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
-if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as a shell's background jobs inherit it: tests press Ctrl-C
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # inherited from a shell's background job; some tests send Ctrl-C
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 from gan3d.dataset import COLUMNS, SPLITS, VoxelDataset, resolution_key
@@ -24,14 +24,14 @@ from gan3d.training.recipe import Recipe
 from gan3d.voxels import max_pool, pack_bits
 
 CLASSES = ("column", "slab")
-COUNTS = {"train": 20, "validation": 6, "test": 6}  # shapes a class
+COUNTS = {"train": 20, "validation": 6, "test": 6}  # shapes per class
 
 
 @pytest.fixture(scope="session")
 def shared() -> Path:
-    """The folder of real data beside the repository."""
+    """The folder of real data next to the repository."""
     if not SHARED.is_dir():
-        pytest.skip("no real data beside the repository")
+        pytest.skip("no real data next to the repository")
     return SHARED
 
 
@@ -82,7 +82,7 @@ def write_dataset(folder: Path, classes: tuple[str, ...] = CLASSES, resolution: 
 
 @pytest.fixture(scope="session")
 def dataset_folder(tmp_path_factory) -> Path:
-    """Two classes up to 16³, with 20, 6 and 6 shapes a class."""
+    """Two classes up to 16³, with 20, 6 and 6 shapes per class."""
     return write_dataset(tmp_path_factory.mktemp("data") / "prepared")
 
 
@@ -93,7 +93,7 @@ def dataset(dataset_folder) -> VoxelDataset:
 
 @pytest.fixture(scope="session")
 def columns(tmp_path_factory) -> VoxelDataset:
-    """The same with one class."""
+    """The same data with one class."""
     return VoxelDataset(write_dataset(tmp_path_factory.mktemp("data") / "columns", ("column",)))
 
 
@@ -119,5 +119,5 @@ def architecture(dataset) -> Callable[..., Architecture]:
 
 @pytest.fixture(scope="session")
 def recipe() -> Recipe:
-    """Quick enough to see something move in a few steps."""
+    """Fast enough to change the weights visibly in a few steps."""
     return Recipe(batch=8, penalty_every=2, lr_g=5e-3, lr_d=5e-3, ema=0.5, fade_in=64, stabilise=64, seed=3)

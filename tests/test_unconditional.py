@@ -6,7 +6,7 @@ from click.testing import CliRunner
 
 from gan3d import model_file
 from gan3d.cli.app import cli
-from gan3d.dataset import ANY, VoxelDataset
+from gan3d.dataset import UNCONDITIONAL, VoxelDataset
 from gan3d.errors import UserError
 from gan3d.metrics import protocol
 from gan3d.monitoring.monitor import TrainingMonitor
@@ -37,10 +37,10 @@ def model(blind, tmp_path_factory):
 
 
 def test_all_shapes_are_of_one_class(blind, dataset):
-    assert blind.classes == [ANY]
+    assert blind.classes == [UNCONDITIONAL]
     assert not blind.labels.any()
     for split in ("train", "validation", "test"):
-        assert blind.select(split, ANY).tolist() == dataset.select(split).tolist()
+        assert blind.select(split, UNCONDITIONAL).tolist() == dataset.select(split).tolist()
     with pytest.raises(UserError, match="column"):
         blind.select("train", "column")
     assert blind.fingerprint("train", 8) != dataset.fingerprint("train", 8)
@@ -48,7 +48,7 @@ def test_all_shapes_are_of_one_class(blind, dataset):
 
 def test_scores_are_against_the_test_shapes_of_all_classes(blind, dataset, model):
     rows = protocol.evaluate(Sampler(model_file.load(model)).shapes, blind, 4, draws=1)
-    assert [(row["class"], row["kind"]) for row in rows] == [(ANY, "generated"), (ANY, "floor")]
+    assert [(row["class"], row["kind"]) for row in rows] == [(UNCONDITIONAL, "generated"), (UNCONDITIONAL, "floor")]
     assert rows[0]["reference"] == len(dataset.select("test"))
 
 
@@ -70,7 +70,7 @@ def test_shapes_are_asked_for_without_a_class(model, tmp_path):
 def test_the_card_promises_no_class(blind, dataset):
     facts = data_facts(blind, 8, "a folder")
     assert list(facts["counts"]) == dataset.classes
-    model = {"name": "gan3d", "version": 1, "classes": [ANY], "resolution": 8, "latent": 8, "parameters": 9}
+    model = {"name": "gan3d", "version": 1, "classes": [UNCONDITIONAL], "resolution": 8, "latent": 8, "parameters": 9}
     page = card(model | {"threshold": 0.5, "up": "y"}, facts, [], [], {})
     assert "(of any class, since it was trained without labels)" in page
     assert "none can be asked for" in page

@@ -1,4 +1,4 @@
-"""Voxel grids: packing, reduction, surfaces and pieces against their definitions."""
+"""Bit packing, max pooling, surfaces and connected components against their definitions."""
 
 import itertools
 
@@ -16,7 +16,7 @@ SHAPES = st.sampled_from([2, 4]).flatmap(lambda side: arrays(bool, st.tuples(st.
 
 @given(SHAPES)
 @settings(deadline=None)
-def test_packing_loses_nothing(shapes):
+def test_unpack_bits_inverts_pack_bits(shapes):
     side = shapes.shape[1]
     packed = pack_bits(shapes)
     assert packed.shape == (len(shapes), side**3 // 8)
@@ -26,7 +26,7 @@ def test_packing_loses_nothing(shapes):
     assert np.array_equal(again, shapes)
 
 
-def test_packing_has_the_most_significant_bit_first_in_c_order():
+def test_pack_bits_puts_the_most_significant_bit_first_in_c_order():
     shape = np.zeros((1, 4, 4, 4), bool)
     shape[0, 0, 0, 1] = True
     assert pack_bits(shape)[0].tolist() == [64, 0, 0, 0, 0, 0, 0, 0]
@@ -35,16 +35,16 @@ def test_packing_has_the_most_significant_bit_first_in_c_order():
 
 @given(SHAPES)
 @settings(deadline=None)
-def test_a_coarse_voxel_is_occupied_when_any_of_its_eight_is(shapes):
+def test_max_pool_occupies_a_voxel_if_any_of_its_eight_children_is(shapes):
     coarse = max_pool(shapes)
     side = shapes.shape[1] // 2
     assert coarse.shape == (len(shapes), side, side, side)
-    for place in itertools.product(range(len(shapes)), *[range(side)] * 3):
-        eight = shapes[(place[0], *(slice(2 * i, 2 * i + 2) for i in place[1:]))]
-        assert coarse[place] == eight.any()
+    for index in itertools.product(range(len(shapes)), *[range(side)] * 3):
+        eight = shapes[(index[0], *(slice(2 * i, 2 * i + 2) for i in index[1:]))]
+        assert coarse[index] == eight.any()
 
 
-def test_reduction_never_empties_a_shape():
+def test_max_pool_never_empties_a_shape():
     one = np.zeros((1, 64, 64, 64), bool)
     one[0, 63, 0, 31] = True
     while one.shape[1] > 1:
@@ -66,16 +66,16 @@ def test_surface_of_a_full_cube_is_its_shell(side):
     assert surface_voxels(np.ones((2, side, side, side), bool)).sum() == 2 * (side**3 - (side - 2) ** 3)
 
 
-def test_surface_leaves_its_argument_alone():
+def test_arguments_are_not_modified():
     shapes = np.ones((1, 4, 4, 4), bool)
     surface_voxels(shapes)
     max_pool(shapes)
     assert shapes.all()
 
 
-def flood(shape: np.ndarray) -> float:
-    """Share of the largest 26-connected piece, by a flood fill in plain Python."""
-    left = {tuple(place) for place in np.argwhere(shape).tolist()}
+def largest_share(shape: np.ndarray) -> float:
+    """Share of the largest 26-connected component, by a flood fill in plain Python."""
+    left = {tuple(index) for index in np.argwhere(shape).tolist()}
     total, largest = len(left), 0
     while left:
         frontier = [left.pop()]
@@ -94,11 +94,11 @@ def flood(shape: np.ndarray) -> float:
 
 @given(SHAPES)
 @settings(deadline=None, max_examples=60)
-def test_largest_piece_equals_a_flood_fill(shapes):
-    assert largest_component_share(shapes) == pytest.approx([flood(shape) for shape in shapes])
+def test_largest_component_share_equals_a_flood_fill(shapes):
+    assert largest_component_share(shapes) == pytest.approx([largest_share(shape) for shape in shapes])
 
 
-def test_pieces_that_touch_in_a_corner_are_one():
+def test_components_that_touch_at_a_corner_are_connected():
     shapes = np.zeros((3, 4, 4, 4), bool)
     shapes[0, 0, 0, 0] = shapes[0, 1, 1, 1] = True
     shapes[1, 0, 0, 0] = shapes[1, 2, 2, 2] = shapes[1, 2, 2, 3] = True

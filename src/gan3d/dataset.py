@@ -1,10 +1,10 @@
 """A prepared voxel data set on disk: bit-packed, memory-mapped, with a manifest.
 
-DIR/manifest.csv    one row a shape: name, class, split, group, hash, source (row i is grid i of every resolution)
-DIR/r04.npy …       uint8 (N, R³ / 8), one file a resolution of the pyramid, `gan3d.voxels.pack`; where that would be
-                    larger than SHARD, several, `r64.0000.npy` …, one after the other
-DIR/summary.json    classes, up axis, counts, occupancy per resolution, what was left out
-DIR/rejects.csv     file, reason, advice: what could not be read
+DIR/manifest.csv    one row per shape: name, class, split, group, hash, source (row i is grid i at every resolution)
+DIR/r04.npy …       uint8 (N, R³ / 8) as packed by `gan3d.voxels.pack_bits`, one file per resolution of the pyramid,
+                    or consecutive shards `r64.0000.npy` … where one file would exceed SHARD bytes
+DIR/summary.json    classes, up axis, counts, occupancy per resolution, numbers of shapes left out
+DIR/rejects.csv     file, reason, advice: the files that could not be read
 """
 
 import csv
@@ -22,45 +22,59 @@ from gan3d.voxels import AXES, unpack_bits
 
 SPLITS = ("train", "validation", "test")
 SHARD = 2**30  # bytes of the largest file of grids
-BLOCK = 1024  # shapes that are read at once
+HASH_ROWS = 1024  # shapes hashed at once
 COLUMNS = ("name", "class", "split", "group", "hash", "source")
-ANY = "shape"  # the one class of a data set whose classes do not count
+UNCONDITIONAL = "shape"  # the only class of a data set that is read without its labels
 
 
 def resolution_key(resolution: int) -> str:
-    """The name of a resolution in files, stages and parameters: 16 is `r16`, 4 is `r04`."""
+    """Name of a resolution in files, stages and parameters: 16 is `r16`, 4 is `r04`."""
     return f"r{resolution:02d}"
 
 
 class Shards:
-    """Arrays in several files, one below the other, as one: shapes are taken by their numbers alone."""
+    """Arrays in consecutive files, read as one array by row number."""
 
     def __init__(self, paths: Sequence[Path]):
-        self.parts = [np.load(path, mmap_mode="r", allow_pickle=False) for path in paths]
-        self.ends = np.cumsum([len(part) for part in self.parts])
-        self.shape = (int(self.ends[-1]), *self.parts[0].shape[1:])
+        self.arrays = [np.load(path, mmap_mode="r", allow_pickle=False) for path in paths]
+        self.ends = np.cumsum([len(array) for array in self.arrays])
+        self.shape = (int(self.ends[-1]), *self.arrays[0].shape[1:])
 
     def __len__(self) -> int:
         return self.shape[0]
 
     def __getitem__(self, rows: np.ndarray | slice) -> np.ndarray:
-        """The grids of some rows (n,), which are not negative, in the order given."""
+        """Grids of the given non-negative rows (n,), in the order given."""
         rows = np.arange(len(self))[rows] if isinstance(rows, slice) else np.asarray(rows, np.int64)
-        result = np.empty((len(rows), *self.shape[1:]), self.parts[0].dtype)
+        result = np.empty((len(rows), *self.shape[1:]), self.arrays[0].dtype)
         shard = np.searchsorted(self.ends, rows, side="right")
         for number in np.unique(shard):
             chosen = shard == number
-            part = self.parts[number]
-            result[chosen] = part[rows[chosen] - (self.ends[number] - len(part))]
+            array = self.arrays[number]
+            result[chosen] = array[rows[chosen] - (self.ends[number] - len(array))]
         return result
 
 
+def open_grids(folder: Path, resolution: int) -> np.ndarray | Shards:
+    """Memory-map all grids of a resolution as bits, uint8 (N, R³ / 8).
+
+    Raises:
+        FileNotFoundError: if the data set was prepared at a lower resolution.
+    """
+    if shards := sorted(folder.glob(f"{resolution_key(resolution)}.[0-9]*.npy")):
+        return Shards(shards)
+    return np.load(folder / f"{resolution_key(resolution)}.npy", mmap_mode="r", allow_pickle=False)
+
+
 class VoxelDataset:
-    """Read-only view of a prepared data set; the grids stay on disk until they are asked for.
+    """Read-only view of a prepared data set; grids stay on disk until they are read.
 
     Args:
-        folder: as `gan3d prepare` writes it.
-        conditional: whether classes count; if not, every shape is of the one class ANY, whatever the manifest says.
+        folder: the output of `gan3d prepare`.
+        conditional: whether to use the labels; without them every shape belongs to the class UNCONDITIONAL.
+
+    Raises:
+        UserError: if the folder holds no prepared data.
     """
 
     def __init__(self, folder: str | Path, conditional: bool = True):
@@ -72,48 +86,45 @@ class VoxelDataset:
         self.summary: dict[str, Any] = json.loads(
             (self.folder / "summary.json").read_text(encoding="utf-8", errors="surrogateescape")
         )
-        self.classes: list[str] = self.summary["classes"] if conditional else [ANY]
+        self.classes: list[str] = self.summary["classes"] if conditional else [UNCONDITIONAL]
         self.up: str = self.summary["up"]
         self._fingerprints: dict[tuple[str, int], str] = {}
 
     def __len__(self) -> int:
         return len(self.splits)
 
-    def _lines(self) -> Iterator[dict[str, str]]:
+    def _read_manifest(self) -> Iterator[dict[str, str]]:
         with self.manifest.open(newline="", encoding="utf-8", errors="surrogateescape") as lines:
             yield from csv.DictReader(lines)
 
     @cached_property
     def rows(self) -> list[dict[str, str]]:
-        """The manifest, about 1 kB of memory a shape; training does without."""
-        return list(self._lines())
+        """The whole manifest, about 1 kB of memory per shape; training does not need it."""
+        return list(self._read_manifest())
+
+    @cached_property
+    def _classes_and_splits(self) -> tuple[np.ndarray, np.ndarray]:
+        """Index of each shape's class in the summary, int32 (N,), and its split, strings (N,), in one pass."""
+        index = {name: i for i, name in enumerate(self.summary["classes"])}
+        columns = [("class", np.int32), ("split", f"<U{max(map(len, SPLITS))}")]
+        table = np.fromiter(((index[row["class"]], row["split"]) for row in self._read_manifest()), columns)
+        return np.ascontiguousarray(table["class"]), np.ascontiguousarray(table["split"])
 
     @cached_property
     def labels(self) -> np.ndarray:
-        """Class index of each shape, (N,) int32."""
-        return self._numbers if self.conditional else np.zeros(len(self), np.int32)
+        """Class index of each shape, int32 (N,)."""
+        return self._classes_and_splits[0] if self.conditional else np.zeros(len(self), np.int32)
 
-    @cached_property
-    def _columns(self) -> np.ndarray:
-        """Of each shape's class the number among the summary's, whether classes count or not, and its split."""
-        index = {name: i for i, name in enumerate(self.summary["classes"])}
-        kinds = [("class", np.int32), ("split", f"<U{max(map(len, SPLITS))}")]
-        return np.fromiter(((index[row["class"]], row["split"]) for row in self._lines()), kinds)
-
-    @cached_property
-    def _numbers(self) -> np.ndarray:
-        return np.ascontiguousarray(self._columns["class"])
-
-    @cached_property
+    @property
     def splits(self) -> np.ndarray:
-        """Split of each shape, (N,) strings out of SPLITS."""
-        return np.ascontiguousarray(self._columns["split"])
+        """Split of each shape, strings (N,) out of SPLITS."""
+        return self._classes_and_splits[1]
 
     def select(self, split: str, class_name: str | None = None) -> np.ndarray:
-        """Row numbers of a split, of one class or of all, in the manifest's order.
+        """Row numbers of a split, of one class or of all, in manifest order.
 
         Raises:
-            UserError: for a split or a class that the data set does not have.
+            UserError: for a split or class that the data set does not have.
         """
         if split not in SPLITS:
             raise UserError(f"split {split!r} does not exist: choose one of {', '.join(SPLITS)}.")
@@ -127,13 +138,14 @@ class VoxelDataset:
         return np.flatnonzero(chosen)
 
     def mirrored(self, mirror: str) -> np.ndarray:
-        """Axis 1, 2 or 3 along which each shape may be flipped, 0 for none, (N,) int32.
+        """Array axis 1, 2 or 3 along which each shape may be flipped, 0 for none, int32 (N,).
 
         Args:
-            mirror: x, y, z or none for all shapes, or `measured`: that of the shape's class (`gan3d.data.pipeline.statistics`).
+            mirror: x, y, z or none for all shapes, or `measured` for the axis of the shape's class
+                (`gan3d.data.pipeline.statistics.measure_mirror_axes`).
 
         Raises:
-            UserError: where it was not measured.
+            UserError: for `measured` if the data set was prepared before axes were measured.
         """
         numbers = {name: i for i, name in enumerate(("none", *AXES))}
         if mirror != "measured":
@@ -144,30 +156,28 @@ class VoxelDataset:
                 " data again, or set gan.mirror to x, y, z or none."
             )
         axes = [numbers[self.summary["mirror"][name]] for name in self.summary["classes"]]
-        return np.array(axes, np.int32)[self._numbers]
+        return np.array(axes, np.int32)[self._classes_and_splits[0]]
 
     def packed(self, resolution: int) -> np.ndarray | Shards:
-        """All grids of a resolution as bits, (N, R³ / 8) uint8, memory-mapped.
+        """All grids of a resolution as bits, uint8 (N, R³ / 8), memory-mapped.
 
         Raises:
-            UserError: when the data set was prepared at a lower resolution.
+            UserError: if the data set was prepared at a lower resolution.
         """
-        path = self.folder / f"{resolution_key(resolution)}.npy"
-        if shards := sorted(self.folder.glob(f"{resolution_key(resolution)}.[0-9]*.npy")):
-            return Shards(shards)
-        if not path.is_file():
+        try:
+            return open_grids(self.folder, resolution)
+        except FileNotFoundError as error:
             raise UserError(
-                f"{path} is missing: the data set stops below {resolution}³; raise data.resolution to {resolution}"
-                " in params.yaml and prepare it again."
-            )
-        return np.load(path, mmap_mode="r", allow_pickle=False)
+                f"{error.filename} is missing: the data set stops below {resolution}³; raise data.resolution to"
+                f" {resolution} in params.yaml and prepare it again."
+            ) from None
 
     def voxels(self, resolution: int, rows: np.ndarray) -> np.ndarray:
-        """The chosen shapes as booleans, (len(rows), R, R, R)."""
+        """The given shapes as booleans (len(rows), R, R, R)."""
         return unpack_bits(np.asarray(self.packed(resolution)[rows]), resolution)
 
     def fingerprint(self, split: str, resolution: int) -> str:
-        """Hash of a split's content at a resolution: its classes, labels and grids, in order; read once."""
+        """Hash of a split at a resolution: its classes, labels and grids, in order; computed once per object."""
         if (split, resolution) not in self._fingerprints:
             self._fingerprints[split, resolution] = self._fingerprint(split, resolution)
         return self._fingerprints[split, resolution]
@@ -177,6 +187,6 @@ class VoxelDataset:
         rows = self.select(split)
         digest.update(self.labels[rows].tobytes())
         packed = self.packed(resolution)
-        for start in range(0, len(rows), BLOCK):  # a split may be larger than memory
-            digest.update(packed[rows[start : start + BLOCK]].tobytes())
+        for start in range(0, len(rows), HASH_ROWS):  # a split may be larger than memory
+            digest.update(packed[rows[start : start + HASH_ROWS]].tobytes())
         return digest.hexdigest()[:16]

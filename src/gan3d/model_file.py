@@ -7,6 +7,7 @@
 Equal weights give equal bytes, which lets DVC see that a rerun changed nothing.
 """
 
+import hashlib
 import json
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -158,3 +159,10 @@ def _load_arrays(path: Path) -> dict[str, np.ndarray]:
             return {name: arrays[name] for name in arrays.files}
     except (OSError, ValueError, EOFError, BadZipFile, NotImplementedError) as error:
         raise UserError(f"{path} cannot be read ({error}): run `dvc checkout` or train the stage again.") from error
+
+
+def hash_weights(digest: "hashlib._Hash", weights: dict[str, np.ndarray]) -> None:
+    """Add weights to a hash: names, types, shapes and values, in the order of names."""
+    for name, value in sorted(weights.items()):
+        digest.update(json.dumps([name, value.dtype.str, value.shape]).encode())
+        digest.update(np.ascontiguousarray(value).tobytes())

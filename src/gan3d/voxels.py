@@ -1,6 +1,6 @@
-"""Pure functions of boolean voxel grids: packing, the pyramid's reduction, surfaces, pieces.
+"""Pure functions on boolean voxel grids: bit packing, max pooling, surfaces, connected components.
 
-A set of shapes is a boolean array of shape (N, R, R, R), C order. R is a power of two.
+A batch of shapes is a boolean array (N, R, R, R) in C order; R is a power of two.
 """
 
 import math
@@ -13,17 +13,17 @@ AXES = ("x", "y", "z")  # array axes 0, 1, 2 of one grid
 
 
 def pack_bits(voxels: np.ndarray) -> np.ndarray:
-    """Pack booleans (N, R, R, R) into bits, uint8 of shape (N, R³ / 8), most significant bit first."""
+    """Pack booleans (N, R, R, R) into uint8 (N, R³ / 8), most significant bit first."""
     return np.packbits(voxels.reshape(len(voxels), math.prod(voxels.shape[1:])), axis=1)
 
 
 def unpack_bits(packed: np.ndarray, resolution: int) -> np.ndarray:
-    """Undo `pack`: uint8 (N, R³ / 8) into booleans (N, R, R, R)."""
+    """Invert `pack_bits`: uint8 (N, R³ / 8) to booleans (N, R, R, R)."""
     return np.unpackbits(packed, axis=1).view(bool).reshape(-1, resolution, resolution, resolution)
 
 
 def max_pool(voxels: np.ndarray) -> np.ndarray:
-    """Halve the resolution: a coarse voxel is occupied when any of its eight is (max pooling)."""
+    """Halve the resolution: a coarse voxel is occupied if any of its eight children is."""
     for axis in (1, 2, 3):
         even, odd = (voxels.take(range(start, voxels.shape[axis], 2), axis) for start in (0, 1))
         voxels = even | odd
@@ -31,22 +31,22 @@ def max_pool(voxels: np.ndarray) -> np.ndarray:
 
 
 def surface_voxels(voxels: np.ndarray) -> np.ndarray:
-    """Occupied voxels with at least one empty 6-neighbour; outside the grid is empty. (N, R, R, R) booleans."""
+    """Occupied voxels (N, R, R, R) with at least one empty 6-neighbour; outside the grid counts as empty."""
     padded = np.pad(voxels, ((0, 0), (1, 1), (1, 1), (1, 1)))
-    buried = voxels.copy()
+    interior = voxels.copy()
     for axis in (1, 2, 3):
         for start in (0, 2):
             window = [slice(None)] + [slice(1, -1)] * 3
             window[axis] = slice(start, start + voxels.shape[axis])
-            buried &= padded[tuple(window)]
-    return voxels & ~buried
+            interior &= padded[tuple(window)]
+    return voxels & ~interior
 
 
 def largest_component_share(voxels: np.ndarray) -> np.ndarray:
-    """Share of each shape's occupied voxels in its largest 26-connected piece, (N,) floats; an empty shape has 0."""
+    """Share of each shape's voxels in its largest 26-connected component, floats (N,); 0 for an empty shape."""
     shares = np.zeros(len(voxels))
     for i, shape in enumerate(voxels):
-        pieces, count = ndimage.label(shape, np.ones((3, 3, 3)))
+        components, count = ndimage.label(shape, np.ones((3, 3, 3)))
         if count:
-            shares[i] = np.bincount(pieces.ravel())[1:].max() / shape.sum()
+            shares[i] = np.bincount(components.ravel())[1:].max() / shape.sum()
     return shares

@@ -4,7 +4,7 @@ from click.testing import CliRunner
 
 from gan3d.cli.app import cli
 from gan3d.config.schema import Data
-from gan3d.data.pipeline.prepare import Options
+from gan3d.data.pipeline.options import PrepareOptions
 from gan3d.stages import prepare
 
 
@@ -33,7 +33,7 @@ def test_options_replace_values(tmp_path, monkeypatch):
 def test_the_stage_passes_every_shared_option_on():
     data = Data(classes=("a",), resolution=64, up="x", handedness="left", fill="surface", labels="t.csv", test=0.3)
     options = prepare.options_of(data, 7)
-    shared = set(Options.__dataclass_fields__) & set(Data.model_fields)
+    shared = set(PrepareOptions.__dataclass_fields__) & set(Data.model_fields)
     assert shared == {"resolution", "up", "handedness", "fill", "classes", "labels", "validation", "test"}
     assert all(str(getattr(options, name)) == str(getattr(data, name)) for name in shared)
     assert options.seed == 7

@@ -1,4 +1,4 @@
-"""Features of the discriminator: what they are made of, and that a shape's are its own."""
+"""Features of the discriminator: how they are computed, and that they depend on one shape alone."""
 
 import numpy as np
 import pytest
@@ -45,7 +45,7 @@ def test_every_map_is_pooled_and_joined(discriminator, voxels, side):
     np.testing.assert_allclose(found, np.concatenate(expected, axis=1), rtol=1e-5, atol=1e-6)
 
 
-def test_a_shape_s_features_do_not_depend_on_what_stands_beside_it(discriminator, voxels, monkeypatch):
+def test_features_do_not_depend_on_the_other_shapes_in_the_batch(discriminator, voxels, monkeypatch):
     monkeypatch.setattr(module, "BATCH", 16)
     together = features(discriminator, voxels)
     assert len(together) == len(voxels) == 40  # the last batch is filled up
@@ -54,7 +54,7 @@ def test_a_shape_s_features_do_not_depend_on_what_stands_beside_it(discriminator
     assert together.std(axis=0).max() > 0
 
 
-def test_the_maps_are_those_that_the_score_comes_from(discriminator, voxels):
+def test_the_discriminator_scores_the_same_maps(discriminator, voxels):
     given = voxels[:4, ..., None].astype(np.float32)
     deepest = discriminator.maps(given)[-1]
     hidden = ops.leaky_relu(discriminator.last(deepest, minibatch_std(deepest)), 0.2)

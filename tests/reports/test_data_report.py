@@ -31,7 +31,7 @@ def test_the_page_describes_contents_and_what_was_left_out(prepared):
     path = data_report.write(prepared)
     assert path == prepared.parent / "voxels-report.html"
     page = path.read_text(encoding="utf-8")
-    for part in ("Random shapes", "Strangest shapes", "Occupancy", "Mirror symmetry", "Rejected files", "connected"):
+    for part in ("Random shapes", "Outliers", "Occupancy", "Mirror symmetry", "Rejected files", "connected"):
         assert part in page
     assert "broken &amp; bold.obj" in page
     assert "It has no faces." in page

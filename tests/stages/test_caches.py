@@ -92,7 +92,12 @@ def test_the_fingerprint_hashes_what_determines_weights_and_nothing_that_watches
 
 def parameters(function: ast.AST) -> Iterator[str]:
     """What a piece of code reads of `params`, as `evaluate.count`."""
+    inside: set[ast.AST] = set()  # the `params.evaluate` of a `params.evaluate.count`
     for node in ast.walk(function):
+        if isinstance(node, ast.Attribute):
+            inside.add(node.value)
+        if node in inside:
+            continue
         chain, inner = [], node
         while isinstance(inner, ast.Attribute):
             chain.append(inner.attr)

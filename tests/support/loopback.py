@@ -1,4 +1,4 @@
-"""Real servers on loopback, in this process, which saves importing Keras again."""
+"""Real servers over loopback, in this process, where Keras is imported already."""
 
 import http.client
 import json

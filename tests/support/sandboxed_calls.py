@@ -1,13 +1,14 @@
-"""What tests ask a guarded process to do; it imports this module by name, as it does the readers."""
+"""Functions that tests call in the sandbox, which imports this module by name."""
 
 import os
 import signal
+import threading
 import time
 from pathlib import Path
 
 import numpy as np
 
-from gan3d.data.formats.readers import Unreadable
+from gan3d.data.formats.readers import UnreadableFile, read
 
 
 def double(number: int) -> int:
@@ -20,7 +21,7 @@ def sleep(seconds: float) -> str:
 
 
 def stuck(_: int) -> None:
-    np.linalg.svd(np.ones((9000, 9000)))  # deep in C, where no signal handler of Python runs
+    np.linalg.svd(np.ones((9000, 9000)))  # in C code, where no Python signal handler runs
 
 
 def greedy(mebibytes: int) -> int:
@@ -39,8 +40,23 @@ def crash_once(path: str) -> str:
     return "never"
 
 
-def refuse(_: int) -> None:
-    raise Unreadable("It is bad.", "Mend it.")
+def die_while_answering(number: int) -> bytes:
+    """Simulate a process that the system kills while it sends its answer."""
+    if number % 10 == 5:
+        threading.Timer(0.01, os.kill, (os.getpid(), signal.SIGKILL)).start()
+        time.sleep(0.005)
+    return bytes(40_000_000 if number % 10 == 5 else 10)
+
+
+def reject(_: int) -> None:
+    raise UnreadableFile("It is bad.", "Fix it.")
+
+
+def count_faces(content: bytes, name: str) -> int | str:
+    try:
+        return len(read(content, name).faces)
+    except UnreadableFile as error:
+        return error.reason
 
 
 def mixed(kind: str, argument: int) -> object:

@@ -74,13 +74,15 @@ def evaluate(features: bool) -> None:
     """Score every trained resolution on held-out shapes."""
     params, project = project_and_params()
     if features:
+        from gan3d.reports.linear_probe_text import linear_probe_text
         from gan3d.stages import features as features_stage
 
-        click.echo(features_stage.table(features_stage.run(params, project)))
+        click.echo(linear_probe_text(features_stage.run(params, project)))
         return
+    from gan3d.reports.score_text import score_text
     from gan3d.stages import evaluate as stage
 
-    click.echo(stage.table(stage.run(params, project)))
+    click.echo(score_text(stage.run(params, project)))
 
 
 @click.command()

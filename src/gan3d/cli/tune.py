@@ -74,7 +74,7 @@ def sweep(
 
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # stop as cleanly as on Ctrl-C
     if stage == "all":
-        sweep.pyramid(project, storage, workers, dask, click.echo)
+        sweep.tune_all(project, storage, workers, dask, click.echo)
         return
     if trials:
         params = params.model_copy(update={"tune": params.tune.model_copy(update={"trials": trials})})
@@ -93,9 +93,9 @@ def apply(stage: str, storage: str | None, study: str | None, number: int | None
     """Write the best values of STAGE into params.yaml and show the difference."""
     params, project = project_and_params()  # also silences the import of Keras below
     from gan3d.tuning.study_spec import study_spec
-    from gan3d.tuning.sweep import take_over
+    from gan3d.tuning.sweep import apply_best
 
-    difference = take_over(study_spec(params, stage, project, storage, study), number)
+    difference = apply_best(study_spec(params, stage, project, storage, study), number)
     click.echo(difference.rstrip() or f"{project.params.name} already has these values")
 
 

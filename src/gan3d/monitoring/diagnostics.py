@@ -4,7 +4,6 @@ Computed whenever samples are drawn, on the same real shapes and latents each ti
 random numbers, change no weight, and join the logged row.
 """
 
-import re
 from collections.abc import Sequence
 
 import keras
@@ -14,6 +13,7 @@ from keras import ops
 from gan3d.dataset import VoxelDataset
 from gan3d.metrics import chamfer
 from gan3d.metrics.chamfer import Prepared
+from gan3d.metrics.names import metric_name
 from gan3d.networks.architecture import Architecture
 from gan3d.sampling.latents import draw_latents
 from gan3d.sampling.sampler import Sampler
@@ -157,11 +157,6 @@ def coverage(shapes: np.ndarray, modes: Prepared) -> float:
     if not len(shapes):
         return 0.0
     return len(np.unique(chamfer.distances(chamfer.prepare(shapes), modes).argmin(1))) / len(modes)
-
-
-def metric_name(name: str) -> str:
-    """A class name for use in a metric's name: MLflow allows letters, digits, spaces, hyphens and underscores."""
-    return re.sub(r"[^\w -]", "_", name)
 
 
 def _coarse(voxels: np.ndarray) -> np.ndarray:

@@ -11,7 +11,7 @@ import numpy as np
 from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion
 
-from gan3d.registry.card import SCORES
+from gan3d.metrics.table import BY_KEY, TAGGED, Score
 from gan3d.registry.models import open_sampler
 from gan3d.rendering.document import Markup
 from gan3d.rendering.pages import fill_template
@@ -21,7 +21,6 @@ from gan3d.sampling.sampler import Sampler
 from gan3d.tracking.store import MODEL
 
 SEEDS = range(8)  # of the shapes, one each
-BEST = {"one_nna_cd": "nearest to 0.5", "cov_cd": "highest", "mmd_cd_x1e3": "lowest"}
 FACTS = ("name", "stage", "resolution", "classes", "protocol", "test_split", "git.commit", "training_run")
 COMPARABLE = ("resolution", "classes", "test_split", "protocol")  # tags in which comparable scores agree
 
@@ -73,7 +72,7 @@ def log(comparison: Comparison) -> str:
         for name, picture in comparison.pictures.items():
             mlflow.log_image(picture, f"{name}.png")
         for version in comparison.versions:
-            scores = {name: float(version.tags[name]) for name in BEST if name in version.tags}
+            scores = {score.key: float(version.tags[score.key]) for score in TAGGED if score.key in version.tags}
             mlflow.log_metrics({f"version_{version.version}_{name}": value for name, value in scores.items()})
         return run.info.run_id
 
@@ -94,25 +93,24 @@ def page(comparison: Comparison) -> str:
 
 
 def _scores(one: ModelVersion, two: ModelVersion) -> list[list[object]]:
-    rows = []
-    for name, best in BEST.items():
-        heading, digits = SCORES[name]
-        rows.append(_score(heading, digits, best, *(_number(version.tags.get(name)) for version in (one, two))))
+    rows = [
+        _score(score.heading, score, *(_number(version.tags.get(score.key)) for version in (one, two)))
+        for score in TAGGED
+    ]
     by_class = [json.loads(version.tags.get("one_nna_cd_by_class", "{}")) for version in (one, two)]
     for name in dict.fromkeys(key for scores in by_class for key in scores):
-        rows.append(_score(f"1-NNA-CD, {name}", 3, BEST["one_nna_cd"], *(scores.get(name) for scores in by_class)))
+        rows.append(_score(f"1-NNA-CD, {name}", BY_KEY["one_nna_cd"], *(scores.get(name) for scores in by_class)))
     return rows
 
 
-def _score(heading: str, digits: int, best: str, a: float | None, b: float | None) -> list[object]:
+def _score(heading: str, score: Score, a: float | None, b: float | None) -> list[object]:
     """A row of the table, with the better value in bold."""
-    distance = {"highest": lambda v: -v, "lowest": lambda v: v}.get(best, lambda v: max(v, 0.5))
-    better = None if a is None or b is None or distance(a) == distance(b) else int(distance(b) < distance(a))
-    cells: list[object] = ["–" if value is None else f"{value:.{digits}f}" for value in (a, b)]
+    better = None if a is None or b is None or score.loss(a) == score.loss(b) else int(score.loss(b) < score.loss(a))
+    cells: list[object] = [score.text(value) for value in (a, b)]
     if better is not None:
         cells[better] = Markup("<b>{}</b>").format(cells[better])
-    change = "–" if a is None or b is None else f"{b - a:+.{digits}f}"
-    return [heading, *cells, change, best]
+    change = "–" if a is None or b is None else f"{b - a:+.{score.digits}f}"
+    return [heading, *cells, change, score.better]
 
 
 def _promotion(tags: Mapping[str, Any]) -> str:

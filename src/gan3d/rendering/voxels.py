@@ -41,7 +41,7 @@ def class_color(index: int) -> tuple[int, int, int]:
 
 
 def upright(voxels: np.ndarray, up: str) -> np.ndarray:
-    """Rotate one grid (R, R, R): its axes then point right, up and towards the viewer.
+    """Rotate one grid (R, R, R): its axes then point right, up and toward the viewer.
 
     Raises:
         UserError: when `up` is not one of x, y and z.

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from gan3d.data.pipeline.statistics import Statistics, measure, mirror_axes, strangest
+from gan3d.data.pipeline.statistics import Statistics, find_outliers, measure, measure_mirror_axes
 from gan3d.dataset import SPLITS, VoxelDataset, resolution_key
 from gan3d.rendering.document import Markup, shorten
 from gan3d.rendering.pages import fill_template, save_page
@@ -67,10 +67,10 @@ def _counts(data: VoxelDataset, statistics: Statistics) -> dict[str, Any]:
     rows: list[Sequence[object]] = []
     for label, name in enumerate(data.classes):
         counts = data.summary["counts"][name]
-        connected = f"{statistics.one_piece(label):.0%}"
+        connected = f"{statistics.connected_share(label):.0%}"
         rows.append([name, *(counts[split] for split in SPLITS), sum(counts.values()), connected])
     totals = [sum(data.summary["counts"][name][split] for name in data.classes) for split in SPLITS]
-    rows.append(["all", *totals, sum(totals), f"{np.mean(statistics.largest_piece > 0.999):.0%}"])
+    rows.append(["all", *totals, sum(totals), f"{statistics.connected_share():.0%}"])
     return {
         "counts_head": ["class", *SPLITS, "all", "connected"],
         "counts": rows,
@@ -90,24 +90,22 @@ def _pictures(data: VoxelDataset, statistics: Statistics) -> dict[str, Any]:
         shapes += row + [np.zeros((resolution,) * 3, bool)] * (SHAPES_PER_ROW - len(row))
         colors += [class_color(label)] * SHAPES_PER_ROW
     titles = [shorten(data.classes[label]) for label in shown]
-    strange = strangest(statistics, 2 * SHAPES_PER_ROW, data.up)
-    rows = np.array([row for row, _ in strange])
+    outliers = find_outliers(statistics, 2 * SHAPES_PER_ROW, data.up)
+    rows = np.array([row for row, _ in outliers])
     return {
         "resolution": resolution,
         "shown_classes": MAX_CLASSES,
         "more_classes": len(data.classes) if len(data.classes) > MAX_CLASSES else 0,
         "random_shapes": sheet(shapes, SHAPES_PER_ROW, titles=titles, size=140, up=data.up, colors=colors),
-        "strangest_shapes": sheet(
+        "outlier_shapes": sheet(
             list(data.voxels(resolution, rows)),
             SHAPES_PER_ROW,
-            captions=[f"{number}: {why}" for number, (_, why) in enumerate(strange, 1)],
+            captions=[f"{number}: {why}" for number, (_, why) in enumerate(outliers, 1)],
             size=155,
             up=data.up,
             colors=[class_color(int(data.labels[row])) for row in rows],
         ),
-        "strangest": [
-            [number, data.rows[row]["class"], data.rows[row]["source"]] for number, row in enumerate(rows, 1)
-        ],
+        "outliers": [[number, data.rows[row]["class"], data.rows[row]["source"]] for number, row in enumerate(rows, 1)],
     }
 
 
@@ -120,7 +118,7 @@ def _occupancy(data: VoxelDataset) -> list[Sequence[object]]:
 
 
 def _symmetry(data: VoxelDataset, statistics: Statistics) -> dict[str, Any]:
-    axes = mirror_axes(data)
+    axes = measure_mirror_axes(data)
     rows = [
         [name, *(f"{value:.2f}" for value in statistics.mean_symmetry(label)), axes[name]]
         for label, name in enumerate(data.classes)

@@ -107,7 +107,7 @@ def create_app(holder: ModelHolder, queue_capacity: int, max_body: int, poll: fl
 
 
 def _handle_errors(app: FastAPI) -> None:
-    """Turn every error into a status and one sentence."""
+    """Convert every error to a status and one sentence."""
 
     @app.exception_handler(UserError)
     async def user_error(request: Request, error: UserError) -> JSONResponse:

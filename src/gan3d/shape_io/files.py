@@ -8,8 +8,8 @@ from zipfile import BadZipFile
 import numpy as np
 
 from gan3d.data.formats import binvox
-from gan3d.data.formats.readers import Mesh, Unreadable, as_grid, read
-from gan3d.data.sources.archives import Place
+from gan3d.data.formats.readers import Mesh, UnreadableFile, as_grid, read
+from gan3d.data.sources.archives import Location
 from gan3d.data.voxelization.voxelize import voxelize
 from gan3d.errors import UserError
 from gan3d.rendering.sheets import animate, by_class, colors_of, save_png, strip
@@ -106,8 +106,8 @@ def load_shapes(path: Path, resolution: int) -> np.ndarray:
     try:
         if _holds_arrays(path):
             return _load_arrays(path)
-        shape = read(path, path.name, Place(path, None, path.parent).beside)
-    except Unreadable as error:
+        shape = read(path, path.name, Location(path, None, path.parent).read_sibling)
+    except UnreadableFile as error:
         raise UserError(f"{path}: {error.reason} {error.advice}") from None
     return (voxelize(*shape, resolution) if isinstance(shape, Mesh) else _cube(shape))[None]
 

@@ -92,7 +92,7 @@ def output_format(name: str) -> Format:
 
 
 def max_shapes(output: str, resolution: int) -> int:
-    """How many shapes a request may ask for.
+    """The limit on shapes per request.
 
     Raises:
         UserError: for an output that does not exist.

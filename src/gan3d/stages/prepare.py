@@ -1,4 +1,4 @@
-"""Stage `prepare`: from a source to a voxel data set."""
+"""Stage `prepare`: turn a source into a voxel data set."""
 
 import logging
 from dataclasses import fields
@@ -7,7 +7,8 @@ from typing import Any
 
 from gan3d.config.project import Project
 from gan3d.config.schema import Data, Params
-from gan3d.data.pipeline.prepare import Options, prepare_source
+from gan3d.data.pipeline.options import PrepareOptions
+from gan3d.data.pipeline.prepare import prepare_source
 from gan3d.data.sandbox.pool import Limits
 from gan3d.data.sources import download
 from gan3d.dataset import SPLITS
@@ -16,7 +17,7 @@ from gan3d.monitoring.progress import progress_bar
 from gan3d.reports import data_report
 from gan3d.synthetic import furniture
 
-SYNTHETIC = "synthetic"  # the embedded furniture, in place of a source
+SYNTHETIC = "synthetic"  # a source: the embedded furniture
 
 
 def run(
@@ -25,8 +26,8 @@ def run(
     """Prepare a source into `out`; returns the summary.
 
     Args:
-        home: the folder that holds `synthetic/`, the embedded furniture, which is made when it is missing.
-        workers: processes; None is one a core.
+        home: the folder of `synthetic/`, the embedded furniture, which is written if it is missing.
+        workers: processes; None: one per core.
         dask: address of a Dask scheduler, instead of this machine.
     """
     if download.is_address(data.source):
@@ -41,17 +42,19 @@ def run(
     return summary
 
 
-def options_of(data: Data, seed: int) -> Options:
+def options_of(data: Data, seed: int) -> PrepareOptions:
     """The part of `data` in params.yaml that says how a source is read."""
-    shared = data.model_dump(include={field.name for field in fields(Options)} - {"classes", "labels"})
+    shared = data.model_dump(include={field.name for field in fields(PrepareOptions)} - {"classes", "labels"})
     classes = None if data.classes == "all" else data.classes
-    return Options(**shared, classes=classes, labels=None if data.labels is None else Path(data.labels), seed=seed)
+    return PrepareOptions(
+        **shared, classes=classes, labels=None if data.labels is None else Path(data.labels), seed=seed
+    )
 
 
 def log(params: Params, project: Project, summary: dict[str, Any]) -> None:
-    """Put the data set's parameters, counts and report into an MLflow run of its own, named `<name> data`.
+    """Log the data set's parameters, counts and report to an MLflow run named `<name> data`.
 
-    The prepared data is no less good when the store cannot be reached, so that this only warns.
+    Only warns if the store cannot be reached: the prepared data is complete without it.
     """
     import mlflow
     from mlflow.exceptions import MlflowException
@@ -74,7 +77,7 @@ def log(params: Params, project: Project, summary: dict[str, Any]) -> None:
 
 
 def describe(summary: dict[str, Any], out: Path) -> str:
-    """What a person should know of a prepared data set, a line each."""
+    """Summarise a prepared data set, one fact per line."""
     lines = [
         f"{name}: " + ", ".join(f"{count} {split}" for split, count in counts.items())
         for name, counts in summary["counts"].items()
@@ -90,7 +93,7 @@ def describe(summary: dict[str, Any], out: Path) -> str:
 
 
 def local_source(source: str | Path, root: str | Path) -> Path:
-    """The path of a source; the word `synthetic` is ROOT/synthetic, written when it is missing or out of date."""
+    """The path of a source; `synthetic` is ROOT/synthetic, written if it is missing or out of date."""
     if str(source) != SYNTHETIC:
         return Path(source)
     folder = Path(root) / SYNTHETIC

@@ -1,4 +1,4 @@
-"""Stage `train@rNN`: one resolution, watched by MLflow, a progress bar and a folder of pictures."""
+"""Stage `train@rNN`: train one resolution, with MLflow, a progress bar and a folder of contact sheets."""
 
 import csv
 import json
@@ -37,13 +37,13 @@ from gan3d.training.stage import build_stage, finish_stage
 
 
 def run(params: Params, stage: str, project: Project, dry_run: bool = False) -> None:
-    """Train a stage and write its model, its run file, its curves and its samples.
+    """Train a stage; write its model, run file, curves and samples.
 
     Args:
-        dry_run: stop after the cost estimate has been printed.
+        dry_run: stop after the cost estimate.
 
     Raises:
-        UserError: for a stage that does not exist, or when the model it grows from is missing.
+        UserError: if the stage does not exist, or the model it grows from is missing.
     """
     recipe = params.recipe(stage)
     previous = params.train.stages[stage].prev
@@ -61,14 +61,15 @@ def run(params: Params, stage: str, project: Project, dry_run: bool = False) -> 
     fingerprint = training_fingerprint(data, start[2], recipe)
     checkpoints = project.checkpoints / stage / fingerprint
     schedule = logging_schedule(params)
-    if rank() > 0:  # the first process writes for all
+    if rank() > 0:  # only the first process writes
         train(data, start, recipe, checkpoints, schedule)
         wait_for_first()
         return
-    digest = data.fingerprint("train", at.resolution)
-    tags = provenance_tags(project.work) | {"stage": stage, "name": params.name, "inputs": fingerprint, "data": digest}
+    dataset_fingerprint = data.fingerprint("train", at.resolution)
+    tags = provenance_tags(project.work) | {"stage": stage, "name": params.name, "training_fingerprint": fingerprint}
+    tags["dataset_fingerprint"] = dataset_fingerprint
     if previous != SCRATCH and project.run_file(previous).is_file():
-        tags["grown.from"] = json.loads(project.run_file(previous).read_text(encoding="utf-8"))["run_id"]
+        tags["parent_model_run"] = json.loads(project.run_file(previous).read_text(encoding="utf-8"))["run_id"]
     mlflow_callback = MLflowCallback(
         connect(project.mlruns),
         f"{params.name} {stage}",
@@ -76,12 +77,12 @@ def run(params: Params, stage: str, project: Project, dry_run: bool = False) -> 
         tags,
         data.classes,
         data.up,
-        dataset_input(data, at.resolution, digest),
+        dataset_input(data, at.resolution, dataset_fingerprint),
         mlruns=project.mlruns,
     )
     sheets = SampleSheets(project.output(params.name) / "vis" / stage, data.classes, data.up)
     progress = ProgressBar(stage, recipe.images)
-    with closing_run(mlflow_callback, progress):
+    with ending_run(mlflow_callback, progress):
         trained, rows = train(
             data,
             start,
@@ -97,18 +98,18 @@ def run(params: Params, stage: str, project: Project, dry_run: bool = False) -> 
         mlflow_callback.finish(write_outputs(params, stage, project, trained, rows, sheets))
     run_file = project.run_file(stage)
     run_file.parent.mkdir(parents=True, exist_ok=True)
-    record = {"run_id": mlflow_callback.run_id, "inputs": fingerprint, "images": rows[-1]["images"]}
+    record = {"run_id": mlflow_callback.run_id, "training_fingerprint": fingerprint, "images": rows[-1]["images"]}
     run_file.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
     wait_for_first()
 
 
 def wait_for_first() -> None:
-    """Block the other processes until the first one has written what the next stage grows from."""
+    """Block the other processes until the first one has written the model, from which the next stage grows."""
     from_first(np.int64(0))
 
 
 def logging_schedule(params: Params) -> LoggingSchedule:
-    """How often the loop logs, samples and saves, as `logging` says."""
+    """The loop's schedule, from the section `logging`."""
     return LoggingSchedule(**params.logging.model_dump())
 
 
@@ -116,10 +117,10 @@ def architecture(params: Params, stage: str, data: VoxelDataset) -> Architecture
     """Networks of a stage for a data set.
 
     Raises:
-        UserError: when the data set stops below the stage's resolution.
+        UserError: if the data set stops below the stage's resolution.
     """
     widths = params.widths(stage)
-    data.packed(resolution_of(stage))  # or UserError, where the data set was prepared at a lower one
+    data.packed(resolution_of(stage))  # raises UserError
     occupancy = [data.summary["occupancy"][resolution_key(4 * 2**i)] for i in range(len(widths))]
     return Architecture(
         params.gan.latent, tuple(data.classes), widths, tuple(occupancy), precision=params.train.precision
@@ -127,12 +128,12 @@ def architecture(params: Params, stage: str, data: VoxelDataset) -> Architecture
 
 
 def dataset_input(data: VoxelDataset, at: int, fingerprint: str) -> Any:
-    """The training split as MLflow shows it with a run: shape, type and digest, for which no grid is read."""
+    """The training split as a run's input in MLflow: shape, type and digest; no grid is read."""
     rows = data.select("train")
     packed = np.broadcast_to(np.zeros(1, np.uint8), (len(rows), at**3 // 8))
     names = "+".join(data.classes)
-    name = f"{names if len(names) < 100 else f'{len(data.classes)} classes'} at {at}³"  # MLflow takes 500 characters
-    with warnings.catch_warnings():  # MLflow has two kinds of local source and warns that it took one
+    name = f"{names if len(names) < 100 else f'{len(data.classes)} classes'} at {at}³"  # MLflow allows 500 characters
+    with warnings.catch_warnings():  # that MLflow has two kinds of local sources
         warnings.simplefilter("ignore")
         return mlflow.data.from_numpy(
             packed, source=str(data.folder), targets=data.labels[rows], name=name, digest=fingerprint
@@ -142,11 +143,11 @@ def dataset_input(data: VoxelDataset, at: int, fingerprint: str) -> Any:
 def write_outputs(
     params: Params, stage: str, project: Project, trained: TrainedModel, rows: list[Row], sheets: SampleSheets
 ) -> dict[str, Path]:
-    """Curves, plots, the page and the snapshot in `output/<name>`; returns what MLflow shall keep, by folder."""
+    """Write curves, plots, page and model; returns what goes to MLflow, by artifact folder."""
     output = project.output(params.name)
-    checkups = [row for row in rows if any("/" in name for name in row)]
+    diagnosed = [row for row in rows if any("/" in name for name in row)]
     write_rows(project.curves(stage), [name for name in rows[-1] if "/" not in name], rows)
-    write_rows(project.health(stage), [name for name in rows[-1] if "/" in name], checkups)
+    write_rows(project.health(stage), [name for name in rows[-1] if "/" in name], diagnosed)
     plots = output / "loss" / stage
     training_curves(rows, plots, f"{params.name} at {resolution_of(stage)}³")
     images, shapes = sheets.frames[-1]
@@ -166,7 +167,7 @@ def write_outputs(
 
 
 def write_rows(path: Path, columns: list[str], rows: list[Row]) -> None:
-    """A CSV of these columns, after the images seen."""
+    """Write a CSV with the images seen and these columns."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w", newline="", encoding="utf-8") as out:
         names = list(dict.fromkeys(["images", *columns]))
@@ -176,8 +177,8 @@ def write_rows(path: Path, columns: list[str], rows: list[Row]) -> None:
 
 
 @contextmanager
-def closing_run(callback: MLflowCallback, progress: ProgressBar) -> Iterator[None]:
-    """Close the run as it truly ended."""
+def ending_run(callback: MLflowCallback, progress: ProgressBar) -> Iterator[None]:
+    """End the run by what happens within: finished, failed or killed."""
     try:
         yield
     except KeyboardInterrupt:
@@ -191,11 +192,11 @@ def closing_run(callback: MLflowCallback, progress: ProgressBar) -> Iterator[Non
 
 
 def check_training_shapes(data: VoxelDataset) -> None:
-    """Raise UserError when a class has no training shape."""
+    """Raise UserError if a class has no training shape."""
     for name in data.classes:
         if len(data.select("train", name)) == 0:
             raise UserError(
-                f"{data.folder} has no training shape of class {name!r}: add some, or leave it out of data.classes."
+                f"{data.folder} has no training shape of class {name!r}: add some, or remove it from data.classes."
             )
 
 

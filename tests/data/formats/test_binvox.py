@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from paths import SHARED
 
-from gan3d.data.formats.binvox import LIMIT, Binvox, decode, encode
+from gan3d.data.formats.binvox import MAX_VOXELS, Binvox, decode, encode
 
 HEAD = b"#binvox 1\ndim 2 2 2\ntranslate 0 0 0\nscale 1\ndata\n"
 
@@ -16,25 +16,25 @@ HEAD = b"#binvox 1\ndim 2 2 2\ntranslate 0 0 0\nscale 1\ndata\n"
     translate=st.tuples(*[st.floats(-1e6, 1e6)] * 3),
     scale=st.floats(1e-6, 1e6),
 )
-def test_written_grids_come_back(voxels, translate, scale):
+def test_decode_inverts_encode(voxels, translate, scale):
     back = decode(encode(Binvox(voxels, translate, scale)))
     assert np.array_equal(back.voxels, voxels)
     assert (back.translate, back.scale) == (translate, scale)
 
 
-def test_long_runs_come_back():
+def test_runs_over_255_are_split_and_restored():
     voxels = np.zeros((16, 16, 16), bool)
     voxels[5:] = True
     assert np.array_equal(decode(encode(Binvox(voxels))).voxels, voxels)
 
 
-def test_y_runs_fastest_then_z_then_x():
+def test_y_varies_fastest_then_z_then_x():
     # x: 2, z: 3, y: 4 (the header's order is depth, height, width: x, z, y); the second byte on disk is y = 1
     content = b"#binvox 1\ndim 2 3 4\ndata\n" + bytes([0, 1, 1, 1, 0, 22])
     grid = decode(content).voxels
     assert grid.shape == (2, 4, 3)
     assert np.argwhere(grid).tolist() == [[0, 1, 0]]
-    later = b"#binvox 1\ndim 2 3 4\ndata\n" + bytes([0, 4, 1, 1, 0, 19])  # one row of y on: z = 1
+    later = b"#binvox 1\ndim 2 3 4\ndata\n" + bytes([0, 4, 1, 1, 0, 19])  # one row of y further: z = 1
     assert np.argwhere(decode(later).voxels).tolist() == [[0, 0, 1]]
 
 
@@ -47,21 +47,21 @@ def test_y_runs_fastest_then_z_then_x():
         (b"#binvox 1\ndim 100000 100000 100000\ndata\n\x01\xff", "claims 100000"),
         (b"#binvox 1\ndim 0 2 2\ndata\n", "claims 0"),
         (b"#binvox 1\ndim -2 -2 2\ndata\n\x01\x08", "claims -2"),
-        (b"#binvox 1\ndim two 2 2\ndata\n", "dim line"),
-        (b"#binvox 1\ntranslate 0 0 0\ndata\n", "dim line"),
-        (b"#binvox 1\ndim 2 2 2\nscale big\ndata\n\x01\x08", "scale line"),
+        (b"#binvox 1\ndim two 2 2\ndata\n", "valid dim line"),
+        (b"#binvox 1\ntranslate 0 0 0\ndata\n", "valid dim line"),
+        (b"#binvox 1\ndim 2 2 2\nscale big\ndata\n\x01\x08", "valid scale line"),
         (HEAD + b"\x01\x07", "holds 7 voxels"),
         (HEAD + b"\x01\x09", "holds 9 voxels"),
         (HEAD, "holds 0 voxels"),
     ],
 )
-def test_broken_files_are_refused_with_the_reason(content, reason):
+def test_broken_files_are_rejected_with_a_reason(content, reason):
     with pytest.raises(ValueError, match=reason):
         decode(content)
 
 
-def test_the_largest_header_is_bounded():
-    side = round(LIMIT ** (1 / 3))
+def test_the_size_in_the_header_is_bounded():
+    side = round(MAX_VOXELS ** (1 / 3))
     with pytest.raises(ValueError, match="holds 1 voxels"):
         decode(f"#binvox 1\ndim {side} {side} {side}\ndata\n".encode() + b"\x01\x01")
     with pytest.raises(ValueError, match="claims"):
@@ -69,8 +69,8 @@ def test_the_largest_header_is_bounded():
 
 
 @pytest.mark.shared
-@pytest.mark.skipif(not SHARED.is_dir(), reason="the shared data is not beside the repository")
-def test_real_files_are_read_and_written_back():
+@pytest.mark.skipif(not SHARED.is_dir(), reason="no real data next to the repository")
+def test_real_files_round_trip():
     paths = sorted((SHARED / "data/binvox").glob("*/*.binvox"))
     assert len(paths) == 10
     for path in paths:

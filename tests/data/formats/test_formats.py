@@ -1,4 +1,4 @@
-"""Formats beyond the plain ones: written by other libraries, read back, equal."""
+"""NIfTI, MagicaVoxel, array sets, glTF buffers and tables of labels, written by other libraries and read back."""
 
 import io
 import struct
@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays as numpy_arrays
 
 from gan3d.data.formats import magicavoxel
-from gan3d.data.formats.readers import Mesh, Unreadable, read
+from gan3d.data.formats.readers import Mesh, UnreadableFile, read
 from gan3d.data.pipeline.prepare import prepare
-from gan3d.data.sources.archives import Place
-from gan3d.data.sources.array_sets import grids, inspect
+from gan3d.data.sources.archives import Location
+from gan3d.data.sources.array_sets import inspect, read_grids
 from gan3d.data.sources.labels import read_table
 from gan3d.data.sources.walk import walk
 from gan3d.data.voxelization.voxelize import voxelize
@@ -29,14 +29,14 @@ BOX = trimesh.creation.box((1, 2, 3))
 
 
 def rows(path: Path, key: str, wanted: list[int]) -> list[np.ndarray]:
-    found = list(grids(Place(path), path.name, key, wanted))
-    assert not any(isinstance(grid, Unreadable) for grid in found), found
+    found = list(read_grids(Location(path), path.name, key, wanted))
+    assert not any(isinstance(grid, UnreadableFile) for grid in found), found
     return found
 
 
 @settings(max_examples=40, deadline=None)
 @given(grid=numpy_arrays(bool, SMALL), kind=st.sampled_from(["u1", "i2", "f4", "f8", ">i2"]), zipped=st.booleans())
-def test_nifti_comes_back(grid, kind, zipped):
+def test_nifti_round_trip(grid, kind, zipped):
     image = nibabel.Nifti1Image(grid.astype(kind), np.diag([-2.0, 3, 1, 1]))
     content = image.to_bytes()
     if zipped:
@@ -57,7 +57,7 @@ def test_a_nifti_2_with_a_slope_and_a_fourth_axis(tmp_path):
 
 @settings(max_examples=40, deadline=None)
 @given(grid=numpy_arrays(bool, SMALL))
-def test_magicavoxel_comes_back_with_the_room_around_it(grid):
+def test_magicavoxel_round_trip_keeps_the_empty_margin(grid):
     assert np.array_equal(read(magicavoxel.encode(grid), "a.vox"), grid if grid.any() else np.zeros((1, 1, 1), bool))
 
 
@@ -80,7 +80,7 @@ def transform(node: int, child: int, **frame: str) -> bytes:
 
 @pytest.mark.parametrize("height", [3, 4, 5, 8])
 @pytest.mark.parametrize("move", ["0 0 0", "0 0 4", "-3 20 4"])
-def test_a_lone_magicavoxel_model_keeps_its_room_wherever_the_scene_puts_it(height, move):
+def test_a_single_magicavoxel_model_keeps_its_margin_wherever_it_is_placed(height, move):
     grid = np.zeros((6, 5, 8), bool)
     grid[1:3, 2, :height] = True
     parts = magicavoxel.encode(grid)[20:] + transform(0, 1, _t=move)
@@ -89,7 +89,7 @@ def test_a_lone_magicavoxel_model_keeps_its_room_wherever_the_scene_puts_it(heig
     assert np.array_equal(read(content, "a.vox"), grid)
 
 
-def test_a_magicavoxel_scene_is_joined_with_its_transforms():
+def test_a_magicavoxel_scene_is_merged_with_its_transforms():
     bar = magicavoxel.encode(np.ones((4, 1, 2), bool))[20:]  # its SIZE and XYZI
     quarter = str(1 | 0 << 2 | 1 << 4)  # x' = -y, y' = x, z' = z
     parts = bar + transform(0, 1) + chunk(b"nGRP", struct.pack("<i", 1) + dictionary() + struct.pack("<3i", 2, 2, 4))
@@ -106,61 +106,61 @@ def test_a_magicavoxel_scene_is_joined_with_its_transforms():
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
-        (b"VOX \x96\0\0\0MAIN", "cut off"),
-        (magicavoxel.encode(np.ones((3, 3, 3), bool))[:-9], "more bytes than there are"),
-        (b"VOX \x96\0\0\0", "not there"),
-        (b"nothing of the kind", "does not start with VOX"),
+        (b"VOX \x96\0\0\0MAIN", "truncated"),
+        (magicavoxel.encode(np.ones((3, 3, 3), bool))[:-9], "more bytes than the file holds"),
+        (b"VOX \x96\0\0\0", "missing"),
+        (b"something else", "does not start with VOX"),
         (
             magicavoxel.encode(np.ones((3, 3, 3), bool)).replace(struct.pack("<3i", 3, 3, 3), b"\xff" * 12),
             "claims the size",
         ),
     ],
 )
-def test_a_broken_vox_says_why(content, reason):
-    with pytest.raises(Unreadable, match=reason):
+def test_a_broken_vox_is_rejected_with_a_reason(content, reason):
+    with pytest.raises(UnreadableFile, match=reason):
         read(content, "a.vox")
 
 
-def test_a_nifti_whose_header_lies_is_refused():
+def test_a_nifti_header_that_claims_too_much_is_rejected():
     content = bytearray(nibabel.Nifti1Image(np.ones((4, 4, 4), np.uint8), np.eye(4)).to_bytes())
     content[42:48] = struct.pack("<3h", 30000, 30000, 30000)
-    with pytest.raises(Unreadable, match="claims the shape"):
+    with pytest.raises(UnreadableFile, match="claims the shape"):
         read(bytes(content), "a.nii")
     content[42:48] = struct.pack("<3h", 40, 40, 40)
-    with pytest.raises(Unreadable, match="ends before"):
+    with pytest.raises(UnreadableFile, match="ends before"):
         read(bytes(content), "a.nii")
 
 
 @settings(max_examples=25, deadline=None)
 @given(voxels=numpy_arrays(bool, st.tuples(st.integers(1, 9), *[st.integers(4, 9)] * 3)), data=st.data())
-def test_sets_come_back_row_by_row_from_every_form(tmp_path_factory, voxels, data):
+def test_array_sets_of_every_layout_are_read_row_by_row(tmp_path_factory, voxels, data):
     folder = tmp_path_factory.mktemp("sets")
     packed = np.packbits(voxels.reshape(len(voxels), -1), 1)
     np.savez(folder / "plain.npz", voxels=voxels)
     np.savez_compressed(folder / "fortran.npz", X=np.asfortranarray(voxels.astype(np.float32)))
     np.savez_compressed(folder / "packed.npz", voxels_packed=packed, shape=voxels.shape[1:])
-    np.savez(folder / "other.npz", **{"whatever name": voxels.astype(np.int64), "ids": np.arange(len(voxels))})
+    np.savez(folder / "other.npz", **{"any name": voxels.astype(np.int64), "ids": np.arange(len(voxels))})
     np.save(folder / "set.npy", voxels.astype(np.uint8) * 255)
     with h5py.File(folder / "chunked.h5", "w") as file:
         file.create_dataset("deep/voxels", data=voxels.astype("u1"), chunks=True, compression="gzip")
     wanted = data.draw(st.lists(st.integers(0, len(voxels) - 1), min_size=1, unique=True).map(sorted))
     for path in sorted(folder.iterdir()):
-        (part,) = inspect(Place(path), path.name)
-        assert part.count == len(voxels)
-        assert np.array_equal(np.stack(rows(path, part.key, wanted)), voxels[wanted])
-        assert np.array_equal(rows(path, part.key, [0])[0], voxels[0])  # back to the start
+        (array,) = inspect(Location(path), path.name)
+        assert array.count == len(voxels)
+        assert np.array_equal(np.stack(rows(path, array.key, wanted)), voxels[wanted])
+        assert np.array_equal(rows(path, array.key, [0])[0], voxels[0])  # seek back
 
 
-def test_one_grid_in_a_set_and_cubes_of_bits(tmp_path):
+def test_a_set_of_one_grid_and_packed_cubes(tmp_path):
     grid = np.random.default_rng(1).random((8, 8, 8)) < 0.3
     np.savez(tmp_path / "one.npz", voxels=grid)
     np.savez(tmp_path / "bits.npz", packed=np.packbits(grid)[None])
     for name, key in (("one.npz", "voxels"), ("bits.npz", "packed")):
-        assert inspect(Place(tmp_path / name), name)[0].count == 1
+        assert inspect(Location(tmp_path / name), name)[0].count == 1
         assert np.array_equal(rows(tmp_path / name, key, [0])[0], grid)
 
 
-def test_labels_of_hdf5_and_of_voxels_in_a_folder(tmp_path):
+def test_labels_in_hdf5(tmp_path):
     voxels = np.random.default_rng(2).random((4, 8, 8, 8)) < 0.3
     source = tmp_path / "source/sub"
     source.mkdir(parents=True)
@@ -181,10 +181,10 @@ def test_labels_of_hdf5_and_of_voxels_in_a_folder(tmp_path):
 
 
 @pytest.mark.parametrize("packed", ["folder", "zip", "tar"])
-def test_gltf_takes_its_side_files_from_the_source_alone(tmp_path, packed):
+def test_gltf_reads_buffers_within_the_source_only(tmp_path, packed):
     files = trimesh.Scene(BOX).export(file_type="gltf")
     text = files.pop("model.gltf").decode()
-    places = {
+    prefixes = {
         "good": "",
         "up": "../",
         "out": "../../",
@@ -193,7 +193,8 @@ def test_gltf_takes_its_side_files_from_the_source_alone(tmp_path, packed):
         "missing": "nowhere_",
     }
     layout = {
-        f"x/chair/{name}.gltf": text.replace("gltf_buffer", f"{at}gltf_buffer").encode() for name, at in places.items()
+        f"x/chair/{name}.gltf": text.replace("gltf_buffer", f"{at}gltf_buffer").encode()
+        for name, at in prefixes.items()
     }
     layout |= {f"{folder}{name}": content for name, content in files.items() for folder in ("", "x/", "x/chair/")}
     for name, content in layout.items():
@@ -210,11 +211,11 @@ def test_gltf_takes_its_side_files_from_the_source_alone(tmp_path, packed):
         assert isinstance(mesh, Mesh)
         assert np.array_equal(voxelize(*mesh, 16), voxelize(BOX.vertices, BOX.faces, 16))
     for name, reason in [("out", "outside"), ("root", "outside"), ("web", "outside"), ("missing", "missing")]:
-        with pytest.raises(Unreadable, match=reason):
+        with pytest.raises(UnreadableFile, match=reason):
             items[f"{name}.gltf"].read()
 
 
-def test_a_table_gives_class_and_split(tmp_path):
+def test_a_table_sets_class_and_split(tmp_path):
     source = tmp_path / "source"
     (source / "deep").mkdir(parents=True)
     random = np.random.default_rng(3)
@@ -237,7 +238,7 @@ def test_a_table_gives_class_and_split(tmp_path):
         ("file,class\na,\n", "line 2"),
     ],
 )
-def test_a_table_that_is_wrong_says_where(tmp_path, text, says):
+def test_a_broken_table_is_rejected_with_its_line(tmp_path, text, says):
     (tmp_path / "labels.csv").write_text(text)
     with pytest.raises(UserError, match=says):
         read_table(tmp_path / "labels.csv")
@@ -256,8 +257,8 @@ def test_a_left_handed_source_is_mirrored(tmp_path):
         assert tuple(np.argwhere(VoxelDataset(tmp_path / "out").voxels(8, np.array([0]))[0])[0]) == place
 
 
-def test_points_in_an_array_are_no_grid():
+def test_an_array_of_points_is_rejected():
     stream = io.BytesIO()
     np.save(stream, np.random.default_rng(0).random((40, 100, 3)))
-    with pytest.raises(Unreadable, match="as points have"):
+    with pytest.raises(UnreadableFile, match="as points have"):
         read(stream.getvalue(), "a.npy")

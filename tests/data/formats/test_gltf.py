@@ -1,4 +1,4 @@
-"""glTF and GLB in all the ways in which buffers, accessors and nodes may describe one shape."""
+"""glTF and GLB: every way in which buffers, accessors and nodes may describe a shape."""
 
 import base64
 import json
@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import trimesh
 
-from gan3d.data.formats.readers import Mesh, Unreadable, read
-from gan3d.data.sources.archives import Place
+from gan3d.data.formats.readers import Mesh, UnreadableFile, read
+from gan3d.data.sources.archives import Location
 from gan3d.data.voxelization.voxelize import voxelize
 
 SHAPE = trimesh.util.concatenate(
@@ -22,7 +22,7 @@ KINDS = {"i2": 5122, "u1": 5121, "u2": 5123, "u4": 5125, "f4": 5126}
 
 
 class Builder:
-    """Puts arrays into a buffer, a view and an accessor each."""
+    """Builds a file; each array gets a view and an accessor of one buffer."""
 
     def __init__(self):
         self.blob = b""
@@ -30,8 +30,8 @@ class Builder:
 
     def view(self, content: bytes, **more: Any) -> int:
         self.blob += bytes(-len(self.blob) % 4)
-        place = {"buffer": 0, "byteOffset": len(self.blob), "byteLength": len(content)}
-        self.tree["bufferViews"].append(place | more)
+        entry = {"buffer": 0, "byteOffset": len(self.blob), "byteLength": len(content)}
+        self.tree["bufferViews"].append(entry | more)
         self.blob += content
         return len(self.tree["bufferViews"]) - 1
 
@@ -79,9 +79,11 @@ def several() -> bytes:
     return made.gltf([{"attributes": {"POSITION": position}, "indices": part} for part in parts])
 
 
-def between() -> bytes:
+def interleaved() -> bytes:
     made = Builder()
-    rows = np.concatenate([V, np.full_like(V, 7)], 1).astype("<f4").tobytes()[:-12]  # normals between, none at the end
+    rows = (
+        np.concatenate([V, np.full_like(V, 7)], 1).astype("<f4").tobytes()[:-12]
+    )  # interleaved with normals, except after the last
     position = made.accessor(V, "f4", made.view(rows, byteStride=24))
     return made.gltf([{"attributes": {"POSITION": position}, "indices": made.accessor(F.ravel(), "u4")}])
 
@@ -100,7 +102,7 @@ def strip() -> bytes:
     made = Builder()
     corners: list[int] = []
     for triangle in F.tolist():
-        corners += [*corners[-1:], *triangle[: len(corners) > 0]]  # two triangles without area lead over
+        corners += [*corners[-1:], *triangle[: len(corners) > 0]]  # degenerate triangles connect the strips
         corners += triangle[:1] * (len(corners) % 2)
         corners += triangle
     position = made.accessor(V, "f4")
@@ -144,9 +146,9 @@ def named(**more: Any) -> bytes:
 CONTENTS = {
     "plain": named(),
     "glb": binary(),
-    "glb filled up with zeros": binary(b"\0"),
-    "several parts": several(),
-    "between other numbers": between(),
+    "glb padded with zeros": binary(b"\0"),
+    "several primitives": several(),
+    "interleaved": interleaved(),
     "sparse": sparse(),
     "strip": strip(),
     "fans": fans(),
@@ -158,8 +160,8 @@ CONTENTS = {
 
 
 @pytest.mark.parametrize("name", CONTENTS)
-def test_every_way_gives_the_same_voxels(name):
-    mesh = read(CONTENTS[name], "a.gltf")  # GLB or JSON: the content tells
+def test_every_layout_gives_the_same_voxels(name):
+    mesh = read(CONTENTS[name], "a.gltf")  # the content decides between GLB and JSON
     assert isinstance(mesh, Mesh)
     assert np.array_equal(voxelize(*mesh, 16), voxelize(V, F, 16))
 
@@ -171,7 +173,7 @@ def expect(content: bytes, vertices: np.ndarray) -> None:
     assert np.array_equal(mesh.faces, F)
 
 
-def test_nodes_turn_scale_and_place():
+def test_nodes_rotate_scale_and_translate():
     half = 2**0.5 / 2
     turn = np.array([[0, -1, 0], [1, 0, 0], [0, 0, 1]])  # a quarter about z
     moved = (V * (2, 1, 1)) @ turn.T + (5, 0, 0)
@@ -187,13 +189,13 @@ def test_nodes_turn_scale_and_place():
     expect(made.gltf(primitives, [{"mesh": 0, "matrix": matrix.T.ravel().tolist()}]), moved)
 
 
-def test_a_mirrored_node_still_winds_outwards():
+def test_a_mirrored_node_keeps_outward_orientation():
     made, primitives = plain()
     mesh = read(made.gltf(primitives, [{"mesh": 0, "scale": [-1, 1, 1]}]), "a.gltf")
     assert trimesh.Trimesh(*mesh, process=False).volume == pytest.approx(SHAPE.volume, rel=1e-5)
 
 
-def test_a_morph_target_that_is_on():
+def test_an_active_morph_target_is_applied():
     expect(morphed(0.5), V + [0, 4.5, 0] * (V[:, 1:2] > 0))
 
 
@@ -201,9 +203,9 @@ def test_quantised_coordinates_are_scaled():
     made = Builder()
     low, high = V.min(0), V.max(0)
     half, middle = (high - low).max() / 2, (high + low) / 2
-    whole = np.zeros((len(V), 4), "<i2")
-    whole[:, :3] = np.round((V - middle) / half * 32767)
-    position = made.accessor(V, "i2", made.view(whole.tobytes(), byteStride=8), normalized=True)
+    quantised = np.zeros((len(V), 4), "<i2")
+    quantised[:, :3] = np.round((V - middle) / half * 32767)
+    position = made.accessor(V, "i2", made.view(quantised.tobytes(), byteStride=8), normalized=True)
     content = made.gltf(
         [{"attributes": {"POSITION": position}, "indices": made.accessor(F.ravel(), "u2")}],
         [{"mesh": 0, "scale": [half] * 3, "translation": middle.tolist()}],
@@ -213,19 +215,19 @@ def test_quantised_coordinates_are_scaled():
     assert np.abs(mesh.vertices - V).max() < 1e-3
 
 
-def test_a_side_file_is_found_by_its_quoted_name(tmp_path: Path):
+def test_a_buffer_file_is_found_by_its_quoted_name(tmp_path: Path):
     made, primitives = plain()
     tree = json.loads(made.gltf(primitives))
     (tmp_path / "my buffer.bin").write_bytes(made.blob)
     tree["buffers"][0]["uri"] = "my%20buffer.bin"
     content = json.dumps(tree).encode()
-    place = Place(tmp_path / "a.gltf", None, tmp_path)
-    mesh = read(content, "a.gltf", place.beside)
+    location = Location(tmp_path / "a.gltf", None, tmp_path)
+    mesh = read(content, "a.gltf", location.read_sibling)
     assert np.array_equal(mesh.faces, F)
     for address in ("../../etc/passwd", "/etc/passwd", "https://example.org/a.bin", "gone.bin"):
         tree["buffers"][0]["uri"] = address
-        with pytest.raises(Unreadable, match=r"outside the source|is missing"):
-            read(json.dumps(tree).encode(), "a.gltf", place.beside)
+        with pytest.raises(UnreadableFile, match=r"outside the source|is missing"):
+            read(json.dumps(tree).encode(), "a.gltf", location.read_sibling)
 
 
 def changed(**accessor: Any) -> bytes:
@@ -241,23 +243,23 @@ def changed(**accessor: Any) -> bytes:
     [
         (named(extensionsRequired=["KHR_draco_mesh_compression"]), "compressed"),
         (named(extensionsRequired=["EXT_meshopt_compression"]), "compressed"),
-        (named(extensionsRequired=["ACME_geometry"]), "needs the extension ACME_geometry"),
-        (named(nodes=[{"mesh": 0, "children": [0]}]), "no tree"),
-        (named(scenes=[{"nodes": [3]}]), "missing or of a wrong kind"),
+        (named(extensionsRequired=["ACME_geometry"]), "requires the extension ACME_geometry"),
+        (named(nodes=[{"mesh": 0, "children": [0]}]), "not form a tree"),
+        (named(scenes=[{"nodes": [3]}]), "missing or of the wrong type"),
         (named(asset={"version": "1.0"}), "version 1.0"),
-        (changed(count=10), "there are 10 vertices"),
-        (changed(count=10**12), "more than there are"),
+        (changed(count=10), "has 10 vertices"),
+        (changed(count=10**12), "more than its buffer holds"),
         (changed(count=10**12, bufferView=None), "without data claims"),
-        (changed(count=-1), "whole number from 0"),
-        (changed(byteOffset=10**9), "more than there are"),
-        (changed(componentType=1), "wrong kind"),
-        (CONTENTS["glb"][:-50], "are there"),
+        (changed(count=-1), "non-negative integer"),
+        (changed(byteOffset=10**9), "more than its buffer holds"),
+        (changed(componentType=1), "wrong type"),
+        (CONTENTS["glb"][:-50], "but it holds"),
         (b"glTF" + struct.pack("<2I", 1, 20) + bytes(20), "version 1"),
         (b'{"asset":', "Expecting value"),
         (b"[" * 100_000, "cannot be read"),
     ],
 )
-def test_what_is_wrong_is_said(content, reason):
-    with pytest.raises(Unreadable) as caught:
+def test_rejects_name_the_fault(content, reason):
+    with pytest.raises(UnreadableFile) as caught:
         read(content, "a.gltf")
     assert reason in caught.value.reason

@@ -1,4 +1,4 @@
-"""Broken and hostile sources: each file gives a row with a reason and advice, and nothing else happens."""
+"""Broken and hostile sources: each bad file becomes a row with a reason and advice, and has no other effect."""
 
 import csv
 import gzip
@@ -33,7 +33,7 @@ def rejects(folder: Path) -> dict[str, tuple[str, str]]:
         return {row["file"]: (row["reason"], row["advice"]) for row in csv.DictReader(lines)}
 
 
-def ledger(folder: Path) -> dict[str, dict[str, str]]:
+def files_table(folder: Path) -> dict[str, dict[str, str]]:
     with (folder / "files.csv").open(newline="") as lines:
         return {row.pop("file"): row for row in csv.DictReader(lines)}
 
@@ -63,15 +63,15 @@ def link(name: str, target: str, kind: bytes = tarfile.SYMTYPE) -> tarfile.TarIn
     return info
 
 
-def lay(folder: Path, files: dict[str, bytes]) -> Path:
+def write_files(folder: Path, files: dict[str, bytes]) -> Path:
     for name, content in files.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes(content)
     return folder
 
 
-def test_a_folder_of_traps(tmp_path):
-    source = lay(
+def test_bad_files_in_a_folder_are_rejected(tmp_path):
+    source = write_files(
         tmp_path / "source",
         {
             "chair/good.obj": OBJ,
@@ -113,7 +113,7 @@ def test_a_folder_of_traps(tmp_path):
     accepted = {row["source"] for row in VoxelDataset(tmp_path / "out").rows}
     assert accepted == {"chair/good.obj", "chair/nested.zip/inner.obj"}
     assert summary["duplicates"] == 1  # the link inside the source
-    table = ledger(tmp_path / "out")
+    table = files_table(tmp_path / "out")
     assert set(table) == {*rows, *accepted, "chair/notes.txt", "chair/inside.obj"}
     assert table["chair/notes.txt"]["left out"] == "1"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["out", "source"]
@@ -124,15 +124,15 @@ RARE = [pytest.param(kind, marks=pytest.mark.slow) for kind in ("tar", "tgz", "t
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["tar.gz", "zip", *RARE])
-def test_archives_give_what_the_folder_gives(tmp_path, kind):
+def test_archives_give_the_same_data_as_a_folder(tmp_path, kind):
     files = {"set/chair/train/a.obj": OBJ, "set/chair/test/b.obj": OBJ.replace(b"1 2 4", b"1 3 4")}
     mode = {"tar": "w", "tar.gz": "w:gz", "tgz": "w:gz", "tar.bz2": "w:bz2"}.get(kind)
     (tmp_path / f"x.{kind}").write_bytes(zipped(files) if mode is None else tarred(dict(files), mode))
     prepare(tmp_path / f"x.{kind}", tmp_path / "out", 8)
-    prepare(lay(tmp_path / "x", files), tmp_path / "plain", 8)
+    prepare(write_files(tmp_path / "x", files), tmp_path / "plain", 8)
     assert (tmp_path / "out/manifest.csv").read_bytes() == (tmp_path / "plain/manifest.csv").read_bytes()
     assert (tmp_path / "out/r08.npy").read_bytes() == (tmp_path / "plain/r08.npy").read_bytes()
-    lay(tmp_path / "outer", {f"more.{kind}": (tmp_path / f"x.{kind}").read_bytes()})
+    write_files(tmp_path / "outer", {f"more.{kind}": (tmp_path / f"x.{kind}").read_bytes()})
     (tmp_path / "outer.zip").write_bytes(zipped({f"more.{kind}": (tmp_path / f"x.{kind}").read_bytes()}))
     for source in ("outer", "outer.zip"):
         prepare(tmp_path / source, tmp_path / "nested", 8)
@@ -143,7 +143,7 @@ def test_archives_give_what_the_folder_gives(tmp_path, kind):
         assert VoxelDataset(tmp_path / "nested").classes == ["chair"]
 
 
-def test_hostile_members_of_a_tar(tmp_path):
+def test_hostile_members_of_a_tar_are_rejected(tmp_path):
     (tmp_path / "x.tar").write_bytes(
         tarred(
             {
@@ -169,7 +169,7 @@ def test_hostile_members_of_a_tar(tmp_path):
 
 
 @pytest.mark.slow
-def test_zip_bombs_of_three_kinds(tmp_path):
+def test_three_kinds_of_zip_bomb_are_rejected(tmp_path):
     path = tmp_path / "x.zip"
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("chair/good.obj", OBJ)
@@ -181,7 +181,7 @@ def test_zip_bombs_of_three_kinds(tmp_path):
     at = content.rindex(b"PK\x01\x02")  # the directory claims 3 GiB for the last file
     content[at + 24 : at + 28] = (3 * 2**30).to_bytes(4, "little")
     path.write_bytes(content)
-    # one file's bytes under two names
+    # two names for the bytes of one file
     shared = tmp_path / "shared.zip"
     with zipfile.ZipFile(shared, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("chair/aa.obj", OBJ)
@@ -200,17 +200,17 @@ def test_zip_bombs_of_three_kinds(tmp_path):
     assert "zip bomb" in rejects(tmp_path / "out")["chair/bb.obj"][0]
 
 
-def test_a_damaged_compressed_tar_is_one_sentence(tmp_path):
+def test_a_damaged_compressed_tar_gives_a_one_sentence_error(tmp_path):
     (tmp_path / "x.tar.gz").write_bytes(tarred({"chair/a.obj": OBJ}, "w:gz")[:-30])
     with pytest.raises(UserError, match=r"x.tar.gz: The archive is damaged"):
         prepare(tmp_path / "x.tar.gz", tmp_path / "out", 8)
     assert [path.name for path in tmp_path.iterdir()] == ["x.tar.gz"]
 
 
-def test_sets_that_reach_for_other_files_are_refused(tmp_path):
+def test_array_sets_that_refer_to_other_files_are_rejected(tmp_path):
     secret = tmp_path / "secret.raw"
     secret.write_bytes(b"\x01" * 512)
-    folder = lay(tmp_path / "source", {"chair/good.obj": OBJ}) / "chair"
+    folder = write_files(tmp_path / "source", {"chair/good.obj": OBJ}) / "chair"
     with h5py.File(folder / "external.h5", "w") as file:
         file.create_dataset("voxels", (1, 8, 8, 8), "u1", external=[(str(secret), 0, 512)])
     with h5py.File(folder / "linked.h5", "w") as file:
@@ -229,8 +229,8 @@ def test_sets_that_reach_for_other_files_are_refused(tmp_path):
 
 
 @pytest.mark.slow
-def test_the_disk_running_full_leaves_the_earlier_data_set(tmp_path):
-    """A limit of the size of files stands for the disk: the write fails in the same place, with another number."""
+def test_a_full_disk_leaves_the_earlier_data_set(tmp_path):
+    """A file size limit simulates the full disk: the write fails at the same point, with another errno."""
     source = tmp_path / "source"
     furniture.write(source, chairs=6, tables=6, test=2)
     prepare(source, tmp_path / "out", 8)
@@ -245,7 +245,7 @@ def test_the_disk_running_full_leaves_the_earlier_data_set(tmp_path):
     assert "UserError: the disk of" in done.stderr
     assert {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()} == before
     assert sorted(path.name for path in tmp_path.iterdir()) == [".out.unfinished", "out", "source"]
-    prepare(source, tmp_path / "out", 64)  # with room again, from where it broke off
+    prepare(source, tmp_path / "out", 64)  # resumes without the limit
     prepare(source, tmp_path / "clean", 64)
     for path in (tmp_path / "clean").iterdir():
         assert (tmp_path / "out" / path.name).read_bytes() == path.read_bytes()
@@ -253,7 +253,7 @@ def test_the_disk_running_full_leaves_the_earlier_data_set(tmp_path):
 
 
 @pytest.mark.slow
-def test_killed_and_started_again_it_continues_and_does_no_shape_twice(tmp_path):
+def test_a_killed_run_resumes_without_repeating_a_shape(tmp_path):
     source = tmp_path / "source"
     furniture.write(source, chairs=60, tables=60, test=5)
     prepare(source, tmp_path / "whole", 16, workers=2)
@@ -277,8 +277,8 @@ def test_killed_and_started_again_it_continues_and_does_no_shape_twice(tmp_path)
 
 
 @pytest.mark.slow
-def test_results_of_another_form_are_not_taken_over(tmp_path):
-    source = lay(tmp_path / "source", {"chair/a.obj": OBJ})
+def test_results_of_other_settings_are_not_reused(tmp_path):
+    source = write_files(tmp_path / "source", {"chair/a.obj": OBJ})
 
     def interrupt(done: int, total: int) -> None:
         raise KeyboardInterrupt

@@ -1,4 +1,4 @@
-"""Files of every format, damaged at random: each has an answer within the limits, and the run goes on."""
+"""Randomly damaged files of every format: each gives a result within the limits, and the run continues."""
 
 import gzip
 import io
@@ -11,16 +11,17 @@ import numpy as np
 import pytest
 import trimesh
 from paths import SUPPORT
+from scene_files import threedxml, zipped
 from scipy import io as matlab
 
 from gan3d.data.formats import binvox, magicavoxel
 from gan3d.data.formats.extensions import suffix
-from gan3d.data.pipeline.convert import Form, convert_block
+from gan3d.data.pipeline.convert import ConversionSettings, convert_batch
 from gan3d.data.sandbox.pool import Limits, SandboxPool, WorkerFailure
-from gan3d.data.sources.archives import Place
-from gan3d.data.sources.walk import Item, inspect
+from gan3d.data.sources.archives import Location
+from gan3d.data.sources.walk import SourceItem, try_inspect
 
-FORM = Form(16)
+SETTINGS = ConversionSettings(16)
 LIMITS = Limits(seconds=20, memory=1024)
 
 
@@ -31,7 +32,7 @@ def stored(write, *arguments: object, **named: object) -> bytes:
 
 
 def samples() -> dict[str, bytes]:
-    """One good file of every format, by name."""
+    """A valid file of every format, by name."""
     mesh = trimesh.creation.torus(1, 0.4, 12, 8)
     grid = np.random.default_rng(0).random((16, 16, 16)) < 0.3
     made: dict[str, bytes | str] = {
@@ -43,6 +44,10 @@ def samples() -> dict[str, bytes]:
         "b.stl": mesh.export(file_type="stl"),
         "a.glb": mesh.export(file_type="glb"),
         "a.gltf": trimesh.Scene(mesh).export(file_type="gltf", merge_buffers=True, embed_buffers=True)["model.gltf"],
+        "a.3mf": mesh.export(file_type="3mf"),
+        "a.dae": mesh.export(file_type="dae"),
+        "a.zae": zipped({"a.dae": mesh.export(file_type="dae")}),
+        "a.3dxml": threedxml(),
         "a.binvox": binvox.encode(binvox.Binvox(grid)),
         "a.mat": stored(matlab.savemat, {"instance": grid.astype(np.int8)}),
         "b.mat": stored(matlab.savemat, {"voxels": grid.astype(np.uint8)}, do_compression=True),
@@ -69,14 +74,14 @@ def samples() -> dict[str, bytes]:
 
 
 def mutate(name: str, originals: dict[str, bytes], rng: np.random.Generator) -> bytes:
-    """Flipped bits, cut or doubled pieces, another format's head, and numbers that are far too large."""
+    """Flip bits, cut or repeat parts, swap in the header of another format, or write numbers that are far too large."""
     content = bytearray(originals[name])
     for _ in range(rng.integers(1, 4)):
         kind = rng.integers(6)
         at = int(rng.integers(len(content))) if rng.random() < 0.5 else int(rng.integers(min(len(content), 400)))
         if kind == 0:
-            for place in rng.integers(0, len(content), int(rng.integers(1, 20))):
-                content[place] ^= 1 << int(rng.integers(8))
+            for offset in rng.integers(0, len(content), int(rng.integers(1, 20))):
+                content[offset] ^= 1 << int(rng.integers(8))
         elif kind == 1:
             del content[at + 1 :]
         elif kind == 2:
@@ -94,25 +99,25 @@ def mutate(name: str, originals: dict[str, bytes], rng: np.random.Generator) -> 
 
 
 def read_file(path: Path) -> list:
-    """What the prepare stage does with one file, as one call."""
-    place = Place(path, None, path.parent)
+    """Read one file as the prepare stage does."""
+    location = Location(path, None, path.parent)
     if suffix(path.name) not in (".npz", ".h5"):
-        return convert_block([Item(path.name, "x", None, path.name, path.name, place)], FORM)
-    parts = inspect(place, path.name)
-    if not isinstance(parts, list):
-        return [(parts.reason, parts.advice)]
+        return convert_batch([SourceItem(path.name, "x", None, path.name, path.name, location)], SETTINGS)
+    arrays = try_inspect(location, path.name)
+    if not isinstance(arrays, list):
+        return [(arrays.reason, arrays.advice)]
     items = [
-        Item(f"{path.name}[{row}]", "x", None, "", path.name, place, row, part.key)
-        for part in parts
-        for row in range(min(part.count, 5))
+        SourceItem(f"{path.name}[{row}]", "x", None, "", path.name, location, row, array.key)
+        for array in arrays
+        for row in range(min(array.count, 5))
     ]
-    return convert_block(items, FORM) if items else []
+    return convert_batch(items, SETTINGS) if items else []
 
 
 @pytest.mark.parametrize(
     "count", [pytest.param(200, marks=pytest.mark.slow), pytest.param(10_000, marks=pytest.mark.full)]
 )
-def test_damaged_files_have_an_answer_within_the_limits(tmp_path, count, monkeypatch):
+def test_damaged_files_give_a_result_within_the_limits(tmp_path, count, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", str(SUPPORT))
     originals = samples()
     rng = np.random.default_rng(count)
@@ -123,8 +128,8 @@ def test_damaged_files_have_an_answer_within_the_limits(tmp_path, count, monkeyp
         paths.append(tmp_path / f"{number}{suffix(name)}")
         paths[-1].write_bytes(mutate(name, originals, rng))
     accepted = 0
-    with SandboxPool(2, LIMITS) as guard:
-        answers = dict(guard.map(read_file, [(path,) for path in paths]))
+    with SandboxPool(2, LIMITS) as sandbox:
+        answers = dict(sandbox.map(read_file, [(path,) for path in paths]))
     assert sorted(answers) == list(range(count))
     lost = {
         paths[number].name: answer.reason for number, answer in answers.items() if isinstance(answer, WorkerFailure)
@@ -143,7 +148,7 @@ def test_damaged_files_have_an_answer_within_the_limits(tmp_path, count, monkeyp
     assert 0 < accepted < count
 
 
-def test_the_samples_themselves_are_read(tmp_path):
+def test_the_undamaged_samples_are_read(tmp_path):
     for name, content in samples().items():
         (tmp_path / name).write_bytes(content)
         results = read_file(tmp_path / name)

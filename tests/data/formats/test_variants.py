@@ -1,7 +1,8 @@
-"""The formats as other programs write them: every variant of one file gives the same voxels, or a reason."""
+"""The formats as other programs write them: every variant of a file gives the same voxels, or a reason."""
 
 import io
 import struct
+import zlib
 from pathlib import Path
 
 import h5py
@@ -13,7 +14,7 @@ import trimesh
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gan3d.data.formats.readers import Mesh, Unreadable, read
+from gan3d.data.formats.readers import Mesh, UnreadableFile, read
 from gan3d.data.voxelization.voxelize import voxelize
 
 BOXES = [
@@ -134,9 +135,9 @@ TYPES |= {"float32": "f4", "uint8": "u1", "int32": "i4"}
 ORDERS = {"ascii": "", "binary_little_endian": "<", "binary_big_endian": ">"}
 
 
-def ply(form: str, elements: list[tuple[str, list[str], list[list]]], newline: str = "\n") -> bytes:
-    """A PLY file: elements are (name, properties as in the header, rows; a list property is a list)."""
-    head, body = ["ply", f"format {form} 1.0", "comment by hand", "obj_info x"], b""
+def ply(encoding: str, elements: list[tuple[str, list[str], list[list]]], newline: str = "\n") -> bytes:
+    """A PLY file of elements (name, properties as in the header, rows), where a list property is a list."""
+    head, body = ["ply", f"format {encoding} 1.0", "comment by hand", "obj_info x"], b""
     for name, properties, rows in elements:
         head += [f"element {name} {len(rows)}", *(f"property {text}" for text in properties)]
         for row in rows:
@@ -144,11 +145,11 @@ def ply(form: str, elements: list[tuple[str, list[str], list[list]]], newline: s
                 kinds = [kind for kind in text.split()[:-1] if kind != "list"]
                 values = ([len(value)], value) if len(kinds) == 2 else ([value],)
                 for kind, numbers in zip(kinds, values, strict=True):
-                    if form == "ascii":
+                    if encoding == "ascii":
                         body += "".join(f"{number} " for number in numbers).encode()
                     else:
-                        body += np.array(numbers, ORDERS[form] + TYPES[kind]).tobytes()
-            body += newline.encode() if form == "ascii" else b""
+                        body += np.array(numbers, ORDERS[encoding] + TYPES[kind]).tobytes()
+            body += newline.encode() if encoding == "ascii" else b""
     return (newline.join([*head, "end_header"]) + newline).encode() + body
 
 
@@ -183,18 +184,18 @@ PLY_ELEMENTS = {
 }
 
 
-@pytest.mark.parametrize("form", ORDERS)
+@pytest.mark.parametrize("encoding", ORDERS)
 @pytest.mark.parametrize("name", PLY_ELEMENTS)
-def test_ply(form, name):
+def test_ply(encoding, name):
     for newline in ("\n", "\r\n"):
-        content = ply(form, PLY_ELEMENTS[name], newline)
+        content = ply(encoding, PLY_ELEMENTS[name], newline)
         assert np.array_equal(voxels(content, "a.ply"), EXPECTED)
         assert np.array_equal(voxels(content + b"\n\n", "a.ply"), EXPECTED)
-        with pytest.raises(Unreadable):
+        with pytest.raises(UnreadableFile):
             read(content[:-20] if name != "faces first" else content[: len(content) // 2], "a.ply")
 
 
-def test_an_ascii_ply_with_numbers_that_its_header_does_not_name():
+def test_an_ascii_ply_with_numbers_missing_from_its_header():
     content = ply("ascii", PLY_ELEMENTS["triangles"]).decode()
     head, body = content.split("end_header\n")
     longer = "".join(f"{line}7 7 7\n" for line in body.splitlines())
@@ -206,16 +207,18 @@ def test_an_ascii_ply_with_numbers_that_its_header_does_not_name():
 @given(
     points=st.lists(st.tuples(*[st.floats(-1e6, 1e6, width=32)] * 3), min_size=3, max_size=30),
     data=st.data(),
-    form=st.sampled_from(sorted(ORDERS)),
+    encoding=st.sampled_from(sorted(ORDERS)),
 )
-def test_a_ply_comes_back(points, data, form):
+def test_ply_round_trip(points, data, encoding):
     corner = st.integers(0, len(points) - 1)
     faces = data.draw(st.lists(st.lists(corner, min_size=3, max_size=3), min_size=1, max_size=20))
-    content = ply(form, [("vertex", XYZ, [list(row) for row in points]), ("face", [INDICES], [[row] for row in faces])])
+    content = ply(
+        encoding, [("vertex", XYZ, [list(row) for row in points]), ("face", [INDICES], [[row] for row in faces])]
+    )
     try:
         mesh = read(content, "a.ply")
-    except Unreadable as error:
-        assert "one point" in error.reason  # noqa: PT017 - all else must be read
+    except UnreadableFile as error:
+        assert "one point" in error.reason  # noqa: PT017 - no other error is allowed
         return
     assert isinstance(mesh, Mesh)
     assert np.array_equal(mesh.vertices, np.array(points))
@@ -268,25 +271,25 @@ def test_stl(content):
 @pytest.mark.parametrize(
     ("content", "name", "reason"),
     [
-        (OFF[:-40], "a.off", "lines for them"),
-        (BINARY_OFF[">"][:-10], "a.off", "does not fit its counts"),
+        (OFF[:-40], "a.off", "lines follow"),
+        (BINARY_OFF[">"][:-10], "a.off", "does not match its counts"),
         (lines("nOFF", "4", COUNTS, VERTICES, FACES), "a.off", "three dimensions"),
-        (STL[:-200], "a.stl", "cut off"),
-        (STL.replace("endloop", "", 1), "a.stl", "are whole"),
+        (STL[:-200], "a.stl", "truncated"),
+        (STL.replace("endloop", "", 1), "a.stl", "are complete"),
         (STL.replace("vertex", "vortex", 1), "a.stl", "three corners"),
         (binary_stl()[:-60], "a.stl", f"claims {len(F)} triangles"),
         (STL, "a.ply", "looks like STL"),
         (OFF, "a.obj", "looks like OFF"),
         ("<!DOCTYPE html><html>404</html>", "a.obj", "looks like a web page"),
-        (ply("ascii", PLY_ELEMENTS["triangles"]).replace(b"float x", b"quad x"), "a.ply", "the type 'quad'"),
-        (ply("ascii", PLY_ELEMENTS["triangles"]).replace(b"float x", b"float w"), "a.ply", "no x, y and z"),
-        (ply("ascii", PLY_ELEMENTS["triangles"]).replace(b"ascii", b"zipped"), "a.ply", "the format 'zipped'"),
-        (ply("ascii", [vertices, ("face", [INDICES], [[[0, 1, -1]]])]), "a.ply", "names vertex -1"),
-        (ply("binary_big_endian", [vertices, ("face", [INDICES], [[[0, 1, 999]]])]), "a.ply", "names vertex 999"),
+        (ply("ascii", PLY_ELEMENTS["triangles"]).replace(b"float x", b"quad x"), "a.ply", "unknown type 'quad'"),
+        (ply("ascii", PLY_ELEMENTS["triangles"]).replace(b"float x", b"float w"), "a.ply", "lack x, y or z"),
+        (ply("ascii", PLY_ELEMENTS["triangles"]).replace(b"ascii", b"zipped"), "a.ply", "unknown format 'zipped'"),
+        (ply("ascii", [vertices, ("face", [INDICES], [[[0, 1, -1]]])]), "a.ply", "refers to vertex -1"),
+        (ply("binary_big_endian", [vertices, ("face", [INDICES], [[[0, 1, 999]]])]), "a.ply", "refers to vertex 999"),
     ],
 )
-def test_what_is_wrong_is_said(content, name, reason):
-    with pytest.raises(Unreadable) as caught:
+def test_rejected_meshes_name_the_fault(content, name, reason):
+    with pytest.raises(UnreadableFile) as caught:
         voxels(content, name)
     assert reason in caught.value.reason
 
@@ -333,23 +336,45 @@ def test_grids(content, name):
     assert np.array_equal(voxels(content, name), GRID)
 
 
+def mat_that_claims(size: int, compressed: bool) -> bytes:
+    """A file of a few kilobytes whose element and variable claim far more, which SciPy would allocate."""
+    stream = io.BytesIO()
+    scipy.io.savemat(stream, {"voxels": np.zeros((16, 16, 16), np.uint8)})
+    content = bytearray(stream.getvalue())
+    at = content.index(struct.pack("<2I", 2, 4096))
+    content[at + 4 : at + 8] = struct.pack("<I", size)
+    content[132:136] = struct.pack("<I", min(size + at - 128, 2**32 - 1))
+    body = zlib.compress(content[128:])
+    return bytes(content[:128]) + struct.pack("<2I", 15, len(body)) + body if compressed else bytes(content)
+
+
+def mat_that_unpacks_to(side: int) -> bytes:
+    """Compressed zeros of side³ bytes: at 1024, 1 MB unpacks to 1 GiB."""
+    stream = io.BytesIO()
+    scipy.io.savemat(stream, {"voxels": np.zeros((side, side, side), np.uint8)}, do_compression=True)
+    return stream.getvalue()
+
+
 @pytest.mark.parametrize(
     ("content", "name", "reason"),
     [
-        (mat(a=GRID * 1, b=GRID * 1), "a.mat", "no voxel grid"),
-        (mat(voxels=GRID)[:-30], "a.mat", "more bytes than there are"),
-        (mat(voxels=GRID)[:124] + b"\0\1XX" + bytes(60), "a.mat", "no MATLAB file of version 5"),
+        (mat_that_claims(2**32 - 4096, compressed=False), "a.mat", "more bytes than the file holds"),
+        (mat_that_claims(2**32 - 4096, compressed=True), "a.mat", "more bytes than the file holds"),
+        (mat_that_unpacks_to(513), "a.mat", "has the shape (513, 513, 513)"),
+        (mat(a=GRID * 1, b=GRID * 1), "a.mat", "none is recognised"),
+        (mat(voxels=GRID)[:-30], "a.mat", "more bytes than the file holds"),
+        (mat(voxels=GRID)[:124] + b"\0\1XX" + bytes(60), "a.mat", "not a MATLAB file of version 5"),
         (mat_7_3(points=np.zeros((9, 3))), "a.mat", "holds points"),
-        (npy(np.where(GRID, -0.2, 0.3)), "a.npy", "as distances do"),
+        (npy(np.where(GRID, -0.2, 0.3)), "a.npy", "as signed distances do"),
     ],
 )
-def test_grids_that_cannot_be_told(content, name, reason):
-    with pytest.raises(Unreadable) as caught:
+def test_rejected_grids_name_the_fault(content, name, reason):
+    with pytest.raises(UnreadableFile) as caught:
         voxels(content, name)
     assert reason in caught.value.reason
 
 
-def test_the_formats_of_trimesh_come_back(tmp_path: Path):
+def test_files_exported_by_trimesh_are_read(tmp_path: Path):
     for kind in ("off", "obj", "ply", "stl", "stl_ascii", "glb"):
         name = f"a.{kind.split('_')[0]}"
         content = WHOLE.export(file_type=kind)

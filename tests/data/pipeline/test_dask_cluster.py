@@ -1,4 +1,4 @@
-"""A real Dask cluster of two worker processes, one of which is killed midway."""
+"""A real Dask cluster of two worker processes, one of which is killed during the run."""
 
 import os
 import signal
@@ -19,7 +19,7 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
 
 
-def test_a_cluster_gives_the_bytes_of_one_process_though_a_worker_is_killed(tmp_path):
+def test_a_cluster_gives_the_bytes_of_one_process_although_a_worker_is_killed(tmp_path):
     from distributed import LocalCluster
 
     source = tmp_path / "source"
@@ -39,8 +39,8 @@ def test_a_cluster_gives_the_bytes_of_one_process_though_a_worker_is_killed(tmp_
     assert contents(tmp_path / "cluster") == contents(tmp_path / "one")
 
 
-def test_a_scheduler_that_does_not_answer_is_one_sentence(tmp_path, monkeypatch):
-    monkeypatch.setattr(dask_cluster, "SECONDS", 1)
+def test_an_unreachable_scheduler_gives_a_one_sentence_error(tmp_path, monkeypatch):
+    monkeypatch.setattr(dask_cluster, "CONNECT_TIMEOUT", 1)
     furniture.write(tmp_path / "source", chairs=2, tables=2, test=1)
     with pytest.raises(UserError, match=r"tcp://127.0.0.1:9 does not answer"):
         prepare(tmp_path / "source", tmp_path / "out", 8, dask="tcp://127.0.0.1:9")

@@ -22,7 +22,7 @@ from gan3d.stages.prepare import describe
 from gan3d.synthetic import furniture
 from gan3d.voxels import max_pool
 
-needs_shared = pytest.mark.skipif(not SHARED.is_dir(), reason="the shared data is not beside the repository")
+needs_shared = pytest.mark.skipif(not SHARED.is_dir(), reason="no real data next to the repository")
 
 
 @pytest.fixture(scope="module")
@@ -81,7 +81,7 @@ def test_meshes_become_a_data_set(meshes, tmp_path):
 
 
 @pytest.mark.slow
-def test_the_bytes_are_the_same_for_any_number_of_workers_and_any_kind_of_source(tmp_path):
+def test_bytes_do_not_depend_on_the_number_of_workers_or_the_kind_of_source(tmp_path):
     source = tmp_path / "many"
     furniture.write(source, chairs=50, tables=50, test=5)
     prepare(source, tmp_path / "one", 8, workers=1)
@@ -97,7 +97,7 @@ def test_the_bytes_are_the_same_for_any_number_of_workers_and_any_kind_of_source
     assert str(tmp_path).encode() not in b"".join(zipped.values()) + b"".join(plain.values())
 
 
-def test_no_file_breaks_the_run(meshes, tmp_path):
+def test_bad_files_do_not_stop_the_run(meshes, tmp_path):
     source = tmp_path / "mixed"
     good = next(meshes.rglob("*.obj")).read_bytes()
     bad = {
@@ -130,12 +130,10 @@ def test_no_file_breaks_the_run(meshes, tmp_path):
     assert [row["source"] for row in VoxelDataset(tmp_path / "out").rows] == ["chair/good.obj"]
 
 
-def test_nothing_left_says_how_many_and_why(tmp_path):
+def test_a_source_without_usable_shapes_gives_count_and_reason(tmp_path):
     for index in range(3):
         save(tmp_path / f"source/chair/{index}.npy", random_grid(index, 32))
-    with pytest.raises(
-        UserError, match=r"3 files .* \(3 times\) .* 32³, coarser than 64³; lower data.resolution to 32"
-    ):
+    with pytest.raises(UserError, match=r"3 files.* \(3 times\) .* 32³, coarser than 64³; lower data.resolution to 32"):
         prepare(tmp_path / "source", tmp_path / "out", 64)
     assert not (tmp_path / "out").exists()
     (tmp_path / "nothing").mkdir()
@@ -147,7 +145,7 @@ def test_nothing_left_says_how_many_and_why(tmp_path):
 
 
 @pytest.mark.slow
-def test_an_earlier_data_set_stays_when_anything_fails(meshes, tmp_path, monkeypatch):
+def test_a_failure_leaves_the_earlier_data_set(meshes, tmp_path, monkeypatch):
     out = tmp_path / "out"
     prepare(meshes, out, 8)
     before = contents(out)
@@ -170,7 +168,7 @@ def test_an_earlier_data_set_stays_when_anything_fails(meshes, tmp_path, monkeyp
 
 def test_a_folder_with_other_files_is_never_replaced(meshes, tmp_path):
     (tmp_path / "thesis.txt").write_text("years of work")
-    with pytest.raises(UserError, match="holds other files"):
+    with pytest.raises(UserError, match="holds files other than"):
         prepare(meshes, tmp_path, 8)
     with pytest.raises(UserError, match="is a file"):
         prepare(meshes, tmp_path / "thesis.txt", 8)
@@ -189,19 +187,19 @@ def test_a_folder_with_other_files_is_never_replaced(meshes, tmp_path):
         ({"classes": ["sofa"]}, "no class 'sofa'.*chair, table"),
     ],
 )
-def test_wrong_arguments_name_their_key(meshes, tmp_path, arguments, says):
+def test_invalid_arguments_name_their_key(meshes, tmp_path, arguments, says):
     with pytest.raises(UserError, match=says):
         prepare(meshes, tmp_path / "out", **{"resolution": 8, **arguments})
 
 
-def test_classes_and_limit_choose(meshes, tmp_path):
+def test_classes_and_limit_select_shapes(meshes, tmp_path):
     summary = prepare(meshes, tmp_path / "out", 8, classes=["table"], limit=5, up="z")
     assert summary["classes"] == ["table"]
     assert sum(summary["counts"]["table"].values()) == 5
     assert VoxelDataset(tmp_path / "out").up == "z"
 
 
-def test_ten_shapes_are_enough_and_a_split_does_not_depend_on_names(tmp_path):
+def test_ten_shapes_fill_all_splits_independently_of_names(tmp_path):
     for index in range(10):
         save(tmp_path / f"a/chair/{index}.npy", random_grid(index))
         save(tmp_path / f"b/chair/x{99 - index}.npy", random_grid(index))
@@ -230,10 +228,10 @@ def test_rotations_and_copies_stay_in_one_split(tmp_path):
     assert set().union(*splits.values()) == {"train", "validation", "test"}
 
 
-def test_relatives_of_unstated_split_follow_those_whose_split_is_stated(tmp_path):
+def test_shapes_without_a_split_inherit_that_of_relatives(tmp_path):
     lines = ["file,class,split"]
     for number in range(20):
-        for rotation in (1, 2, 3):  # the first rotations are stated, in turn
+        for rotation in (1, 2, 3):  # only first rotations have a split, alternating
             name = f"chair_{number:09d}_{rotation}.npy"
             save(tmp_path / "source" / name, np.rot90(random_grid(number), rotation))
             lines.append(f"{name},chair,{('train', 'test')[number % 2] if rotation == 1 else ''}")
@@ -249,14 +247,14 @@ def test_relatives_of_unstated_split_follow_those_whose_split_is_stated(tmp_path
     assert all(len(found) == 1 for found in splits.values())
 
 
-def test_a_source_of_test_shapes_alone_is_described(tmp_path):
+def test_a_source_of_test_shapes_only_is_described(tmp_path):
     for index in range(3):
         save(tmp_path / f"source/chair/test/{index}.npy", random_grid(index))
     summary = prepare(tmp_path / "source", tmp_path / "out", 8)
     assert "unknown, since there are no training shapes" in describe(summary, tmp_path / "out")
 
 
-def test_a_class_whose_name_is_no_utf_8(tmp_path):
+def test_a_class_name_that_is_not_utf_8(tmp_path):
     name = os.fsdecode(b"fen\xeatre")
     for index in range(3):
         save(tmp_path / f"source/{name}/{index}.npy", random_grid(index))
@@ -264,7 +262,7 @@ def test_a_class_whose_name_is_no_utf_8(tmp_path):
     assert VoxelDataset(tmp_path / "out").classes == [name]
 
 
-def test_work_that_is_broken_off_stays(tmp_path):
+def test_the_journal_of_an_interrupted_run_is_kept(tmp_path):
     def work(results: dict[int, Result], error: Exception) -> None:
         with Journal(tmp_path / "work") as journal:
             journal.open("key", 3)
@@ -278,18 +276,18 @@ def test_work_that_is_broken_off_stays(tmp_path):
         work({0: b"grid"}, OSError(errno.ENOSPC, "No space left on device"))
     with pytest.raises(UserError, match="lost"):
         work({1: None}, UserError("the workers are lost."))
-    with pytest.raises(UserError, match="nothing is left"):  # which the same results would say again
+    with pytest.raises(UserError, match="nothing is left"):  # rerunning would give the same error
         work({2: ("why", "what to do")}, UserError("nothing is left."))
     assert not (tmp_path / "work").exists()
 
 
-def test_a_stated_test_split_stays_whole(tmp_path):
+def test_a_stated_test_split_stays_complete(tmp_path):
     for index in range(12):
         save(tmp_path / f"source/chair/train/{index}.npy", random_grid(index))
     save(tmp_path / "source/chair/train/again.npy", random_grid(3))
     for index in range(10, 14):  # 10 and 11 are copies of training shapes
         save(tmp_path / f"source/chair/test/{index}.npy", random_grid(index))
-    save(tmp_path / "source/table/10.npy", random_grid(10))  # of another class: no duplicate
+    save(tmp_path / "source/table/10.npy", random_grid(10))  # another class, so not a duplicate
     summary = prepare(tmp_path / "source", tmp_path / "out", 8, validation=0.2)
     assert summary["duplicates"] == 1
     assert summary["counts"]["chair"]["test"] == 4
@@ -302,7 +300,7 @@ def test_a_stated_test_split_stays_whole(tmp_path):
     assert not validation & known
 
 
-def test_export_writes_what_the_data_set_holds(meshes, tmp_path):
+def test_export_writes_a_split(meshes, tmp_path):
     prepare(meshes, tmp_path / "out", 16)
     data = VoxelDataset(tmp_path / "out")
     assert export(data, "test", "chair", 16, tmp_path / "deep/test.npz") == 4
@@ -315,7 +313,7 @@ def test_export_writes_what_the_data_set_holds(meshes, tmp_path):
         export(data, "test", "sofa", 16, tmp_path / "x.npz")
 
 
-def test_arrays_of_a_subset_with_ten_labels(tmp_path):
+def test_an_array_set_with_the_labels_of_modelnet10(tmp_path):
     grids_32 = np.stack([random_grid(index, 32) for index in range(40)]).astype(np.uint8)
     grids_32[7] = 0
     grids_32[13] = grids_32[3]
@@ -349,7 +347,7 @@ def test_real_sources(tmp_path, source, resolution, least):
     assert json.loads((tmp_path / "out/summary.json").read_text()) == summary
 
 
-def test_many_shapes_come_in_shards_which_read_like_one_file(tmp_path, monkeypatch):
+def test_shards_read_like_one_file(tmp_path, monkeypatch):
     voxels = np.random.default_rng(0).random((150, 8, 8, 8)) < 0.3
     np.savez(tmp_path / "cup.npz", voxels=voxels)
     prepare(tmp_path / "cup.npz", tmp_path / "one", 8)
@@ -380,7 +378,7 @@ def test_names_are_stems_unless_they_collide(tmp_path):
 
 
 @pytest.mark.slow
-def test_an_archive_that_was_replaced_is_read_anew(tmp_path):
+def test_a_replaced_archive_is_read_again(tmp_path):
     for seed in (1, 2):
         np.savez(tmp_path / "cup.npz", voxels=random_grid(seed)[None])
         with zipfile.ZipFile(tmp_path / "cup.zip", "w") as archive:

@@ -1,4 +1,4 @@
-"""Eight thousand shapes at 64³: memory that stays bounded, whatever their number."""
+"""Peak memory stays bounded for any number of shapes."""
 
 import sys
 import time
@@ -12,7 +12,7 @@ LIMIT = 2**30  # bytes above the bare interpreter
 
 
 def tree_memory(process: psutil.Process) -> int:
-    """Proportional set size of a process and all below it: shared pages count once."""
+    """Proportional set size of a process and its children, so that shared pages count once."""
     total = 0
     for one in [process, *process.children(recursive=True)]:
         try:
@@ -23,7 +23,7 @@ def tree_memory(process: psutil.Process) -> int:
 
 
 def peak(command: list[str]) -> int:
-    """Highest memory of a command and its processes, sampled ten times a second."""
+    """Peak memory of a command and its children, sampled ten times per second."""
     process = psutil.Popen(command)
     highest = 0
     while process.poll() is None:
@@ -42,7 +42,8 @@ def peak(command: list[str]) -> int:
 )
 def test_peak_memory(tmp_path, count, resolution):
     furniture.write(tmp_path / "source", chairs=count, tables=count, test=10)
-    script = f"from gan3d.data.pipeline.prepare import prepare; prepare({str(tmp_path / 'source')!r}, 'voxels', {resolution})"
+    source = str(tmp_path / "source")
+    script = f"from gan3d.data.pipeline.prepare import prepare; prepare({source!r}, 'voxels', {resolution})"
     start = time.monotonic()
     bare = peak([sys.executable, "-c", "import time; time.sleep(1)"])
     used = peak(["env", "-C", str(tmp_path), sys.executable, "-c", script]) - bare

@@ -1,4 +1,4 @@
-"""Downloads over real HTTP on loopback: a plain server, one that breaks off, and moto's S3 server."""
+"""Downloads over real HTTP on loopback: a plain server, one that drops connections, and moto's S3 server."""
 
 import hashlib
 import http.server
@@ -23,13 +23,13 @@ CONTENT = np.random.default_rng(0).bytes(3 * 2**20 + 17)
 
 
 class Server(http.server.BaseHTTPRequestHandler):
-    """Serves CONTENT in parts; `breaks` counts down the answers that are cut in the middle."""
+    """Serves CONTENT with range requests; the next `drops` answers stop in the middle."""
 
     content = CONTENT
-    breaks = 0
+    drops = 0
     ranges = True
     tag = '"1"'
-    asked: list[str] = []  # noqa: RUF012
+    requests: list[str] = []  # noqa: RUF012
 
     def do_HEAD(self) -> None:
         self.answer(False)
@@ -56,9 +56,9 @@ class Server(http.server.BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(stop - start))
         self.end_headers()
         if body:
-            cls.asked.append(self.headers.get("Range", "all"))
-            if cls.breaks > 0 and stop - start > 1:
-                cls.breaks -= 1
+            cls.requests.append(self.headers.get("Range", "all"))
+            if cls.drops > 0 and stop - start > 1:
+                cls.drops -= 1
                 self.wfile.write(cls.content[start : start + (stop - start) // 2])
                 self.wfile.flush()
                 self.connection.shutdown(socket.SHUT_RDWR)
@@ -72,7 +72,7 @@ class Server(http.server.BaseHTTPRequestHandler):
 @pytest.fixture
 def server(monkeypatch):
     monkeypatch.setattr(download, "BLOCK", 2**20)
-    handler = type("Handler", (Server,), {"asked": []})
+    handler = type("Handler", (Server,), {"requests": []})
     with socketserver.ThreadingTCPServer(("127.0.0.1", 0), handler) as listening:
         threading.Thread(target=listening.serve_forever, daemon=True).start()
         handler.address = f"http://127.0.0.1:{listening.server_address[1]}"
@@ -80,35 +80,35 @@ def server(monkeypatch):
         listening.shutdown()
 
 
-def test_a_file_comes_whole_with_progress_and_then_from_the_cache(server, tmp_path):
+def test_a_file_is_downloaded_with_progress_and_then_cached(server, tmp_path):
     seen = []
     path = fetch(f"{server.address}/deep/data.bin", tmp_path, progress=lambda done, total: seen.append((done, total)))
     assert path.name == "data.bin"
     assert path.read_bytes() == CONTENT
     assert [total for _, total in seen] == [len(CONTENT)] * 4
     assert seen[-1][0] == len(CONTENT)
-    asked = len(server.asked)
+    before = len(server.requests)
     assert fetch(f"{server.address}/deep/data.bin", tmp_path) == path
-    assert len([one for one in server.asked[asked:] if one != "all"]) == 0
+    assert len([one for one in server.requests[before:] if one != "all"]) == 0
     assert deliver(path, tmp_path / "raw/x.bin").read_bytes() == CONTENT
     with pytest.raises(UserError, match="exists"):
         deliver(path, tmp_path / "raw/x.bin")
 
 
-def test_a_download_that_breaks_off_continues(server, tmp_path, monkeypatch):
+def test_a_dropped_connection_is_retried(server, tmp_path, monkeypatch):
     monkeypatch.setattr(time, "sleep", lambda _: None)
-    server.breaks = 2
+    server.drops = 2
     assert fetch(f"{server.address}/data.bin", tmp_path).read_bytes() == CONTENT
 
 
-def test_two_at_once_bring_one_whole_file(server, tmp_path):
+def test_concurrent_fetches_download_once(server, tmp_path):
     with ThreadPoolExecutor(4) as pool:
         paths = list(pool.map(lambda _: fetch(f"{server.address}/data.bin", tmp_path), range(4)))
     assert {path.read_bytes() == CONTENT for path in paths} == {True}
-    assert len([one for one in server.asked if one.startswith("bytes=0-1048575")]) == 1
+    assert len([one for one in server.requests if one.startswith("bytes=0-1048575")]) == 1
 
 
-def test_a_file_that_grew_too_long_is_not_kept(server, tmp_path, monkeypatch):
+def test_a_partial_file_that_is_too_long_is_discarded(server, tmp_path, monkeypatch):
     class Stop(BaseException):
         pass
 
@@ -124,7 +124,7 @@ def test_a_file_that_grew_too_long_is_not_kept(server, tmp_path, monkeypatch):
     assert fetch(f"{server.address}/data.bin", tmp_path).read_bytes() == CONTENT
 
 
-def test_a_process_that_stopped_leaves_what_it_has(server, tmp_path):
+def test_an_interrupted_download_resumes(server, tmp_path):
     class Stop(BaseException):
         pass
 
@@ -134,25 +134,25 @@ def test_a_process_that_stopped_leaves_what_it_has(server, tmp_path):
 
     with pytest.raises(Stop):
         fetch(f"{server.address}/data.bin", tmp_path, progress=stop)
-    server.asked.clear()
+    server.requests.clear()
     path = fetch(f"{server.address}/data.bin", tmp_path)
     assert path.read_bytes() == CONTENT
-    assert [one for one in server.asked if one.startswith("bytes=0-1048575")] == []
+    assert [one for one in server.requests if one.startswith("bytes=0-1048575")] == []
     assert not list(tmp_path.rglob("*.partial"))
 
 
-def test_another_version_on_the_server_begins_anew(server, tmp_path):
+def test_a_new_version_on_the_server_restarts_the_download(server, tmp_path):
     fetch(f"{server.address}/data.bin", tmp_path)
     server.content, server.tag = b"other" * 100, '"2"'
     assert fetch(f"{server.address}/data.bin", tmp_path).read_bytes() == b"other" * 100
 
 
-def test_a_server_without_parts_is_read_as_a_whole(server, tmp_path):
+def test_a_server_without_ranges_is_read_from_the_start(server, tmp_path):
     server.ranges = False
     assert fetch(f"{server.address}/data.bin", tmp_path).read_bytes() == CONTENT
 
 
-def test_a_wrong_hash_is_refused_and_nothing_kept(server, tmp_path):
+def test_a_wrong_hash_is_rejected_and_the_file_deleted(server, tmp_path):
     right = hashlib.sha256(CONTENT).hexdigest()
     assert fetch(f"{server.address}/data.bin", tmp_path, sha256=right.upper()).exists()
     with pytest.raises(UserError, match=f"hash {right}, not 0000"):
@@ -160,7 +160,7 @@ def test_a_wrong_hash_is_refused_and_nothing_kept(server, tmp_path):
     assert not list(tmp_path.rglob("data.bin"))
 
 
-def test_what_cannot_be_had_is_one_sentence_within_seconds(server, tmp_path):
+def test_failures_give_a_one_sentence_error_within_seconds(server, tmp_path):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         nobody = free.getsockname()[1]
@@ -177,8 +177,8 @@ def test_what_cannot_be_had_is_one_sentence_within_seconds(server, tmp_path):
     assert time.monotonic() - start < 30
 
 
-def test_the_old_data_set_says_what_to_do_instead(tmp_path, monkeypatch):
-    monkeypatch.setitem(download.NAMED, "3d_gans", "https://127.0.0.1:9/e4040/data.zip")  # nothing beyond loopback
+def test_the_unavailable_3d_gans_data_set_suggests_alternatives(tmp_path, monkeypatch):
+    monkeypatch.setitem(download.NAMED_SOURCES, "3d_gans", "https://127.0.0.1:9/e4040/data.zip")  # loopback only
     start = time.monotonic()
     with pytest.raises(UserError, match=r"3d_gans \(.*data.zip\) cannot be downloaded .*use `synthetic`"):
         fetch("3d_gans", tmp_path)
@@ -240,7 +240,7 @@ def test_an_object_and_a_prefix(s3, bucket, tmp_path):
     assert {path.name: path.read_bytes() for path in folder.rglob("*.off")} == {"a.off": b"new"}
 
 
-def test_s3_errors_are_one_sentence(s3, bucket, tmp_path, monkeypatch):
+def test_s3_errors_give_one_sentence(s3, bucket, tmp_path, monkeypatch):
     with pytest.raises(UserError, match="check the address"):
         fetch("s3://shapes/nothing.zip", tmp_path, endpoint=s3)
     with pytest.raises(UserError, match="cannot be downloaded"):

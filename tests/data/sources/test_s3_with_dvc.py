@@ -1,4 +1,4 @@
-"""DVC against a real S3 server over HTTP on loopback: import-url, push, emptied cache, pull, what goes wrong."""
+"""DVC with a real S3 server over HTTP on loopback: import-url, push, empty cache, pull, and failures."""
 
 import os
 import shutil
@@ -31,7 +31,7 @@ def free_port() -> int:
 
 
 class Proxy:
-    """A wire to the server that is cut after `budget` bytes of answers."""
+    """A connection to the server that is cut after `budget` bytes of answers."""
 
     def __init__(self, target: int):
         self.target, self.budget = target, 1 << 60

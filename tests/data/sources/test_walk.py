@@ -7,16 +7,16 @@ import numpy as np
 import pytest
 from paths import SHARED
 
-from gan3d.data.formats.readers import Mesh, Unreadable
+from gan3d.data.formats.readers import Mesh, UnreadableFile
 from gan3d.data.sources import archives
-from gan3d.data.sources.labels import Label, class_names, group_name
+from gan3d.data.sources.labels import Label, classes_of_paths, group_of_path
 from gan3d.data.sources.walk import walk
 from gan3d.errors import UserError
 
 OBJ = "v 0 0 0\nv 1 0 0\nv 0 1 0\nv 0 0 1\nf 1 2 3\nf 1 2 4\n"
 
 
-def lay(folder: Path, names: list[str]) -> Path:
+def write_files(folder: Path, names: list[str]) -> Path:
     for name in names:
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -39,7 +39,7 @@ def pack(path: Path, names: list[str], content: str = OBJ) -> Path:
         (["train/chair/a.obj", "test/chair/b.obj", "Val/table/c.obj"], ["chair", "chair", "table"]),
         (["chair/30/train/a.mat", "chair/30/test/b.mat"], ["chair", "chair"]),
         (["30/chair/a.mat", "30/table/b.mat"], ["chair", "table"]),
-        # a lone wrapper around classes is passed over ...
+        # a single wrapper around classes is skipped ...
         (["ModelNet10/chair/train/a.off", "ModelNet10/table/test/b.off"], ["chair", "table"]),
         (["ModelNet10/bathtub/train/a.off"], ["bathtub"]),
         (["data/chair/a.obj", "data/chair/b.obj"], ["chair", "chair"]),
@@ -47,22 +47,22 @@ def pack(path: Path, names: list[str], content: str = OBJ) -> Path:
         (["data/train/chair/a.obj", "data/test/chair/b.obj"], ["chair", "chair"]),
         (["a/b/chair/train/x.obj", "a/b/table/train/y.obj"], ["chair", "table"]),
         (["shapes/chair/1f/model.obj", "shapes/chair/2e/model.obj", "shapes/bed/3/m.obj"], ["chair", "chair", "bed"]),
-        # ... but a lone class with a folder a shape is a class
+        # ... but a single class with one folder per shape is a class
         (["chair/1f/model.obj", "chair/2e/model.obj"], ["chair", "chair"]),
         (["chair/1f/models/m.obj", "chair/1f/models/m.binvox", "chair/2e/models/m.obj"], ["chair"] * 3),
         (["chair/1f/m.obj", "chair/1f/m.binvox"], ["chair", "chair"]),
         (["03001627/1f/models/m.obj", "02691156/2e/models/m.obj"], ["03001627", "02691156"]),
-        # two top folders are classes whatever they hold
+        # two top folders are always classes
         (["chair/a/x.obj", "chair/a/y.obj", "table/b/x.obj"], ["chair", "chair", "table"]),
-        # no class folder: the source's own name
+        # no class folder: the name of the source
         (["a.obj", "train/b.obj", "30/test/c.obj"], ["mine", "mine", "mine"]),
         (["chair.npz", "table.npz"], ["chair", "table"]),
-        # beside class folders
+        # next to class folders
         (["chair/a.obj", "stray.obj"], ["chair", None]),
     ],
 )
-def test_the_class_is_the_first_folder_that_is_no_split_rotation_or_wrapper(names, classes):
-    assert [class_names(names, "mine")[name] for name in names] == classes
+def test_the_class_is_the_first_folder_that_is_not_a_split_rotation_or_wrapper(names, classes):
+    assert [classes_of_paths(names, "mine")[name] for name in names] == classes
 
 
 @pytest.mark.parametrize(
@@ -80,7 +80,7 @@ def test_the_class_is_the_first_folder_that_is_no_split_rotation_or_wrapper(name
     ],
 )
 def test_rotations_share_a_group(name, group):
-    assert group_name(name) == group
+    assert group_of_path(name) == group
 
 
 @pytest.mark.parametrize("kind", ["folder", "zip"])
@@ -98,7 +98,7 @@ def test_folder_and_zip_give_the_same_items(tmp_path, kind):
         "chair/.DS_Store",
         "chair/notes.blend",
     ]
-    source = walk(lay(tmp_path / "x", names) if kind == "folder" else pack(tmp_path / "x.zip", names))
+    source = walk(write_files(tmp_path / "x", names) if kind == "folder" else pack(tmp_path / "x.zip", names))
     assert source.kind == {"zip": "archive"}.get(kind, kind)
     assert source.classes == ["chair", "table"]
     assert [(item.name, item.class_name, item.split) for item in source.items] == [
@@ -112,25 +112,25 @@ def test_folder_and_zip_give_the_same_items(tmp_path, kind):
     assert all(isinstance(item.read(), Mesh) for item in source.items)
 
 
-def test_the_source_lends_its_name_when_it_has_no_class_folder(tmp_path):
-    assert walk(lay(tmp_path / "lamp", ["a.obj", "test/b.obj"])).classes == ["lamp"]
-    assert walk(lay(tmp_path / "sofa/30/train", ["a.obj"])).classes == ["sofa"]
+def test_without_class_folders_the_source_names_the_class(tmp_path):
+    assert walk(write_files(tmp_path / "lamp", ["a.obj", "test/b.obj"])).classes == ["lamp"]
+    assert walk(write_files(tmp_path / "sofa/30/train", ["a.obj"])).classes == ["sofa"]
     assert walk(pack(tmp_path / "vase.zip", ["a.obj"])).classes == ["vase"]
 
 
-def test_numbers_are_classes_where_no_other_folder_is(tmp_path):
-    assert walk(lay(tmp_path / "digits", ["0/a.obj", "0/b.obj", "12/test/c.obj"])).classes == ["0", "12"]
-    assert walk(lay(tmp_path / "sofa", ["30/train/a.obj", "30/test/b.obj"])).classes == ["sofa"]
-    assert walk(lay(tmp_path / "both", ["cup/0/a.obj", "pot/1/b.obj"])).classes == ["cup", "pot"]
+def test_numbers_are_classes_if_there_are_no_other_folders(tmp_path):
+    assert walk(write_files(tmp_path / "digits", ["0/a.obj", "0/b.obj", "12/test/c.obj"])).classes == ["0", "12"]
+    assert walk(write_files(tmp_path / "sofa", ["30/train/a.obj", "30/test/b.obj"])).classes == ["sofa"]
+    assert walk(write_files(tmp_path / "both", ["cup/0/a.obj", "pot/1/b.obj"])).classes == ["cup", "pot"]
 
 
-def test_the_forms_of_one_shapenet_model_stay_together(tmp_path):
-    source = walk(lay(tmp_path / "x", [f"chair/1a/model.{kind}obj" for kind in ("", "solid.", "surface.")]))
+def test_the_variants_of_a_shapenet_model_share_a_group(tmp_path):
+    source = walk(write_files(tmp_path / "x", [f"chair/1a/model.{kind}obj" for kind in ("", "solid.", "surface.")]))
     assert {item.group for item in source.items} == {"chair/1a/model"}
 
 
-def test_an_archive_of_another_kind_says_to_unpack_it(tmp_path):
-    source = walk(lay(tmp_path / "x", ["chair/a.obj", "chair/b.7z", "chair/c.obj.gz"]))
+def test_an_unsupported_archive_is_rejected_with_the_advice_to_unpack_it(tmp_path):
+    source = walk(write_files(tmp_path / "x", ["chair/a.obj", "chair/b.7z", "chair/c.obj.gz"]))
     assert [advice.split(",")[0] for *_, advice in source.rejects] == ["Unpack it"] * 2
 
 
@@ -152,18 +152,18 @@ def test_hostile_members_of_a_zip_are_rejected_and_nothing_is_written(tmp_path):
     assert sorted(p.name for p in tmp_path.rglob("*")) == ["x.zip"]
 
 
-def test_a_large_archive_inside_a_tar_is_not_cut(tmp_path, monkeypatch):
+def test_a_large_archive_inside_a_tar_is_not_truncated(tmp_path, monkeypatch):
     inner = pack(tmp_path / "inner.zip", ["chair/a.obj", "table/b.obj"], OBJ + "# " + "".join(map(chr, range(33, 127))))
     with tarfile.open(tmp_path / "outer.tar", "w") as archive:
         archive.add(inner, "inner.zip")
-    monkeypatch.setattr(archives, "LARGEST", 200)  # of a shape; an archive may be larger
+    monkeypatch.setattr(archives, "MAX_FILE_BYTES", 200)  # of a shape; archives may be larger
     source = walk(tmp_path / "outer.tar", scratch=tmp_path / "scratch")
     assert source.rejects == []
     assert [item.name for item in source.items] == ["inner.zip/chair/a.obj", "inner.zip/table/b.obj"]
     assert isinstance(source.items[1].read(), Mesh)
 
 
-def test_a_head_that_claims_more_grids_than_there_are_bytes_is_refused(tmp_path):
+def test_a_header_that_claims_more_grids_than_bytes_is_rejected(tmp_path):
     (tmp_path / "x").mkdir()
     np.save(tmp_path / "x/a.npy", np.ones((2, 4, 4, 4), np.uint8))
     content = (tmp_path / "x/a.npy").read_bytes()
@@ -174,13 +174,13 @@ def test_a_head_that_claims_more_grids_than_there_are_bytes_is_refused(tmp_path)
     assert [row[1] for row in source.rejects] == ["It is damaged."]
 
 
-def test_a_table_beside_a_set_with_labels_of_its_own_is_refused(tmp_path):
+def test_a_table_for_an_array_set_with_its_own_labels_is_rejected(tmp_path):
     np.savez(tmp_path / "set.npz", voxels=np.ones((2, 4, 4, 4), bool))
     with pytest.raises(UserError, match=r"holds the labels of its shapes itself: set data\.labels to null"):
         walk(tmp_path / "set.npz", {"set.npz": Label("chair", None)})
 
 
-def test_a_damaged_member_is_unreadable_and_the_others_are_not(tmp_path):
+def test_a_damaged_member_does_not_affect_the_others(tmp_path):
     path = tmp_path / "x.zip"
     with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
         archive.writestr("chair/a.obj", OBJ)
@@ -189,7 +189,7 @@ def test_a_damaged_member_is_unreadable_and_the_others_are_not(tmp_path):
     path.write_bytes(content.replace(b"1 3 4", b"1 3 9", 1))
     first, second = walk(path).items
     assert isinstance(first.read(), Mesh)
-    with pytest.raises(Unreadable, match="archive is damaged"):
+    with pytest.raises(UnreadableFile, match="in the archive is damaged"):
         second.read()
 
 
@@ -201,7 +201,7 @@ def test_a_damaged_member_is_unreadable_and_the_others_are_not(tmp_path):
         (lambda path: path.write_text("hello"), "archive is damaged"),
     ],
 )
-def test_a_source_that_cannot_be_opened_is_one_sentence(tmp_path, make, says):
+def test_a_source_that_cannot_be_opened_gives_a_one_sentence_error(tmp_path, make, says):
     path = tmp_path / "source.zip"
     make(path)
     with pytest.raises(UserError, match=says) as caught:
@@ -209,7 +209,7 @@ def test_a_source_that_cannot_be_opened_is_one_sentence(tmp_path, make, says):
     assert str(path) in str(caught.value)
 
 
-def test_an_encrypted_zip_says_so(tmp_path):
+def test_an_encrypted_zip_is_rejected(tmp_path):
     path = pack(tmp_path / "x.zip", ["chair/a.obj"])
     content = bytearray(path.read_bytes())
     content[content.index(b"PK\x01\x02") + 8] |= 1
@@ -252,18 +252,18 @@ def test_names_of_labels(tmp_path):
         ({"X_train": np.zeros((3, 4, 4, 4)), "y_train": np.array(["a", "b", "c"])}, "store 3 labels"),
         ({"X_train": np.zeros((1, 4, 4, 4)), "y_train": [2], "classes": np.array(["a"])}, "name each label"),
         ({"X_train": np.zeros((1, 4, 4, 4)), "y_train": np.array([{}], object)}, "Python objects"),
-        ({"points": np.zeros((3, 3))}, "holds no shapes"),
-        ({"a": np.zeros(3), "b": np.zeros(3)}, "holds no shapes"),
+        ({"points": np.zeros((3, 3))}, "holds no readable shapes"),
+        ({"a": np.zeros(3), "b": np.zeros(3)}, "holds no readable shapes"),
     ],
 )
-def test_arrays_that_do_not_fit_are_refused(tmp_path, arrays, says):
+def test_mismatched_arrays_are_rejected(tmp_path, arrays, says):
     np.savez(tmp_path / "x.npz", **arrays)
     with pytest.raises(UserError, match=says) as caught:
         walk(tmp_path / "x.npz")
     assert "x.npz" in str(caught.value)
 
 
-def test_a_truncated_npz_is_refused(tmp_path):
+def test_a_truncated_npz_is_rejected(tmp_path):
     stream = io.BytesIO()
     np.savez(stream, X_train=np.zeros((3, 4, 4, 4)), y_train=np.zeros(3, int))
     (tmp_path / "x.npz").write_bytes(stream.getvalue()[:-100])
@@ -273,7 +273,7 @@ def test_a_truncated_npz_is_refused(tmp_path):
 
 @pytest.mark.parametrize("packed", [False, True])
 @pytest.mark.parametrize("zipped", [False, True])
-def test_sets_of_grids_in_class_folders(tmp_path, packed, zipped):
+def test_array_sets_in_class_folders(tmp_path, packed, zipped):
     grids = np.random.default_rng(0).random((3, 8, 8, 8)) < 0.3
     content = (
         {"voxels_packed": np.packbits(grids.reshape(3, -1), 1), "shape": [8, 8, 8]} if packed else {"voxels": grids}
@@ -296,8 +296,8 @@ def test_sets_of_grids_in_class_folders(tmp_path, packed, zipped):
 
 
 @pytest.mark.shared
-@pytest.mark.skipif(not SHARED.is_dir(), reason="the shared data is not beside the repository")
-def test_real_folders_have_the_classes_that_a_person_sees():
+@pytest.mark.skipif(not SHARED.is_dir(), reason="no real data next to the repository")
+def test_classes_of_real_folders():
     source = walk(SHARED / "data/volumetric_mat")
     assert source.classes == ["chair"]
     assert len(source.items) == 40

@@ -10,7 +10,7 @@ from paths import SHARED
 from scipy import ndimage
 
 from gan3d.data.formats import readers
-from gan3d.data.voxelization.voxelize import fill_outside, normalise, surface, voxelize
+from gan3d.data.voxelization.voxelize import fill_interior, normalise, rasterise_surface, voxelize
 from gan3d.synthetic import furniture
 from gan3d.voxels import largest_component_share, max_pool
 
@@ -23,7 +23,7 @@ def triangles(coordinates: st.SearchStrategy, most: int = 4) -> st.SearchStrateg
 
 
 def overlaps(triangle: np.ndarray, side: int, slack: float) -> np.ndarray:
-    """Every voxel against the 13 axes of the separating axis theorem, written out plainly."""
+    """Test every voxel against the 13 axes of the separating axis theorem, without any shortcut."""
     edges = np.roll(triangle, -1, 0) - triangle
     axes = [*np.eye(3), np.cross(edges[0], edges[1])]
     axes += [np.cross(unit, edge) for unit in np.eye(3) for edge in edges]
@@ -44,11 +44,11 @@ def overlaps(triangle: np.ndarray, side: int, slack: float) -> np.ndarray:
 @pytest.mark.parametrize("side", [1, 4, 8])
 @settings(max_examples=60, deadline=None)
 @given(data=st.data())
-def test_surface_is_that_of_the_separating_axis_theorem(coordinates, side, data):
+def test_rasterisation_equals_the_separating_axis_theorem(coordinates, side, data):
     soup = data.draw(triangles(coordinates))
     least = np.any([overlaps(triangle, side, -1e-7) for triangle in soup], 0)
     most = np.any([overlaps(triangle, side, 1e-7) for triangle in soup], 0)
-    found = surface(soup, side)
+    found = rasterise_surface(soup, side)
     assert not (least & ~found).any()
     assert not (found & ~most).any()
 
@@ -59,23 +59,23 @@ def test_every_point_of_a_triangle_lies_in_an_occupied_voxel(soup, side, seed):
     weights = np.random.default_rng(seed).dirichlet((0.5, 0.5, 0.5), 200)
     points = np.einsum("pc,tcx->tpx", weights, soup).reshape(-1, 3)
     cells = np.minimum((points * side).astype(int), side - 1)
-    assert surface(soup, side)[tuple(cells.T)].all()
+    assert rasterise_surface(soup, side)[tuple(cells.T)].all()
 
 
 @settings(max_examples=40, deadline=None)
 @given(soup=triangles(LATTICE | ANYWHERE, 6))
-def test_the_surface_of_a_coarser_grid_is_the_finer_one_reduced(soup):
-    fine = surface(soup, 32)
-    assert np.array_equal(max_pool(fine[None])[0] | surface(soup, 16), surface(soup, 16))
-    inner = surface(np.clip(soup, 0.013, 0.987), 16)  # off the boundaries, where both must agree
-    assert np.array_equal(max_pool(surface(np.clip(soup, 0.013, 0.987), 32)[None])[0], inner)
+def test_the_surface_of_a_coarser_grid_equals_the_finer_one_pooled(soup):
+    fine = rasterise_surface(soup, 32)
+    assert np.array_equal(max_pool(fine[None])[0] | rasterise_surface(soup, 16), rasterise_surface(soup, 16))
+    inner = rasterise_surface(np.clip(soup, 0.013, 0.987), 16)  # away from boundaries both must agree
+    assert np.array_equal(max_pool(rasterise_surface(np.clip(soup, 0.013, 0.987), 32)[None])[0], inner)
 
 
-def test_points_and_segments_count_as_what_they_are():
+def test_degenerate_triangles_are_points_and_segments():
     point = np.full((1, 3, 3), 0.3)
-    assert np.argwhere(surface(point, 8)).tolist() == [[2, 2, 2]]
+    assert np.argwhere(rasterise_surface(point, 8)).tolist() == [[2, 2, 2]]
     segment = np.array([[[0.05, 0.3, 0.3], [0.95, 0.3, 0.3], [0.5, 0.3, 0.3]]])
-    assert np.argwhere(surface(segment, 8)).tolist() == [[x, 2, 2] for x in range(8)]
+    assert np.argwhere(rasterise_surface(segment, 8)).tolist() == [[x, 2, 2] for x in range(8)]
 
 
 @settings(max_examples=30, deadline=None)
@@ -90,7 +90,7 @@ def test_a_box_is_filled_solid(lengths, side):
     assert np.array_equal(found, expected)
 
 
-def test_a_box_without_lid_stays_a_shell_and_fill_can_be_left_out():
+def test_an_open_box_stays_a_shell_and_fill_is_optional():
     box = trimesh.creation.box((1, 1, 1))
     lid = np.isclose(box.vertices[box.faces][:, :, 1], 0.5).all(1)
     assert lid.sum() == 2
@@ -99,12 +99,12 @@ def test_a_box_without_lid_stays_a_shell_and_fill_can_be_left_out():
     assert not voxelize(box.vertices, box.faces, 16, "surface")[8, 8, 8]
 
 
-def test_fill_does_not_pass_diagonal_gaps():
+def test_the_flood_fill_does_not_pass_diagonal_gaps():
     shell = np.zeros((5, 5, 5), bool)
     shell[1:4, 1:4, 1:4] = True
     shell[2, 2, 2] = False
-    shell[1, 1, 1] = False  # a corner of the shell: the hole inside is reached from it only through an edge
-    filled = fill_outside(shell)
+    shell[1, 1, 1] = False  # a corner of the shell, which touches the hole inside only along an edge
+    filled = fill_interior(shell)
     assert filled[2, 2, 2]
     assert not filled[1, 1, 1]
 
@@ -124,7 +124,7 @@ def test_axes_and_aspect_are_kept():
 
 
 @pytest.mark.parametrize("resolution", [16, 32, 64])
-def test_thin_legs_survive_in_one_piece(resolution):
+def test_thin_legs_stay_connected(resolution):
     top = trimesh.creation.box((1, 0.02, 0.8))
     legs = [trimesh.creation.box((0.001, 0.7, 0.001)) for _ in range(4)]
     for leg, (x, z) in zip(legs, [(-0.45, -0.35), (-0.45, 0.35), (0.45, -0.35), (0.45, 0.35)], strict=True):
@@ -138,8 +138,8 @@ def test_thin_legs_survive_in_one_piece(resolution):
 
 @pytest.mark.shared
 @pytest.mark.slow
-@pytest.mark.skipif(not SHARED.is_dir(), reason="the shared data is not beside the repository")
-def test_real_meshes_agree_with_trimesh_and_are_twenty_times_as_fast():
+@pytest.mark.skipif(not SHARED.is_dir(), reason="no real data next to the repository")
+def test_real_meshes_agree_with_trimesh_and_are_twenty_times_faster():
     ours = theirs = 0.0
     for path in sorted((SHARED / "data/meshes").glob("*/*.obj"))[::3]:
         mesh = readers.read(path, path.name)

@@ -7,7 +7,7 @@ from gan3d.data.voxelization.winding import winding_numbers
 
 
 def exact(triangles: np.ndarray, points: np.ndarray) -> np.ndarray:
-    """Sum of the solid angles of all triangles (Van Oosterom and Strackee 1983), in turns."""
+    """Winding number as the sum of solid angles (Van Oosterom and Strackee 1983)."""
     a, b, c = (triangles[None, :, i] - points[:, None] for i in range(3))
     la, lb, lc = (np.linalg.norm(v, axis=-1) for v in (a, b, c))
     top = (a * np.cross(b, c)).sum(-1)
@@ -23,21 +23,21 @@ SHAPES = {
 
 
 @pytest.mark.parametrize("name", SHAPES)
-@pytest.mark.parametrize("open_it", [False, True])
-def test_the_grid_agrees_with_the_sum_of_solid_angles(name, open_it):
+@pytest.mark.parametrize("is_open", [False, True])
+def test_winding_numbers_agree_with_the_sum_of_solid_angles(name, is_open):
     mesh = SHAPES[name]
     triangles = normalise(mesh.vertices)[mesh.faces]
-    if open_it:
+    if is_open:
         triangles = triangles[len(triangles) // 10 :]
     found = winding_numbers(triangles, 32)
     away = ~voxelize(triangles.reshape(-1, 3), np.arange(3 * len(triangles)).reshape(-1, 3), 32, "surface")
     cells = np.argwhere(away)[:: max(1, away.sum() // 400)]
     error = np.abs(found[tuple(cells.T)] - exact(triangles, (cells + 0.5) / 32))
-    assert error.max() < 0.35  # a voxel from the surface
+    assert error.max() < 0.35  # one voxel away from the surface
     assert np.median(error) < 0.02
 
 
-def test_a_box_without_lid_is_solid_by_winding_and_hollow_by_flood():
+def test_an_open_box_is_solid_by_winding_and_hollow_by_flood_fill():
     box = trimesh.creation.box((1, 1, 1))
     lid = np.isclose(box.vertices[box.faces][:, :, 1], 0.5).all(1)
     faces = box.faces[~lid]
@@ -49,7 +49,7 @@ def test_a_box_without_lid_is_solid_by_winding_and_hollow_by_flood():
     )
 
 
-def test_a_closed_mesh_is_the_same_by_winding_and_by_flood():
+def test_a_closed_mesh_is_the_same_by_winding_and_by_flood_fill():
     mesh = SHAPES["sphere"]
     assert np.array_equal(voxelize(*mesh_of(mesh), 32, "winding"), voxelize(*mesh_of(mesh), 32, "solid"))
 

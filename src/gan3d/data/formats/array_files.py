@@ -1,4 +1,4 @@
-"""Arrays in files, by key: their heads, whole small ones, and blocks of rows of large ones (.npz, .npy, HDF5)."""
+"""Arrays in files by key (.npz, .npy, HDF5): their headers, small arrays whole, large ones row by row."""
 
 import io
 import math
@@ -7,86 +7,90 @@ from typing import IO, Any, cast
 
 import numpy as np
 
-from gan3d.data.formats.binvox import LIMIT
+from gan3d.data.formats.binvox import MAX_VOXELS
 from gan3d.data.formats.extensions import suffix
-from gan3d.data.formats.readers import Unreadable, npy_header
-from gan3d.data.sources.archives import Place
+from gan3d.data.formats.readers import UnreadableFile, npy_header
 
-DAMAGED = Unreadable("It is damaged.", "Export or download it again.")
+DAMAGED = UnreadableFile("It is damaged.", "Export or download it again.")
 
 
-class Store:
-    """What the formats have in common; errors of any kind may come out of a damaged file."""
+class ArrayFile:
+    """The arrays of one file; a damaged file may raise any exception. Use it in a `with` block."""
 
-    def __init__(self, place: Place):
-        self.file = place.open()
+    def __init__(self, file: IO[bytes]):
+        self.file = file
         self.keys: list[str] = []
 
-    def __enter__(self) -> "Store":
+    def __enter__(self) -> "ArrayFile":
         return self
 
     def __exit__(self, *_: object) -> None:
         self.file.close()
 
-    def head(self, key: str) -> tuple[tuple[int, ...], np.dtype]:
+    def header(self, key: str) -> tuple[tuple[int, ...], np.dtype]:
+        """Shape and dtype of an array."""
         raise NotImplementedError
 
-    def whole(self, key: str) -> np.ndarray:
+    def read(self, key: str) -> np.ndarray:
+        """A whole array; raises `UnreadableFile` above MAX_VOXELS bytes."""
         raise NotImplementedError
 
-    def block(self, key: str, start: int, stop: int) -> np.ndarray:
-        """Rows of an array, all with the first axis."""
+    def read_rows(self, key: str, start: int, stop: int) -> np.ndarray:
+        """Rows of an array along its first axis."""
         raise NotImplementedError
 
 
-class _Npz(Store):
-    def __init__(self, place: Place):
-        super().__init__(place)
+class _Npz(ArrayFile):
+    def __init__(self, file: IO[bytes]):
+        super().__init__(file)
         self.archive = zipfile.ZipFile(self.file)
         self.keys = [entry.removesuffix(".npy") for entry in self.archive.namelist() if entry.endswith(".npy")]
-        self.heads: dict[str, tuple[tuple[int, ...], np.dtype, bool]] = {}
-        self.stream: tuple[str, IO[bytes], int] | None = None  # key, its data, the row that comes next
-        self.held: tuple[str, np.ndarray] | None = None
+        self._prepare()
+
+    def _prepare(self) -> None:
+        self.headers: dict[str, tuple[tuple[int, ...], np.dtype, bool]] = {}
+        self.stream: tuple[str, IO[bytes], int] | None = None  # key, its data, the next row
+        self.loaded: tuple[str, np.ndarray] | None = None
 
     def _open(self, key: str) -> IO[bytes]:
         return self.archive.open(f"{key}.npy")
 
-    def head(self, key: str) -> tuple[tuple[int, ...], np.dtype]:
-        shape, dtype, _ = self._head(key)
+    def header(self, key: str) -> tuple[tuple[int, ...], np.dtype]:
+        shape, dtype, _ = self._full_header(key)
         return shape, dtype
 
-    def _head(self, key: str) -> tuple[tuple[int, ...], np.dtype, bool]:
-        """Shape, type, and whether the first axis runs fastest."""
-        if key not in self.heads:
+    def _full_header(self, key: str) -> tuple[tuple[int, ...], np.dtype, bool]:
+        """Shape, dtype, and whether the order is Fortran's."""
+        if key not in self.headers:
             with self._open(key) as stream:
-                head = npy_header(stream)
-            if head[0] and head[0][0] > self._size(key):  # more rows than bytes
+                header = npy_header(stream)
+            if header[0] and header[0][0] > self._size(key):  # more rows than bytes
                 raise DAMAGED
-            self.heads[key] = head
-        return self.heads[key]
+            self.headers[key] = header
+        return self.headers[key]
 
     def _size(self, key: str) -> int:
-        """Bytes of an array, head included."""
+        """Bytes of an array, including its header."""
         return self.archive.getinfo(f"{key}.npy").file_size
 
-    def whole(self, key: str) -> np.ndarray:
-        shape, dtype = self.head(key)
-        if math.prod(shape) * dtype.itemsize > LIMIT:
+    def read(self, key: str) -> np.ndarray:
+        shape, dtype = self.header(key)
+        if math.prod(shape) * dtype.itemsize > MAX_VOXELS:
             raise DAMAGED
         with self._open(key) as stream:
             return np.lib.format.read_array(stream, allow_pickle=False)
 
-    def block(self, key: str, start: int, stop: int) -> np.ndarray:
-        shape, dtype, fortran = self._head(key)
+    def read_rows(self, key: str, start: int, stop: int) -> np.ndarray:
+        shape, dtype, fortran = self._full_header(key)
         if not fortran:
-            return self._forward(key, shape, dtype, start, stop)
-        if self.held is None or self.held[0] != key:
+            return self._read_forward(key, shape, dtype, start, stop)
+        if self.loaded is None or self.loaded[0] != key:
             with self._open(key) as stream:
-                self.held = key, np.lib.format.read_array(stream, allow_pickle=False)
-        return self.held[1][start:stop]
+                self.loaded = key, np.lib.format.read_array(stream, allow_pickle=False)
+        return self.loaded[1][start:stop]
 
-    def _forward(self, key: str, shape: tuple[int, ...], dtype: np.dtype, start: int, stop: int) -> np.ndarray:
-        """Read on in the compressed stream: rows before `start` are passed over, never kept."""
+    def _read_forward(self, key: str, shape: tuple[int, ...], dtype: np.dtype, start: int, stop: int) -> np.ndarray:
+        """Continue reading the compressed stream; rows before `start` are discarded one by one."""
         if self.stream is None or self.stream[0] != key or self.stream[2] > start:
             stream = self._open(key)
             npy_header(stream)
@@ -94,52 +98,52 @@ class _Npz(Store):
         _, stream, position = self.stream
         row = math.prod(shape[1:]) * dtype.itemsize
         for skipped in range(position, start):
-            self._exactly(stream, row, skipped)
-        content = b"".join(self._exactly(stream, row, index) for index in range(start, stop))
+            self._read_exactly(stream, row, skipped)
+        content = b"".join(self._read_exactly(stream, row, index) for index in range(start, stop))
         self.stream = key, stream, stop
         return np.frombuffer(content, dtype).reshape(-1, *shape[1:])
 
-    def _exactly(self, stream: IO[bytes], count: int, row: int) -> bytes:
+    def _read_exactly(self, stream: IO[bytes], count: int, row: int) -> bytes:
         content = stream.read(count)
         if len(content) != count:
             self.stream = None
-            raise EOFError(f"ends before row {row}")
+            raise EOFError(f"it ends before row {row}")
         return content
 
 
 class _Npy(_Npz):
-    """A lone .npy is read as an archive of one array, named ''."""
+    """A single .npy, read as an archive of one array with the key ''."""
 
-    def __init__(self, place: Place):
-        Store.__init__(self, place)
+    def __init__(self, file: IO[bytes]):
+        ArrayFile.__init__(self, file)
         self.keys = [""]
-        self.heads, self.stream, self.held = {}, None, None
+        self._prepare()
 
     def _open(self, key: str) -> IO[bytes]:
         self.file.seek(0)
-        return cast(IO[bytes], _Kept(self.file))
+        return cast(IO[bytes], _Unclosed(self.file))
 
     def _size(self, key: str) -> int:
         return self.file.seek(0, io.SEEK_END)
 
 
-class _Kept(io.RawIOBase):
-    """A stream whose end does not close the file below."""
+class _Unclosed(io.RawIOBase):
+    """A view of a stream that leaves the stream open when it is closed."""
 
     def __init__(self, file: IO[bytes]):
-        self.below = file
+        self.inner = file
 
     def read(self, size: int = -1) -> bytes:
-        return self.below.read(size)
+        return self.inner.read(size)
 
 
-class _Hdf5(Store):
-    """Plain datasets alone: links and storage outside the file are passed over."""
+class _Hdf5(ArrayFile):
+    """Plain datasets only: links and storage outside the file are ignored."""
 
-    def __init__(self, place: Place):
+    def __init__(self, file: IO[bytes]):
         import h5py
 
-        super().__init__(place)
+        super().__init__(file)
         self.root = h5py.File(self.file, "r")
         self._collect(self.root, "", 0)
 
@@ -155,26 +159,30 @@ class _Hdf5(Store):
             elif isinstance(inner, h5py.Group) and depth < 4:
                 self._collect(inner, f"{prefix}{name}/", depth + 1)
 
-    def head(self, key: str) -> tuple[tuple[int, ...], np.dtype]:
+    def header(self, key: str) -> tuple[tuple[int, ...], np.dtype]:
         dataset = self.root[key]
         return tuple(dataset.shape or ()), dataset.dtype if dataset.dtype.kind != "O" else np.dtype("S1")
 
-    def whole(self, key: str) -> np.ndarray:
+    def read(self, key: str) -> np.ndarray:
         dataset = self.root[key]
-        if dataset.size * max(dataset.dtype.itemsize, 1) > LIMIT:
+        if dataset.size * max(dataset.dtype.itemsize, 1) > MAX_VOXELS:
             raise DAMAGED
         return np.asarray(dataset[()])
 
-    def block(self, key: str, start: int, stop: int) -> np.ndarray:
+    def read_rows(self, key: str, start: int, stop: int) -> np.ndarray:
         return np.asarray(self.root[key][start:stop])
 
 
-def opened(place: Place, name: str) -> Store:
-    """The arrays of a file, whose name decides the format; raises `Unreadable`."""
+def open_arrays(file: IO[bytes], name: str) -> ArrayFile:
+    """Open the arrays of a seekable file; the extension of `name` decides the format.
+
+    Raises:
+        UnreadableFile: if it is damaged.
+    """
     kind = {".npz": _Npz, ".npy": _Npy}.get(suffix(name), _Hdf5)
     try:
-        return kind(place)
-    except (Unreadable, MemoryError):
+        return kind(file)
+    except (UnreadableFile, MemoryError):
         raise
-    except Exception as error:  # zipfile and HDF5 fail in many ways on a damaged file
+    except Exception as error:  # zipfile and HDF5 raise many types on a damaged file
         raise DAMAGED from error

@@ -1,18 +1,18 @@
-"""Which extensions are meshes, grids, sets of grids and archives; what a file looks like, whatever its name says."""
+"""File extensions of meshes, grids, array sets and archives, and a guess of the format from the first bytes."""
 
 from pathlib import PurePosixPath
 
-MESHES = (".off", ".obj", ".ply", ".stl", ".glb", ".gltf")
+MESHES = (".off", ".obj", ".ply", ".stl", ".glb", ".gltf", ".3mf", ".3dxml", ".dae", ".zae")
 GRIDS = (".binvox", ".mat", ".npy", ".vox", ".nii", ".nii.gz")
-SETS = (".npz", ".h5", ".hdf5")  # may hold many grids; so may .npy
+ARRAY_SETS = (".npz", ".h5", ".hdf5")  # many grids per file; an .npy may also be one
 ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
-KNOWN = ", ".join((*MESHES, *GRIDS, *SETS))
-_PACKED = (".7z", ".rar", ".gz", ".bz2", ".xz", ".zst", ".lzma")
-LARGEST = 2**30  # bytes of one file; beyond it a file is not read
+SUPPORTED = ", ".join((*MESHES, *GRIDS, *ARRAY_SETS))
+_OTHER_ARCHIVES = (".7z", ".rar", ".gz", ".bz2", ".xz", ".zst", ".lzma")
+MAX_FILE_BYTES = 2**30  # larger files are not read
 
-LFS, PAGE = "a Git LFS pointer", "a web page"
-_DOUBLE = (".nii.gz", ".tar.gz", ".tar.bz2", ".tar.xz")
-_MAGIC = {  # first bytes, whatever their case -> what they speak of, and the extensions that it may have
+LFS_POINTER, WEB_PAGE = "a Git LFS pointer", "a web page"
+_DOUBLE_SUFFIXES = (".nii.gz", ".tar.gz", ".tar.bz2", ".tar.xz")
+_MAGIC = {  # first bytes in lower case: the format, and its extensions
     b"off": ("OFF", (".off",)),
     b"ply": ("PLY", (".ply",)),
     b"solid ": ("STL", (".stl",)),
@@ -24,37 +24,38 @@ _MAGIC = {  # first bytes, whatever their case -> what they speak of, and the ex
     b"\x93numpy": ("NPY", (".npy",)),
     b"\x89hdf\r\n\x1a\n": ("HDF5", (".h5", ".hdf5", ".mat")),
     b"vox ": ("MagicaVoxel", (".vox",)),
-    b"pk\x03\x04": ("ZIP", (".npz", ".zip")),
+    b"pk\x03\x04": ("ZIP", (".npz", ".zip", ".3mf", ".3dxml", ".zae")),
     b"\x1f\x8b": ("GZIP", (".nii", ".nii.gz")),
     b"\x89png": ("PNG", ()),
     b"\xff\xd8\xff": ("JPEG", ()),
     b"%pdf": ("PDF", ()),
-    b"<!doctype html": (PAGE, ()),
-    b"<html": (PAGE, ()),
-    b"version https://git-lfs": (LFS, ()),
+    b"<!doctype html": (WEB_PAGE, ()),
+    b"<html": (WEB_PAGE, ()),
+    b"version https://git-lfs": (LFS_POINTER, ()),
 }
 
 
 def suffix(name: str) -> str:
-    """The extension in lower case, `.nii.gz` and `.tar.gz` as one."""
+    """The extension in lower case; double ones such as `.nii.gz` and `.tar.gz` count as one."""
     lower = name.lower()
-    return next((double for double in _DOUBLE if lower.endswith(double)), PurePosixPath(lower).suffix)
+    return next((double for double in _DOUBLE_SUFFIXES if lower.endswith(double)), PurePosixPath(lower).suffix)
 
 
 def stem(name: str) -> str:
-    """The last part of a path without its extension."""
+    """The last component of a path without its extension."""
     last = name.rsplit("/", 1)[-1]
     return last[: len(last) - len(suffix(last))] or last
 
 
 def unsupported(kind: str) -> tuple[str, str]:
-    """Reason and advice for a file whose extension is none of these."""
-    advice = "Unpack it, or pack it as .zip or .tar.gz." if kind in _PACKED else f"Convert it to one of {KNOWN}."
-    return f"The format {kind or 'without an extension'} is not supported.", advice
+    """Reason and advice for a file with an unsupported extension."""
+    subject = f"The format {kind}" if kind else "A file without an extension"
+    repack, convert = "Unpack it, or pack it as .zip or .tar.gz.", f"Convert it to one of {SUPPORTED}."
+    return f"{subject} is not supported.", repack if kind in _OTHER_ARCHIVES else convert
 
 
-def looks_like(content: bytes, kind: str) -> str | None:
-    """What the first bytes speak of, where that is something else than the extension `kind` says."""
+def sniff(content: bytes, kind: str) -> str | None:
+    """The format that the first bytes suggest, if it does not match the extension `kind`."""
     head = content[:64].lstrip().lower()
     seen = next(((name, kinds) for magic, (name, kinds) in _MAGIC.items() if head.startswith(magic)), None)
     return seen[0] if seen and kind not in seen[1] else None

@@ -1,7 +1,7 @@
-"""MATLAB files of version 5 to 7.3: one grid out of their variables.
+"""MATLAB files of version 5 to 7.3: one grid from their variables.
 
-Format: https://www.mathworks.com/help/pdf_doc/matlab/matfile_format.pdf. Version 5 is read here, since SciPy's reader
-takes whatever memory a damaged header claims. (Version 4 knows no arrays of three axes.)
+Format: https://www.mathworks.com/help/pdf_doc/matlab/matfile_format.pdf. Version 5 is parsed here because SciPy
+allocates as much memory as a damaged header claims; version 4 has no arrays of three axes.
 """
 
 import io
@@ -14,15 +14,15 @@ from typing import NamedTuple
 
 import numpy as np
 
-from gan3d.data.formats.binvox import LIMIT
-from gan3d.data.formats.unreadable import Unreadable
+from gan3d.data.formats.binvox import MAX_VOXELS
+from gan3d.data.formats.unreadable import UnreadableFile
 
 KEYS = ("instance", "voxel", "voxels")
 
 _MATRIX, _COMPRESSED = 14, 15
 _TYPES = {1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4", 7: "f4", 9: "f8", 12: "i8", 13: "u8"}
-_NUMBERS = range(6, 16)  # classes of arrays: double to uint64; others are texts, cells, structures
-_HEAD = 4096  # bytes in which flags, lengths and name of a variable lie
+_NUMERIC = range(6, 16)  # array classes double to uint64; the others are strings, cells and structures
+_HEADER_BYTES = 4096  # enough for the flags, lengths and name of a variable
 
 Shapes = dict[str, tuple[int, ...]]
 Load = Callable[[str], np.ndarray]
@@ -31,24 +31,30 @@ Load = Callable[[str], np.ndarray]
 class _Variable(NamedTuple):
     name: str
     shape: tuple[int, ...]
-    data: int  # offset in its body
+    data: int  # offset of the values in its body
 
 
 def parse_mat(content: bytes) -> np.ndarray:
-    """The grid of a MATLAB file: `instance`, `voxel` or `voxels`, or else the only array of three axes in it.
+    """The grid of a MATLAB file: `instance`, `voxel` or `voxels`, else the only array of three axes in it.
+
+    Returns:
+        A numeric array (X, Y, Z).
 
     Raises:
-        Unreadable: when there is no grid, or more than one that could be meant.
-        ValueError: for a broken file, or a grid of more than LIMIT voxels.
+        UnreadableFile: if there is no grid, or more than one candidate.
+        ValueError: if the file is broken, or the grid larger than MAX_VOXELS.
     """
     shapes, load = _hdf5(content) if b"MATLAB 7.3" in content[:128] else _level_5(content)
     usual = [name for key in KEYS for name in shapes if name.lower() == key]
     others = [name for name, shape in shapes.items() if sum(length > 1 for length in shape) == 3]
     names = usual or others
     if not usual and len(others) != 1:
-        held = ", ".join(shapes)[:80] or "nothing"
-        raise Unreadable(f"It holds {held}, no voxel grid.", f"Name the grid one of {', '.join(KEYS)}.")
-    if math.prod(shapes[names[0]]) > LIMIT:
+        content_names = ", ".join(shapes)[:80] or "nothing"
+        raise UnreadableFile(
+            f"It holds {content_names}, and none is recognised as a voxel grid.",
+            f"Name the grid one of {', '.join(KEYS)}.",
+        )
+    if math.prod(shapes[names[0]]) > MAX_VOXELS:
         raise ValueError(f"its {names[0]} has the shape {shapes[names[0]]}")
     return load(names[0])
 
@@ -56,10 +62,10 @@ def parse_mat(content: bytes) -> np.ndarray:
 def _level_5(content: bytes) -> tuple[Shapes, Load]:
     order = {b"IM": "<", b"MI": ">"}.get(content[126:128])
     if order is None:
-        raise ValueError("it is no MATLAB file of version 5 or later")
+        raise ValueError("it is not a MATLAB file of version 5 or later")
     bodies = {}
     for body in _bodies(content, order):
-        variable = _variable(body(_HEAD), order)
+        variable = _parse_variable(body(_HEADER_BYTES), order)
         bodies[variable.name] = variable, body
 
     def load(name: str) -> np.ndarray:
@@ -74,53 +80,53 @@ def _level_5(content: bytes) -> tuple[Shapes, Load]:
 
 
 def _bodies(content: bytes, order: str) -> Iterator[Callable[[int], bytes]]:
-    """Of each variable, a function that gives the first bytes of what follows its tag, at most so many."""
+    """For each variable, a function that returns up to a number of bytes of its body."""
     at = 128
     while at + 8 <= len(content):
         kind, size = struct.unpack_from(f"{order}2I", content, at)
         start, at = at + 8, at + 8 + size
         if at > len(content):
-            raise ValueError("a variable claims more bytes than there are")
+            raise ValueError("a variable claims more bytes than the file holds")
         if kind == _COMPRESSED:
-            yield partial(_unpacked, content[start:at])
+            yield partial(_decompress, content[start:at])
         elif kind == _MATRIX:
-            yield partial(_first, content[start:at])
+            yield partial(_head, content[start:at])
 
 
-def _first(body: bytes, most: int) -> bytes:
-    return body[:most]
+def _head(body: bytes, limit: int) -> bytes:
+    return body[:limit]
 
 
-def _unpacked(packed: bytes, most: int) -> bytes:
-    return zlib.decompressobj().decompress(packed, 8 + most)[8:]
+def _decompress(compressed: bytes, limit: int) -> bytes:
+    return zlib.decompressobj().decompress(compressed, 8 + limit)[8:]
 
 
-def _variable(head: bytes, order: str) -> _Variable:
+def _parse_variable(head: bytes, order: str) -> _Variable:
     _, flags, at = _element(head, 0, order)
     _, lengths, at = _element(head, at, order)
     _, name, at = _element(head, at, order)
     shape = tuple(int(length) for length in np.frombuffer(lengths, f"{order}i4"))
     if len(flags) < 8 or min(shape, default=0) < 0:
-        raise ValueError("the head of a variable is damaged")
-    number = struct.unpack_from(f"{order}I", flags)[0] & 0xFF in _NUMBERS
-    return _Variable(name.decode("latin-1"), shape if number else (), at)
+        raise ValueError("the header of a variable is damaged")
+    is_numeric = struct.unpack_from(f"{order}I", flags)[0] & 0xFF in _NUMERIC
+    return _Variable(name.decode("latin-1"), shape if is_numeric else (), at)
 
 
 def _element(body: bytes, at: int, order: str) -> tuple[int, bytes, int]:
-    """Type and bytes of the element at an offset, and the offset of the next one."""
+    """Type and bytes of the element at an offset, and the offset of the next element."""
     if at + 8 > len(body):
-        raise ValueError("a variable is cut off")
+        raise ValueError("a variable is truncated")
     kind, size = struct.unpack_from(f"{order}2I", body, at)
-    if kind >> 16:  # up to four bytes in the place of the size
+    if kind >> 16:  # a small element: up to four bytes in the same word as the size
         return kind & 0xFFFF, body[at + 4 : at + 4 + min(kind >> 16, 4)], at + 8
     start = at + 8
     if start + size > len(body):
-        raise ValueError("a variable claims more bytes than there are")
+        raise ValueError("a variable claims more bytes than the file holds")
     return kind, body[start : start + size], start + size + -size % 8
 
 
 def _hdf5(content: bytes) -> tuple[Shapes, Load]:
-    """Version 7.3, HDF5 behind 512 bytes; the axes come the other way round, for MATLAB counts as Fortran does."""
+    """Variables of version 7.3, which is HDF5 after 512 bytes; axes are reversed, since MATLAB is column-major."""
     import h5py
 
     root = h5py.File(io.BytesIO(content), "r")

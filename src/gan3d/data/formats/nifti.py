@@ -1,4 +1,4 @@
-"""Voxel grids in the format of medicine, NIfTI."""
+"""Voxel grids in NIfTI, a format of medical imaging (https://nifti.nimh.nih.gov), read with nibabel."""
 
 import gzip
 import io
@@ -8,17 +8,17 @@ import zlib
 
 import numpy as np
 
-from gan3d.data.formats.binvox import LIMIT
+from gan3d.data.formats.binvox import MAX_VOXELS
 
-UNPACKED = 2**30  # bytes that a compressed volume may unpack to
+MAX_UNPACKED = 2**30  # bytes of a decompressed volume
 _NIFTI_2 = (struct.pack("<i", 540), struct.pack(">i", 540))
 
 
 def parse_nifti(content: bytes) -> np.ndarray:
-    """The array of a NIfTI-1 or -2 file, gzipped or not, scaled as its header says; axes as they are stored.
+    """Read the array of a NIfTI-1 or NIfTI-2 file, gzipped or not, scaled as its header says, axes as stored.
 
     Raises:
-        ValueError: for a header that is broken, or that claims more than the file holds.
+        ValueError: if the header is broken or claims more than the file holds.
     """
     import nibabel
 
@@ -27,7 +27,7 @@ def parse_nifti(content: bytes) -> np.ndarray:
     kind = nibabel.Nifti2Image if content[:4] in _NIFTI_2 else nibabel.Nifti1Image
     header = kind.header_class.from_fileobj(io.BytesIO(content))
     shape, dtype = header.get_data_shape(), header.get_data_dtype()
-    if not shape or min(shape) < 1 or math.prod(shape) > LIMIT:
+    if not shape or min(shape) < 1 or math.prod(shape) > MAX_VOXELS:
         raise ValueError(f"its header claims the shape {shape}")
     if header.get_data_offset() + math.prod(shape) * dtype.itemsize > len(content):
         raise ValueError(f"it ends before the voxels of the shape {shape} that its header claims")
@@ -37,12 +37,12 @@ def parse_nifti(content: bytes) -> np.ndarray:
 def _gunzip(content: bytes) -> bytes:
     try:
         with gzip.GzipFile(fileobj=io.BytesIO(content)) as stream:
-            parts, total = [], 0
-            while total <= UNPACKED and (part := stream.read(1 << 20)):  # one large read would take its length at once
-                parts.append(part)
-                total += len(part)
+            chunks, total = [], 0
+            while total <= MAX_UNPACKED and (chunk := stream.read(1 << 20)):  # one large read would allocate it all
+                chunks.append(chunk)
+                total += len(chunk)
     except (OSError, EOFError, zlib.error) as error:
-        raise ValueError(f"its compression is damaged ({error})") from None
-    if total > UNPACKED:
+        raise ValueError(f"its compressed data is damaged ({error})") from None
+    if total > MAX_UNPACKED:
         raise ValueError("it unpacks to more than 1 GiB")
-    return b"".join(parts)
+    return b"".join(chunks)

@@ -1,6 +1,6 @@
-"""OBJ: geometry alone, strict about indices, lenient about everything else.
+"""OBJ: geometry only, strict about vertex indices, lenient about everything else.
 
-A general mesh library merges, reorders or wraps indices in files with small faults; here a wrong index is an error.
+General mesh libraries merge, reorder or wrap indices in slightly faulty files; here a wrong index is an error.
 """
 
 from collections.abc import Iterator
@@ -8,50 +8,53 @@ from collections.abc import Iterator
 import numpy as np
 
 from gan3d.data.formats.polygons import triangulate
-from gan3d.data.formats.text import NEWLINE, checked, points, text, whole
+from gan3d.data.formats.text import NEWLINE, decode_text, parse_int, parse_points, to_zero_based
 
-_NAMES = ("#", "mtllib ", "usemtl ", "g ", "o ")  # what follows is a name, in which a backslash joins nothing
+_FREE_TEXT = ("#", "mtllib ", "usemtl ", "g ", "o ")  # lines in which a trailing backslash does not continue the line
 
 
 def parse_obj(content: bytes) -> tuple[np.ndarray, np.ndarray]:
-    """Vertices (V, 3) and triangles (F, 3) of an OBJ file; groups, normals, colours and materials are passed over.
+    """Parse an OBJ file; groups, normals, colours and materials are ignored.
 
-    Negative indices count back from the last vertex. A coordinate that is no number is NaN.
+    Negative indices count back from the last vertex. A coordinate that is not a number is NaN.
+
+    Returns:
+        Vertices, float64 (V, 3), and triangles, int64 (F, 3).
 
     Raises:
-        ValueError: for a face that names no whole number, or a vertex that does not exist.
+        ValueError: if a face index is not an integer or out of range.
     """
-    vertices: list[list[str]] = []
+    rows: list[list[str]] = []
     polygons: list[list[int]] = []
-    for line in _lines(text(content)):
+    for line in _logical_lines(decode_text(content)):
         tokens = line.split()
-        if tokens[:1] in (["v"], ["V"]):  # `1.#IND` is a number that some write: comments are looked for in faces alone
-            vertices.append((tokens[1:4] + ["nan"] * 3)[:3])
+        if tokens[:1] in (["v"], ["V"]):  # comments are cut in faces only: some programs write `1.#IND` for a number
+            rows.append((tokens[1:4] + ["nan"] * 3)[:3])
         elif tokens[:1] in (["f"], ["F"], ["fo"]):
             tokens = line.split("#", 1)[0].split()
             if len(tokens) < 4:
                 continue
-            polygon = [whole(token.split("/", 1)[0]) for token in tokens[1:]]
+            polygon = [parse_int(token.split("/", 1)[0]) for token in tokens[1:]]
             if min(polygon) <= 0:
                 if 0 in polygon:
-                    raise ValueError("a face names vertex 0, but OBJ counts from 1")
-                polygon = [index if index > 0 else len(vertices) + index + 1 for index in polygon]
+                    raise ValueError("a face refers to vertex 0, but OBJ counts from 1")
+                polygon = [index if index > 0 else len(rows) + index + 1 for index in polygon]
                 if min(polygon) < 1:
-                    raise ValueError("a face counts back before the first vertex")
+                    raise ValueError("a face counts back past the first vertex")
             polygons.append(polygon)
-    found = points(vertices)
-    return found, triangulate(found, checked(polygons, 1, len(found)))
+    vertices = parse_points(rows)
+    return vertices, triangulate(vertices, to_zero_based(polygons, 1, len(vertices)))
 
 
-def _lines(whole_text: str) -> Iterator[str]:
-    """Lines, those that end in a backslash joined with the next; a zero at the end is no letter."""
-    held = ""
-    for line in NEWLINE.split(whole_text.rstrip("\0\x1a")):
-        joined = held + line
-        if line.rstrip().endswith("\\") and not joined.lstrip().startswith(_NAMES):
-            held = joined.rstrip()[:-1] + " "
+def _logical_lines(text: str) -> Iterator[str]:
+    """Yield lines, joined where one ends in a backslash; zero bytes at the end of the file are dropped."""
+    pending = ""
+    for line in NEWLINE.split(text.rstrip("\0\x1a")):
+        joined = pending + line
+        if line.rstrip().endswith("\\") and not joined.lstrip().startswith(_FREE_TEXT):
+            pending = joined.rstrip()[:-1] + " "
             continue
         yield joined
-        held = ""
-    if held:
-        yield held
+        pending = ""
+    if pending:
+        yield pending

@@ -1,8 +1,13 @@
-"""What is wrong with a file, and what its owner can do."""
+"""The exception for a file that cannot be used, with the reason and advice that go into rejects.csv."""
 
 
-class Unreadable(Exception):  # noqa: N818 - a row of rejects.csv, not a failure of the run
-    """A file that cannot be used: the reason, and what its owner can do, one sentence each."""
+class UnreadableFile(Exception):  # noqa: N818 - becomes a row of rejects.csv, not a failure of the run
+    """A file that cannot be used.
+
+    Args:
+        reason: what is wrong, one sentence.
+        advice: what the owner of the file can do, one sentence.
+    """
 
     def __init__(self, reason: str, advice: str):
         super().__init__(reason, advice)
@@ -10,6 +15,6 @@ class Unreadable(Exception):  # noqa: N818 - a row of rejects.csv, not a failure
         self.advice = advice
 
 
-def no_faces() -> Unreadable:
-    """What is said of a file that holds points or lines alone, or nothing."""
-    return Unreadable("It has no faces.", "Export a surface mesh: points or lines alone have no inside.")
+def no_faces() -> UnreadableFile:
+    """The error for a file without faces: points or lines only, or nothing."""
+    return UnreadableFile("It has no faces.", "Export a surface mesh; points and lines alone enclose no volume.")

@@ -1,29 +1,35 @@
-"""The conversion of blocks on a Dask cluster; its workers must see the source and the output under the same paths."""
+"""Conversion on a Dask cluster; its workers must see the source and the output under the same paths."""
 
 import atexit
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from gan3d.data.pipeline.convert import Form, convert_block
+from gan3d.data.pipeline.convert import ConversionSettings, convert_batch
 from gan3d.data.sandbox.pool import Limits, SandboxPool
-from gan3d.data.sources.walk import Item
+from gan3d.data.sources.walk import SourceItem
 from gan3d.errors import UserError
 
-AHEAD = 4  # calls under way for each thread of the cluster
-AGAIN = 3  # times that a block is given to another worker when its own is lost
-SECONDS = 10  # to reach the scheduler
+CALLS_PER_THREAD = 4  # in flight
+RETRIES = 3  # of a batch whose worker dies
+CONNECT_TIMEOUT = 10  # seconds
 
-_held = threading.local()
+_thread = threading.local()
 
 
 def convert_on(address: str, calls: Iterable[tuple], limits: Limits) -> Iterator[tuple[int, Any]]:
-    """(number of the call, results of `convert_block` or a `Lost`) as they become ready.
+    """Run calls of `convert_batch` on a cluster, under the same limits as on one machine.
 
-    Each thread of a worker reads files in a process of its own, under the same limits as on one machine.
+    Args:
+        address: of the scheduler.
+        calls: arguments of `convert_batch`.
+        limits: per call.
+
+    Yields:
+        (number of the call, its results or a `WorkerFailure`) in order of completion.
 
     Raises:
-        UserError: when Dask is not installed, the scheduler does not answer or has no workers, or workers keep dying.
+        UserError: if Dask is not installed, the scheduler does not answer or has no workers, or workers keep dying.
     """
     try:
         from distributed import Client, as_completed
@@ -31,7 +37,7 @@ def convert_on(address: str, calls: Iterable[tuple], limits: Limits) -> Iterator
     except ImportError:
         raise UserError("Dask is not installed: install it with `pip install 'gan3d[dask]'`.") from None
     try:
-        client = Client(address, timeout=SECONDS, set_as_default=False)
+        client = Client(address, timeout=CONNECT_TIMEOUT, set_as_default=False)
     except (OSError, ValueError) as error:
         why = str(error).splitlines()[0]
         raise UserError(f"the Dask scheduler {address} does not answer ({why}): start it, or correct --dask.") from None
@@ -40,20 +46,20 @@ def convert_on(address: str, calls: Iterable[tuple], limits: Limits) -> Iterator
         if not threads:
             raise UserError(f"the Dask scheduler {address} has no workers: start some with `dask worker {address}`.")
         numbers: dict[Any, int] = {}
-        source = enumerate(calls)
-        ready = as_completed(loop=client.loop)
+        remaining = enumerate(calls)
+        completed = as_completed(loop=client.loop)
 
-        def submit() -> None:
-            following = next(source, None)
-            if following is not None:
-                number, (items, form) = following
-                future = client.submit(guarded, items, form, limits, pure=False, retries=AGAIN)
+        def submit_next() -> None:
+            call = next(remaining, None)
+            if call is not None:
+                number, (items, settings) = call
+                future = client.submit(convert_in_sandbox, items, settings, limits, pure=False, retries=RETRIES)
                 numbers[future.key] = number
-                ready.add(future)
+                completed.add(future)
 
-        for _ in range(AHEAD * threads):
-            submit()
-        for future in ready:
+        for _ in range(CALLS_PER_THREAD * threads):
+            submit_next()
+        for future in completed:
             try:
                 answer = future.result()
             except KilledWorker:
@@ -62,13 +68,13 @@ def convert_on(address: str, calls: Iterable[tuple], limits: Limits) -> Iterator
                 ) from None
             yield numbers.pop(future.key), answer
             future.release()
-            submit()
+            submit_next()
 
 
-def guarded(items: Sequence[Item], form: Form, limits: Limits) -> Any:
-    """`convert_block` in a process beside this thread, which is kept for the next call."""
-    guard = getattr(_held, "guard", None)
-    if guard is None or guard.limits != limits:
-        guard = _held.guard = SandboxPool(1, limits)
-        atexit.register(guard.__exit__)
-    return guard.call(convert_block, items, form)
+def convert_in_sandbox(items: Sequence[SourceItem], settings: ConversionSettings, limits: Limits) -> Any:
+    """Run `convert_batch` in a sandbox that this thread keeps for its next call."""
+    sandbox = getattr(_thread, "sandbox", None)
+    if sandbox is None or sandbox.limits != limits:
+        sandbox = _thread.sandbox = SandboxPool(1, limits)
+        atexit.register(sandbox.__exit__)
+    return sandbox.call(convert_batch, items, settings)

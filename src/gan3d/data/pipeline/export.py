@@ -1,4 +1,4 @@
-"""One split of a prepared data set as a plain file for scoring by others."""
+"""Export one split of a prepared data set as a plain file, for scoring by other programs."""
 
 from pathlib import Path
 
@@ -8,9 +8,17 @@ from gan3d.dataset import VoxelDataset
 
 
 def export(dataset: VoxelDataset, split: str, class_name: str | None, resolution: int, path: str | Path) -> int:
-    """Write PATH (.npz) with an array `voxels`, booleans (n, R, R, R), in the manifest's order; returns n.
+    """Write an .npz with an array `voxels`, booleans (n, R, R, R) in manifest order.
 
-    `class_name` None takes all classes.
+    Args:
+        dataset: to read from.
+        split: train, validation or test.
+        class_name: one class; None exports all.
+        resolution: R.
+        path: of the .npz; missing folders are created.
+
+    Returns:
+        n, the number of shapes.
 
     Raises:
         UserError: for a split, class or resolution that the data set does not have.

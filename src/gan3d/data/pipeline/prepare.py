@@ -1,4 +1,4 @@
-"""The prepare stage: a source of shapes -> a voxel data set on disk (`gan3d.dataset`)."""
+"""The prepare stage: from a source of shapes to a voxel data set on disk (`gan3d.dataset`)."""
 
 import errno
 import hashlib
@@ -7,60 +7,32 @@ import os
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from gan3d.data.pipeline import contents, writer
-from gan3d.data.pipeline.convert import Form, Progress, Result, blocks, convert_block
+from gan3d.data.pipeline import contents, statistics, writer
+from gan3d.data.pipeline.convert import BATCH_ROWS, ConversionSettings, Progress, Result, convert_batch, make_batches
 from gan3d.data.pipeline.journal import Journal
-from gan3d.data.pipeline.statistics import mirror_axes
+from gan3d.data.pipeline.options import FILLS, PrepareOptions
 from gan3d.data.sandbox.pool import Limits, SandboxPool, WorkerFailure
+from gan3d.data.sources.archives import Reject
 from gan3d.data.sources.labels import read_table
-from gan3d.data.sources.walk import Item, Source, walk
+from gan3d.data.sources.walk import Source, SourceItem, walk
 from gan3d.data.voxelization.voxelize import Fill
-from gan3d.dataset import COLUMNS, VoxelDataset
+from gan3d.dataset import COLUMNS, open_grids
 from gan3d.errors import UserError
-from gan3d.voxels import AXES, RESOLUTIONS
+from gan3d.voxels import unpack_bits
 
-VERSION = 2
-SURFACE = "occupied where a triangle touches the voxel"
-FILLS = {
-    "solid": f"{SURFACE}, or where a flood from outside cannot reach (6-connectivity)",
-    "surface": SURFACE,
-    "winding": f"{SURFACE}, or where the mesh winds around its centre by more than half a turn",
-}
-REDUCTION = "a coarse voxel is occupied when any of its eight is"
-FEW = 48  # with fewer files or blocks of rows, starting another process takes longer than the work
-FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+VERSION = 2  # of the data set's layout
+REDUCTION = "a coarse voxel is occupied when any of its eight is"  # as recorded in summary.json
+MIN_CALLS_PER_WORKER = 48  # below it, starting another process takes longer than the work
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
-Mapper = Callable[
-    [Iterable[tuple]], Iterator[tuple[int, Any]]
-]  # calls of convert_block -> (number, value or WorkerFailure)
-
-
-@dataclass(frozen=True)
-class Options:
-    """How a source is read; the fields are those of `data` in params.yaml, `labels` is a CSV of classes."""
-
-    resolution: int
-    up: str = "y"
-    handedness: str = "right"
-    fill: Fill = "solid"
-    classes: tuple[str, ...] | None = None
-    labels: Path | None = None
-    validation: float = 0.1
-    test: float = 0.1
-    limit: int | None = None
-    seed: int = 0
-
-    @property
-    def form(self) -> Form:
-        """A left-handed source is mirrored along its first axis that is not up."""
-        flip = None if self.handedness == "right" else next(i for i in range(3) if AXES[i] != self.up)
-        return Form(self.resolution, self.fill, flip)
+# runs calls of convert_batch; yields (number of the call, its results or a WorkerFailure)
+Mapper = Callable[[Iterable[tuple]], Iterator[tuple[int, Any]]]
 
 
 def prepare(
@@ -81,42 +53,42 @@ def prepare(
     limits: Limits | None = None,
     dask: str | None = None,
 ) -> dict[str, Any]:
-    """Voxelise every shape of a source and store all resolutions of the pyramid, from 4³ to `resolution`.
+    """Voxelise every shape of a source and write all resolutions of the pyramid, from 4³ to `resolution`.
 
-    The same shapes give the same bytes, whatever the number of workers. The folder `out` is replaced when all went
-    well, and stays as it was otherwise. A run that is killed leaves its results beside `out`, and the next one with the
-    same source and options goes on from them.
+    The result is byte for byte the same for any number of workers. `out` is replaced atomically, and only on success.
+    An interrupted run leaves its results next to `out`; the next run with the same source and options resumes from
+    them.
 
-    Duplicates are equal grids of one class at the final resolution. Where the source states no split, one of them is
-    kept. A stated split is the source's word (an official test set stays whole): duplicates inside a stated split
-    are dropped, those across splits are kept and counted as `cross_split_duplicates`.
+    Duplicates are equal grids of one class at the final resolution. If the source states no splits, one of each is
+    kept. Stated splits are respected (an official test set stays complete): duplicates within a split are dropped,
+    those across splits are kept and counted as `cross_split_duplicates`.
 
     Args:
-        source: a folder, an archive or a set of arrays (see `gan3d.data.sources.walk`).
+        source: a folder, an archive or an array set (see `gan3d.data.sources.walk`).
         out: the folder to write.
-        resolution: of the finest grid, one of `RESOLUTIONS`.
-        up: the axis that points upwards in the source, `x`, `y` or `z`; recorded, the axes are kept.
+        resolution: of the finest grid, one of `gan3d.voxels.RESOLUTIONS`.
+        up: the axis that points up in the source, `x`, `y` or `z`; it is recorded, not applied.
         classes: names of the classes to keep; None keeps all.
-        validation: share of the shapes for validation, where the source does not state it.
-        test: the same for test.
-        limit: at most so many shapes a class, chosen by a hash of their names.
-        workers: processes; None is one a core.
-        progress: called with (done, total) items.
+        validation: share of the shapes for validation, unless the source states it.
+        test: share of the shapes for test, unless the source states it.
+        limit: maximum number of shapes per class, chosen by a hash of their names.
+        workers: number of processes; None is one per core.
+        progress: called with (items done, items in total).
         seed: of the drawn splits.
         handedness: of the source's axes, `right` or `left`; a left-handed shape is mirrored.
         fill: of meshes, see `gan3d.data.voxelization.voxelize.voxelize`.
         table: a CSV of classes, see `gan3d.data.sources.labels.read_table`.
-        limits: of the time and memory of each file.
+        limits: on time and memory per file.
         dask: address of a Dask scheduler whose workers see the same paths; None uses this machine.
 
     Returns:
-        The summary, as in `summary.json`.
+        The content of `summary.json`.
 
     Raises:
-        UserError: for a source that cannot be opened, that lacks a class asked for, or of which nothing is left; for
-            a wrong resolution, axis or share; for an `out` that holds something else; when the disk is full.
+        UserError: if the source cannot be opened, lacks a requested class, or yields no shape; for an invalid
+            resolution, axis or share; if `out` holds something else; if the disk is full.
     """
-    options = Options(
+    options = PrepareOptions(
         resolution, up, handedness, fill, None if classes is None else tuple(classes),
         None if table is None else Path(table), validation, test, limit, seed,
     )  # fmt: skip
@@ -126,76 +98,62 @@ def prepare(
 def prepare_source(
     source: Path,
     out: Path,
-    options: Options,
+    options: PrepareOptions,
     workers: int | None = None,
     progress: Progress | None = None,
     limits: Limits = Limits(),  # noqa: B008  # frozen
     dask: str | None = None,
 ) -> dict[str, Any]:
     """Do what `prepare` does, with its options as one value."""
-    _check(source, out, options)
-    with _disk(out), Journal(out.with_name(f".{out.name}.unfinished")) as journal:
-        with SandboxPool(1, limits) as guard:
+    options.check()
+    _check_paths(source, out)
+    with _disk_errors(out), Journal(out.with_name(f".{out.name}.unfinished")) as journal:
+        with SandboxPool(1, limits) as sandbox:
             labels = None if options.labels is None else read_table(options.labels)
-            found = walk(source, labels, guard, journal.folder / "archives")
-            items = _limited(_of_classes(found, source, options.classes), options.limit)
-            journal.open(_key(found, items, options.form), len(items))
-            guard.workers = _workers(items, workers)
-            lost = _convert(items, options.form, journal, _mapper(guard, dask, limits), progress)
-        return _write(found, items, journal, lost, options, source, out)
+            found = walk(source, labels, sandbox, journal.folder / "archives")
+            items = _limit_per_class(_select_classes(found, source, options.classes), options.limit)
+            journal.open(_journal_key(found, items, options.conversion), len(items))
+            sandbox.workers = _worker_count(items, workers)
+            failed = _convert(items, options.conversion, journal, _mapper(sandbox, dask, limits), progress)
+        return _write(found, items, journal, failed, options, source, out)
 
 
-def _check(source: Path, out: Path, options: Options) -> None:
-    """Raise UserError for arguments that cannot work, before any shape is read."""
-    validation, test = options.validation, options.test
-    if options.resolution not in RESOLUTIONS:
-        raise UserError(f"data.resolution {options.resolution} is not possible: choose one of {RESOLUTIONS}.")
-    if options.up not in AXES:
-        raise UserError(f"data.up {options.up!r} is not an axis: choose x, y or z.")
-    if options.handedness not in ("right", "left"):
-        raise UserError(f"data.handedness {options.handedness!r} does not exist: choose right or left.")
-    if options.fill not in FILLS:
-        raise UserError(f"data.fill {options.fill!r} does not exist: choose one of {', '.join(FILLS)}.")
-    if min(validation, test) < 0 or validation + test >= 1:
-        raise UserError(
-            f"data.validation {validation} and data.test {test} leave no training shapes: give shares that add up to"
-            " less than 1."
-        )
+def _check_paths(source: Path, out: Path) -> None:
+    """Raise UserError if the output lies inside the source, or would replace anything but a data set."""
     if source.is_dir() and (out.resolve() == source.resolve() or source.resolve() in out.resolve().parents):
         raise UserError(f"{out} lies inside the source {source}: write the prepared data somewhere else.")
     writer.check_replaceable(out)
 
 
 @contextmanager
-def _disk(out: Path) -> Iterator[None]:
-    """A full disk as one sentence."""
+def _disk_errors(out: Path) -> Iterator[None]:
+    """Turn a full disk into a UserError."""
     try:
         yield
     except OSError as error:
-        if error.errno not in FULL:
+        if error.errno not in DISK_FULL:
             raise
         raise UserError(
-            f"the disk of {out} is full, and what was there stays as it was: free some space and run it again, which"
-            " goes on from here."
+            f"the disk of {out} is full; earlier data is unchanged: free some space and run it again, which resumes"
+            " from here."
         ) from None
 
 
-def _of_classes(found: Source, source: Path, classes: Sequence[str] | None) -> list[Item]:
-    """The items of the classes that were asked for."""
+def _select_classes(found: Source, source: Path, classes: Sequence[str] | None) -> list[SourceItem]:
     if classes is None:
         return found.items
     missing = [name for name in classes if name not in found.classes]
     if missing:
-        there = ", ".join(found.classes) or "none"
-        raise UserError(f"the source {source} has no class {missing[0]!r}: set data.classes to some of {there}.")
+        available = ", ".join(found.classes) or "none"
+        raise UserError(f"the source {source} has no class {missing[0]!r}: set data.classes to some of {available}.")
     return [item for item in found.items if item.class_name in set(classes)]
 
 
-def _limited(items: list[Item], limit: int | None) -> list[Item]:
-    """At most `limit` items a class, in the same order, chosen by a hash of their names."""
+def _limit_per_class(items: list[SourceItem], limit: int | None) -> list[SourceItem]:
+    """At most `limit` items per class, chosen by a hash of their names, in the given order."""
     if limit is None:
         return items
-    by_class: dict[str, list[Item]] = defaultdict(list)
+    by_class: dict[str, list[SourceItem]] = defaultdict(list)
     for item in items:
         by_class[item.class_name].append(item)
     kept = set()
@@ -205,82 +163,77 @@ def _limited(items: list[Item], limit: int | None) -> list[Item]:
     return [item for item in items if item.name in kept]
 
 
-def _key(found: Source, items: list[Item], form: Form) -> str:
-    """What results depend on: the files, what is made of them, and the code that does."""
-    digest = hashlib.sha256(json.dumps([VERSION, asdict(form)]).encode())
-    for path in sorted(Path(__file__).parent.glob("*.py")):
+def _journal_key(found: Source, items: list[SourceItem], settings: ConversionSettings) -> str:
+    """Hash of all that results depend on: the files, the settings, and the code of this package."""
+    digest = hashlib.sha256(json.dumps([VERSION, asdict(settings)]).encode())
+    for path in sorted(Path(__file__).parents[1].rglob("*.py")):
         digest.update(path.read_bytes())
     for text in (*found.stamp, *(item.name for item in items)):
         digest.update(text.encode("utf-8", "surrogateescape") + b"\0")
     return digest.hexdigest()
 
 
-def _workers(items: list[Item], workers: int | None) -> int:
-    calls = len(
-        {(item.place, item.key) if item.row is None else (item.place, item.key, item.row // 64) for item in items}
-    )
-    return max(1, min(workers or os.cpu_count() or 1, calls // FEW + 1))
+def _worker_count(items: list[SourceItem], workers: int | None) -> int:
+    calls = {(item.location, item.key, None if item.row is None else item.row // BATCH_ROWS) for item in items}
+    return max(1, min(workers or os.cpu_count() or 1, len(calls) // MIN_CALLS_PER_WORKER + 1))
 
 
-def _mapper(guard: SandboxPool, dask: str | None, limits: Limits) -> Mapper:
+def _mapper(sandbox: SandboxPool, dask: str | None, limits: Limits) -> Mapper:
     if dask is None:
-        return lambda calls: guard.map(convert_block, calls)
+        return lambda calls: sandbox.map(convert_batch, calls)
     from gan3d.data.pipeline.dask_cluster import convert_on
 
     return lambda calls: convert_on(dask, calls, limits)
 
 
 def _convert(
-    items: list[Item], form: Form, journal: Journal, mapper: Mapper, progress: Progress | None
+    items: list[SourceItem],
+    settings: ConversionSettings,
+    journal: Journal,
+    mapper: Mapper,
+    progress: Progress | None,
 ) -> dict[int, tuple[str, str]]:
-    """Fill the journal; returns the items whose process was ended, which a later run tries again."""
-    lost: dict[int, tuple[str, str]] = {}
-    todo: list[list[int]] = []
+    """Fill the journal; returns (reason, advice) of items whose process was killed, which a later run tries again."""
+    failed: dict[int, tuple[str, str]] = {}
+    batches: list[list[int]] = []
 
     def calls() -> Iterator[tuple]:
-        for numbers in blocks(items, (number for number in range(len(items)) if number not in journal)):
-            todo.append(numbers)
-            yield [items[number] for number in numbers], form
+        for numbers in make_batches(items, (number for number in range(len(items)) if number not in journal)):
+            batches.append(numbers)
+            yield [items[number] for number in numbers], settings
 
     for call, answer in mapper(calls()):
-        for place, number in enumerate(todo[call]):
+        for i, number in enumerate(batches[call]):
             if isinstance(answer, WorkerFailure):
-                lost[number] = (answer.reason, answer.advice)
+                failed[number] = (answer.reason, answer.advice)
             else:
-                journal.add(number, answer[place])
+                journal.add(number, answer[i])
         journal.flush()
         if progress:
-            progress(len(journal) + len(lost), len(items))
-    return lost
+            progress(len(journal) + len(failed), len(items))
+    return failed
 
 
 def _write(
     found: Source,
-    items: list[Item],
+    items: list[SourceItem],
     journal: Journal,
-    lost: dict[int, tuple[str, str]],
-    options: Options,
+    failed: dict[int, tuple[str, str]],
+    options: PrepareOptions,
     source: Path,
     out: Path,
 ) -> dict[str, Any]:
-    """Bring all results into order, and put the data set into its place."""
-    rejects, shapes, empty = list(found.rejects), [], []
-    for number, item in enumerate(items):
-        result: Result = lost[number] if number in lost else journal.result(number)
-        if isinstance(result, bytes):
-            shapes.append(contents.Shape(item, number, hashlib.sha256(result).hexdigest()[:32]))
-        elif result is None:
-            empty.append(item)
-        else:
-            rejects.append((item.name, *result))
+    """Deduplicate, split, and write the data set; returns the summary."""
+    shapes, empty, rejects = _sort_results(found, items, journal, failed)
     if not shapes:
-        raise _nothing_left(source, len(items) + len(found.rejects), rejects, len(empty))
-    shapes, duplicates = contents.deduplicated(contents.settled(shapes))
-    groups = contents.groups(shapes)
-    chosen = contents.split(shapes, groups, {"validation": options.validation, "test": options.test}, options.seed)
+        raise _no_shapes_error(source, len(items) + len(found.rejects), rejects, len(empty))
+    shapes, duplicates = contents.drop_duplicates(contents.inherit_splits(shapes))
+    groups = contents.merge_groups(shapes)
+    shares = {"validation": options.validation, "test": options.test}
+    chosen = contents.assign_splits(shapes, groups, shares, options.seed)
     names = [name for name in found.classes if any(shape.item.class_name == name for shape in shapes)]
     training = np.array([split == "train" for split in chosen])
-    with writer.replacing(out) as folder:
+    with writer.atomic_replace(out) as folder:
         packed = (journal.grid(shape.number) for shape in shapes)
         summary: dict[str, Any] = {
             "version": VERSION,
@@ -289,41 +242,67 @@ def _write(
             "up": options.up,
             "handedness": options.handedness,
             "classes": names,
-            "counts": contents.counts(names, shapes, chosen),
+            "counts": contents.count_shapes(names, shapes, chosen),
             "occupancy": writer.write_grids(folder, packed, training, options.resolution),
             "dropped_empty": len(empty),
             "duplicates": len(duplicates),
-            "cross_split_duplicates": contents.cross_split(shapes, chosen),
+            "cross_split_duplicates": contents.count_leaks(shapes, chosen),
             "rejected": len(rejects),
             "skipped": len(found.skipped),
             "fill": FILLS[options.fill],
             "reduction": REDUCTION,
+            "mirror": _mirror_axes(folder, names, shapes, training, options),
         }
-        writer.write_csv(folder / "manifest.csv", COLUMNS, contents.manifest(shapes, chosen, groups))
+        writer.write_csv(folder / "manifest.csv", COLUMNS, contents.manifest_rows(shapes, chosen, groups))
         unused = sorted([*rejects, *((item.name, *contents.EMPTY) for item in empty)])
-        writer.write_csv(folder / "rejects.csv", ("file", "reason", "advice"), unused)
-        ledger = contents.ledger(found, items, shapes, duplicates, empty, rejects)
-        writer.write_csv(folder / "files.csv", contents.LEDGER, ledger)
-        _summarise(folder, summary)  # which measuring reads
-        summary["mirror"] = mirror_axes(VoxelDataset(folder))
-        _summarise(folder, summary)
+        writer.write_csv(folder / "rejects.csv", contents.REJECTS_COLUMNS, unused)
+        files = contents.files_rows(found, items, shapes, duplicates, empty, rejects)
+        writer.write_csv(folder / "files.csv", contents.FILES_COLUMNS, files)
+        text = json.dumps(summary, indent=2, ensure_ascii=False) + "\n"
+        (folder / "summary.json").write_bytes(text.encode("utf-8", "surrogateescape"))
     return summary
 
 
-def _summarise(folder: Path, summary: dict[str, Any]) -> None:
-    text = json.dumps(summary, indent=2, ensure_ascii=False) + "\n"
-    (folder / "summary.json").write_bytes(text.encode("utf-8", "surrogateescape"))
+def _sort_results(
+    found: Source, items: list[SourceItem], journal: Journal, failed: dict[int, tuple[str, str]]
+) -> tuple[list[contents.Shape], list[SourceItem], list[Reject]]:
+    """Shapes, items with an empty grid, and rejects, those of the walk included."""
+    rejects, shapes, empty = list(found.rejects), [], []
+    for number, item in enumerate(items):
+        result: Result = failed[number] if number in failed else journal.result(number)
+        if isinstance(result, bytes):
+            shapes.append(contents.Shape(item, number, hashlib.sha256(result).hexdigest()[:32]))
+        elif result is None:
+            empty.append(item)
+        else:
+            rejects.append((item.name, *result))
+    return shapes, empty, rejects
 
 
-def _nothing_left(source: Path, files: int, rejects: list[tuple[str, str, str]], empty: int) -> UserError:
+def _mirror_axes(
+    folder: Path, names: list[str], shapes: list[contents.Shape], training: np.ndarray, options: PrepareOptions
+) -> dict[str, str]:
+    """The mirror axis of each class, measured on the grids just written."""
+    resolution = min(statistics.MIRROR_RESOLUTION, options.resolution)
+    grids = open_grids(folder, resolution)
+    classes = np.array([shape.item.class_name for shape in shapes])
+
+    def load(rows: np.ndarray) -> np.ndarray:
+        return unpack_bits(np.asarray(grids[rows]), resolution)
+
+    members = {name: np.flatnonzero(training & (classes == name)) for name in names}
+    return {name: statistics.measure_mirror_axis(load, rows, options.up) for name, rows in members.items()}
+
+
+def _no_shapes_error(source: Path, files: int, rejects: list[Reject], empty: int) -> UserError:
     """The error that says why no shape is left."""
     if not files:
         return UserError(f"the source {source} holds no meshes or voxel grids: point data.source to a folder of them.")
     if not rejects:
         return UserError(f"all {files} shapes of {source} are empty grids: check how they were exported.")
     (reason, advice), count = Counter((reason, advice) for _, reason, advice in rejects).most_common(1)[0]
-    rest = f" ({empty} grids are empty)" if empty else ""
+    rest = f", {empty} of them empty grids" if empty else ""
     return UserError(
-        f"no shape of {source} could be used: {files} files were looked at{rest}, and most often ({count} times) the"
-        f" reason is: {reason.rstrip('.')}; {advice[:1].lower()}{advice[1:]}"
+        f"no shape of {source} could be used: it has {files} files{rest}; the most frequent reason ({count} times) is:"
+        f" {reason.rstrip('.')}; {advice[:1].lower()}{advice[1:]}"
     )

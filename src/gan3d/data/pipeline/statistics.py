@@ -1,67 +1,80 @@
-"""What can be said of a prepared data set in numbers: symmetry, pieces, and which shapes are unlike the others."""
+"""Statistics of a prepared data set: symmetry, connectivity, proportions, and outliers."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
 from gan3d.dataset import VoxelDataset
 from gan3d.voxels import AXES, largest_component_share
 
-MOST = 1000  # shapes a class that are looked at, evenly spaced over the data set
-FINEST = 32  # resolution at which they are looked at
-COARSE = 16  # resolution at which halves of a class are compared
-ALIKE = 0.93  # share of the overlap of two halves that is left when one of them may be flipped
-ENOUGH = 200  # shapes of a class that are looked at one by one where two axes will do
-WHOLE = 0.999  # share of the voxels in the largest piece from which on a shape is one piece
+SAMPLE_SIZE = 1000  # shapes per class that are measured, evenly spaced over the data set
+MAX_RESOLUTION = 32  # at which shapes are measured
+MIRROR_RESOLUTION = 16  # at which the two halves of a class are compared
+MIN_MIRROR_RATIO = 0.93  # of the overlap of two halves that must remain after one of them is flipped
+SYMMETRY_SAMPLE_SIZE = 200  # shapes of a class whose own symmetry decides between two axes
+CONNECTED = 0.999  # share of the voxels in the largest component from which a shape counts as connected
 
 
 @dataclass(frozen=True)
 class Statistics:
-    """Of the shapes in `rows`, at `resolution`; each array has one row a shape."""
+    """Measurements of N shapes; each array has one row per shape.
+
+    Args:
+        resolution: at which they were measured.
+        rows: in the data set.
+        labels: class indices.
+        occupancy: share of the grid.
+        largest_component: share of the occupied voxels.
+        symmetry: (N, 3), overlap (IoU) with the mirror image along x, y, z.
+        extent: (N, 3), lengths of the bounding box as shares of the grid.
+    """
 
     resolution: int
     rows: np.ndarray
     labels: np.ndarray
-    occupancy: np.ndarray  # share of the grid
-    largest_piece: np.ndarray  # share of the occupied voxels
-    symmetry: np.ndarray  # (N, 3): overlap (IoU) with the mirror image along x, y, z
-    extent: np.ndarray  # (N, 3): lengths of the bounding box, as shares of the grid
+    occupancy: np.ndarray
+    largest_component: np.ndarray
+    symmetry: np.ndarray
+    extent: np.ndarray
 
     def mean_symmetry(self, label: int) -> np.ndarray:
-        """Mean overlap along x, y, z of one class, (3,)."""
+        """Mean overlap of a class with its mirror images along x, y, z, (3,)."""
         return self.symmetry[self.labels == label].mean(0)
 
-    def one_piece(self, label: int) -> float:
-        """Share of a class's shapes that are one 26-connected piece."""
-        return float((self.largest_piece[self.labels == label] > WHOLE).mean())
+    def connected_share(self, label: int | None = None) -> float:
+        """Share of the shapes of a class, or of all, that are 26-connected."""
+        chosen = slice(None) if label is None else self.labels == label
+        return float((self.largest_component[chosen] > CONNECTED).mean())
 
 
 def measure(data: VoxelDataset) -> Statistics:
-    """Look at up to MOST shapes of each class."""
-    resolution = min(FINEST, data.summary["resolution"])
+    """Measure up to SAMPLE_SIZE shapes of each class."""
+    resolution = min(MAX_RESOLUTION, data.summary["resolution"])
     members = [np.flatnonzero(data.labels == label) for label in range(len(data.classes))]
-    rows = np.concatenate([_spaced(one, MOST) for one in members])
-    parts: list[tuple[np.ndarray, ...]] = []
+    rows = np.concatenate([_evenly_spaced(of_class, SAMPLE_SIZE) for of_class in members])
+    batches: list[tuple[np.ndarray, ...]] = []
     for start in range(0, len(rows), 256):
         voxels = data.voxels(resolution, rows[start : start + 256])
-        parts.append((voxels.mean((1, 2, 3)), largest_component_share(voxels), _symmetry(voxels), _extent(voxels)))
-    occupancy, largest, symmetry, extent = (np.concatenate(column) for column in zip(*parts, strict=True))
+        batches.append((voxels.mean((1, 2, 3)), largest_component_share(voxels), _symmetry(voxels), _extent(voxels)))
+    occupancy, largest, symmetry, extent = (np.concatenate(column) for column in zip(*batches, strict=True))
     return Statistics(resolution, rows, data.labels[rows], occupancy, largest, symmetry, extent)
 
 
-def _spaced(rows: np.ndarray, most: int) -> np.ndarray:
-    """Up to `most` of the rows, evenly spaced."""
-    return rows[np.linspace(0, len(rows) - 1, min(most, len(rows))).astype(int)]
+def _evenly_spaced(rows: np.ndarray, count: int) -> np.ndarray:
+    """Up to `count` of the rows."""
+    return rows[np.linspace(0, len(rows) - 1, min(count, len(rows))).astype(int)]
 
 
 def _symmetry(voxels: np.ndarray) -> np.ndarray:
-    """Overlap of each shape with its mirror image along each axis, about the middle of its bounding box."""
+    """IoU of each shape with its mirror image along each axis, about the middle of its bounding box, (N, 3)."""
     result = np.ones((len(voxels), 3))
     for axis in range(3):
         others = tuple({1, 2, 3} - {axis + 1})
-        along = np.asarray(voxels.any(others))
+        profile = np.asarray(voxels.any(others))
         side = voxels.shape[1]
-        first, last = along.argmax(1), side - 1 - along[:, ::-1].argmax(1)
+        first, last = profile.argmax(1), side - 1 - profile[:, ::-1].argmax(1)
         for i, shape in enumerate(voxels):
             box = np.take(shape, range(first[i], last[i] + 1), axis)
             mirrored = np.flip(box, axis)
@@ -70,57 +83,69 @@ def _symmetry(voxels: np.ndarray) -> np.ndarray:
 
 
 def _extent(voxels: np.ndarray) -> np.ndarray:
+    """Lengths of the bounding box of each shape, as shares of the grid, (N, 3)."""
     side = voxels.shape[1]
     result = np.zeros((len(voxels), 3))
     for axis in range(3):
-        along = np.asarray(voxels.any(tuple({1, 2, 3} - {axis + 1})))
-        result[:, axis] = (side - along[:, ::-1].argmax(1) - along.argmax(1)) / side
+        profile = np.asarray(voxels.any(tuple({1, 2, 3} - {axis + 1})))
+        result[:, axis] = (side - profile[:, ::-1].argmax(1) - profile.argmax(1)) / side
     return result
 
 
-def mirror_axes(data: VoxelDataset) -> dict[str, str]:
-    """The axis along which each class may be flipped, of those beside up, or none: one half of its shapes, flipped, is
-    like the other half, on average; where that holds for two, the one along which single shapes are more symmetric.
+def measure_mirror_axes(data: VoxelDataset) -> dict[str, str]:
+    """The axis along which each class may be flipped, from its training shapes; see `measure_mirror_axis`."""
+    load = partial(data.voxels, min(MIRROR_RESOLUTION, data.summary["resolution"]))
+    return {name: measure_mirror_axis(load, data.select("train", name), data.up) for name in data.classes}
 
-    Single shapes need not be symmetric: desks with drawers on the left may be flipped where others have them on the
-    right. Classes of one source may face in different directions: in ModelNet10 chairs are symmetric along x, sofas
-    along y.
+
+def measure_mirror_axis(load: Callable[[np.ndarray], np.ndarray], rows: np.ndarray, up: str) -> str:
+    """The horizontal axis along which the shapes of a class may be flipped, or `none`.
+
+    A class may be flipped along an axis if one half of its shapes, flipped, is on average like the other half. If that
+    holds for two axes, the one along which single shapes are more symmetric is chosen. Single shapes need not be
+    symmetric: desks with drawers on the left may be flipped if others have them on the right. Classes of one source
+    may face in different directions: in ModelNet10, chairs are symmetric along x, sofas along y.
+
+    Args:
+        load: gives the voxels (n, R, R, R) of rows (n,).
+        rows: of the class.
+        up: the axis that points up, which is never chosen.
     """
-    resolution = min(COARSE, data.summary["resolution"])
-    return {name: _mirror_axis(data, resolution, _spaced(data.select("train", name), MOST)) for name in data.classes}
-
-
-def _mirror_axis(data: VoxelDataset, resolution: int, rows: np.ndarray) -> str:
+    rows = _evenly_spaced(rows, SAMPLE_SIZE)
     if len(rows) < 2:
         return "none"
-    one, other = (data.voxels(resolution, rows[start::2]).mean(0) for start in (0, 1))
+    one, other = (load(rows[start::2]).mean(0) for start in (0, 1))
 
-    def alike(flipped: np.ndarray) -> float:
+    def overlap(flipped: np.ndarray) -> float:
         return float(np.minimum(one, flipped).sum() / np.maximum(one, flipped).sum())
 
-    able = [i for i, axis in enumerate(AXES) if axis != data.up]
-    able = [i for i in able if alike(np.flip(other, i)) >= ALIKE * alike(other)]
-    if not able:
+    candidates = [i for i, axis in enumerate(AXES) if axis != up]
+    candidates = [i for i in candidates if overlap(np.flip(other, i)) >= MIN_MIRROR_RATIO * overlap(other)]
+    if not candidates:
         return "none"
-    own = _symmetry(data.voxels(resolution, _spaced(rows, ENOUGH)))
-    return AXES[max(able, key=lambda i: own[:, i].mean())]
+    symmetry = _symmetry(load(_evenly_spaced(rows, SYMMETRY_SAMPLE_SIZE)))
+    return AXES[max(candidates, key=lambda i: symmetry[:, i].mean())]
 
 
-def strangest(found: Statistics, count: int, up: str) -> list[tuple[int, str]]:
-    """(row of the data set, what is strange) of the shapes farthest from the middle of their class, in that order.
+def find_outliers(found: Statistics, count: int, up: str) -> list[tuple[int, str]]:
+    """The shapes that differ most from their class, in that order.
 
-    The distance is in medians of the absolute deviations from the median, of the one property that is farthest off.
+    The distance of a property is its deviation from the median of the class, in median absolute deviations; a shape
+    counts by its largest distance.
+
+    Returns:
+        (row in the data set, what is unusual) per shape.
     """
     upright = AXES.index(up)
     wide, deep = (axis for axis in range(3) if axis != upright)
     properties = {
         "full": np.log(found.occupancy + 1e-6),
-        "in pieces": -found.largest_piece,
+        "in pieces": -found.largest_component,
         "wide": found.extent[:, wide],
         "tall": found.extent[:, upright],
         "deep": found.extent[:, deep],
     }
-    opposite = {"full": "empty", "in pieces": "whole", "wide": "narrow", "tall": "low", "deep": "flat"}
+    opposite = {"full": "empty", "in pieces": "in one piece", "wide": "narrow", "tall": "low", "deep": "flat"}
     distance = np.zeros((len(found.rows), len(properties)))
     sign = np.zeros_like(distance)
     for label in np.unique(found.labels):
@@ -132,9 +157,9 @@ def strangest(found: Statistics, count: int, up: str) -> list[tuple[int, str]]:
             sign[members, column] = np.sign(values[members] - middle)
     names = list(properties)
     order = np.argsort(-distance.max(1), kind="stable")[:count]
-    chosen = []
+    outliers = []
     for i in order:
         column = int(distance[i].argmax())
         name = names[column] if sign[i, column] > 0 else opposite[names[column]]
-        chosen.append((int(found.rows[i]), f"{name}, {distance[i, column]:.0f} times"))
-    return chosen
+        outliers.append((int(found.rows[i]), f"{name}, {distance[i, column]:.0f} times"))
+    return outliers

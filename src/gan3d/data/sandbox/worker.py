@@ -1,4 +1,4 @@
-"""A process that reads untrusted files: it takes calls from a pipe, one at a time, under a limit of memory.
+"""A process that reads untrusted files: it takes calls from a pipe, one at a time, under a memory limit.
 
 Started by `gan3d.data.sandbox.pool` as `python -m gan3d.data.sandbox.worker DESCRIPTOR MEBIBYTES`.
 """
@@ -8,26 +8,26 @@ import signal
 import sys
 from multiprocessing.connection import Connection
 
-import numpy  # noqa: F401 - before the limit is set
+import numpy  # noqa: F401 - imported before the limit applies
 from scipy import ndimage  # noqa: F401
 
 
 def limit_memory(mebibytes: int) -> None:
-    """Let this process grow by so much; where the system cannot, nothing happens."""
+    """Limit the memory by which this process may grow, on systems that support it."""
     try:
         import resource
 
         with open("/proc/self/statm", encoding="ascii") as stream:  # noqa: PTH123
-            present = int(stream.read().split()[0]) * resource.getpagesize()
+            current = int(stream.read().split()[0]) * resource.getpagesize()
         hard = resource.getrlimit(resource.RLIMIT_AS)[1]
-        wanted = present + mebibytes * 2**20
-        resource.setrlimit(resource.RLIMIT_AS, (wanted if hard < 0 else min(wanted, hard), hard))
+        limit = current + mebibytes * 2**20
+        resource.setrlimit(resource.RLIMIT_AS, (limit if hard < 0 else min(limit, hard), hard))
     except (ImportError, OSError, ValueError):
         return
 
 
 def end_with_parent() -> None:
-    """Ask the kernel to end this process when the one that started it ends, whatever it is doing (Linux)."""
+    """Ask the kernel to kill this process when its parent ends (Linux)."""
     try:
         ctypes.CDLL(None).prctl(1, signal.SIGKILL)
     except (OSError, AttributeError):
@@ -35,7 +35,7 @@ def end_with_parent() -> None:
 
 
 def main(descriptor: int, mebibytes: int) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles Ctrl-C
     end_with_parent()
     limit_memory(mebibytes)
     pipe = Connection(descriptor)
@@ -49,8 +49,8 @@ def main(descriptor: int, mebibytes: int) -> None:
             answer = ("value", function(*arguments))
         except MemoryError:
             pipe.send(("memory", None))
-            return  # what it was importing or holding may be in pieces
-        except Exception as error:  # an error of a function is its answer
+            return  # modules may be half imported: a fresh process is safer
+        except Exception as error:  # raised again in the parent
             answer = ("error", error)
         pipe.send(answer)
 

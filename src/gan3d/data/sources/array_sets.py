@@ -1,120 +1,138 @@
-"""Sets of grids in one file: .npz, .npy and HDF5, with or without labels; read in blocks of rows, never as a whole.
+"""Many grids in one file (.npz, .npy, HDF5), with or without labels; read in batches of rows, never whole.
 
-Arrays (N, X, Y, Z) hold a grid a row; (X, Y, Z) is one grid; bits packed by `numpy.packbits`, (N, X·Y·Z / 8), are
-named `…packed`, beside `shape`, one grid's three lengths (without it the grids are cubes). Labels are `y_train` beside
-`X_train` (the same for test and val), `y` beside `X`, `labels` beside `voxels`; `classes` names them.
+An array (N, X, Y, Z) holds one grid per row, (X, Y, Z) a single grid. An array of bits as packed by `numpy.packbits`,
+(N, X·Y·Z / 8), is named `…packed`, next to `shape`, the three lengths of a grid (without it the grids are cubes).
+Labels are `y_train` for `X_train` (likewise test and val), `y` for `X`, `labels` for `voxels`; `classes` names them.
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
 
 import numpy as np
 
-from gan3d.data.formats.array_files import DAMAGED, opened
-from gan3d.data.formats.binvox import LIMIT
+from gan3d.data.formats.array_files import DAMAGED, ArrayFile, open_arrays
+from gan3d.data.formats.binvox import MAX_VOXELS
 from gan3d.data.formats.extensions import stem
-from gan3d.data.formats.readers import Unreadable, as_grid
-from gan3d.data.sources.archives import Place
+from gan3d.data.formats.readers import UnreadableFile, as_grid
+from gan3d.data.sources.archives import Location
 from gan3d.data.sources.labels import SPLIT_FOLDERS
 
 MODELNET10 = ("bathtub", "bed", "chair", "desk", "dresser", "monitor", "night_stand", "sofa", "table", "toilet")
 GRID_KEYS = ("voxels", "voxels_packed", "X", "instance", "voxel", "grids")
 LABEL_KEYS = ("y", "labels", "label", "classes")
+_BATCH_ROWS, _BATCH_BYTES = 64, 2**24  # read at once: at most so many rows, and about so many bytes
 
 
 @dataclass(frozen=True)
-class Part:
-    """One array of grids: its key, how many, the split it states, and each grid's class (None: no labels)."""
+class GridArray:
+    """One array of grids in a file.
+
+    Args:
+        key: its name.
+        count: number of grids.
+        split: the split that its name states, if any.
+        classes: names of the labels.
+        labels: index into `classes` for each grid, (count,); None without labels.
+    """
 
     key: str
     count: int
     split: str | None = None
     classes: tuple[str, ...] = ()
-    labels: np.ndarray | None = None  # (count,) indices into `classes`
+    labels: np.ndarray | None = None
 
 
-def inspect(place: Place, name: str) -> list[Part]:
-    """What a set holds, from its headers and labels; an .npy of one grid is a set of one.
+def inspect(location: Location, name: str) -> list[GridArray]:
+    """The arrays of grids in a file, from its headers and labels; an .npy of one grid is an array of one.
 
     Raises:
-        Unreadable: when it is damaged, holds no grids, or labels do not fit.
+        UnreadableFile: if the file is damaged, holds no grids, or its labels do not match.
     """
     try:
-        return _inspect(place, name)
-    except (Unreadable, MemoryError):
+        with open_arrays(location.open(), name) as arrays:
+            return _inspect(arrays, name)
+    except (UnreadableFile, MemoryError):
         raise
-    except Exception as error:  # numpy, zipfile and HDF5 fail in many ways on a damaged file
+    except Exception as error:  # numpy, zipfile and HDF5 raise many types on a damaged file
         raise DAMAGED from error
 
 
-def _inspect(place: Place, name: str) -> list[Part]:
-    with opened(place, name) as store:
-        keys = {key: store.head(key) for key in store.keys}
-        if any(dtype.hasobject for key, (_, dtype) in keys.items() if key in _wanted(keys)):
-            raise Unreadable("It holds Python objects, which are not loaded.", "Store booleans, integers or floats.")
-        parts = []
-        for key in _grid_keys(keys):
-            count = _count(key, *keys[key])
-            label_key = _label_key(key, keys, count)
-            labels = None if label_key is None else _labels(store.whole(label_key), key, label_key, count)
-            parts.append((key, count, SPLIT_FOLDERS.get(key.removeprefix("X_").lower()), labels))
-        found = [labels for *_, labels in parts if labels is not None]
-        if not found:
-            return [Part(key, count, split) for key, count, split, _ in parts]
-        values = np.unique(np.concatenate(found))
-        names = _names(name, values, store.whole("classes") if "classes" in keys else None)
+def _inspect(arrays: ArrayFile, name: str) -> list[GridArray]:
+    headers = {key: arrays.header(key) for key in arrays.keys}
+    if any(dtype.hasobject for key, (_, dtype) in headers.items() if _is_relevant(key) or len(headers) == 1):
+        raise UnreadableFile("It holds Python objects, which are not loaded.", "Store booleans, integers or floats.")
+    found = []
+    for key in _grid_keys(headers):
+        count = _grid_count(key, *headers[key])
+        label_key = _label_key(key, headers, count)
+        labels = None if label_key is None else _check_labels(arrays.read(label_key), key, label_key, count)
+        found.append((key, count, SPLIT_FOLDERS.get(key.removeprefix("X_").lower()), labels))
+    all_labels = [labels for *_, labels in found if labels is not None]
+    if not all_labels:
+        return [GridArray(key, count, split) for key, count, split, _ in found]
+    values = np.unique(np.concatenate(all_labels))
+    names = _class_names(name, values, arrays.read("classes") if "classes" in headers else None)
     return [
-        Part(key, count, split, names, None if labels is None else np.searchsorted(values, labels))
-        for key, count, split, labels in parts
+        GridArray(key, count, split, names, None if labels is None else np.searchsorted(values, labels))
+        for key, count, split, labels in found
     ]
 
 
-def grids(place: Place, name: str, key: str, rows: list[int]) -> Iterator[np.ndarray | Unreadable]:
-    """The grids (X, Y, Z) of some rows in ascending order, booleans, or why one cannot be used."""
+def read_grids(location: Location, name: str, key: str, rows: list[int]) -> Iterator[np.ndarray | UnreadableFile]:
+    """Read some rows of an array.
+
+    Args:
+        location: the file.
+        name: whose extension decides the format.
+        key: of the array.
+        rows: in ascending order.
+
+    Yields:
+        Booleans (X, Y, Z) per row, or why a row cannot be used; a damaged array ends after its first error.
+    """
     try:
-        stream = _stream(place, name, key)
+        reader = _cached_reader(location, name, key)
         for row in rows:
             try:
-                yield stream.grid(row)
-            except Unreadable as error:
+                yield reader.grid(row)
+            except UnreadableFile as error:
                 yield error
     except MemoryError:
         raise
-    except Unreadable as error:
+    except UnreadableFile as error:
         yield error
-    except Exception:  # numpy, zlib and HDF5 fail in many ways on a damaged file
-        _stream.cache_clear()
-        yield Unreadable(f"Its {key or 'array'} is damaged.", "Export or download it again.")
+    except Exception:  # numpy, zlib and HDF5 raise many types on a damaged file
+        _cached_reader.cache_clear()
+        yield UnreadableFile(f"Its {key or 'array'} is damaged.", "Export or download it again.")
 
 
-def forget() -> None:
-    """Close the files that this process holds."""
-    _stream.cache_clear()
+def clear_caches() -> None:
+    """Close the files that this process holds open."""
+    _cached_reader.cache_clear()
 
 
-def _wanted(keys: Any) -> list[str]:
-    return [key for key in keys if key in (*GRID_KEYS, *LABEL_KEYS) or key[:2] in ("X_", "y_") or len(keys) == 1]
+def _is_relevant(key: str) -> bool:
+    return key in (*GRID_KEYS, *LABEL_KEYS) or key[:2] in ("X_", "y_")
 
 
-def _grid_keys(keys: dict[str, tuple[tuple[int, ...], np.dtype]]) -> list[str]:
-    """The arrays that are grids: the X_… ones, else a usual name, else the only one that can be."""
-    splits = [key for key in keys if key.startswith("X_") and key[2:].lower() in SPLIT_FOLDERS]
-    if splits:
-        return sorted(splits, key=lambda key: ("train" not in key.lower(), key))
-    usual = [key for key in GRID_KEYS if key in keys]
+def _grid_keys(headers: dict[str, tuple[tuple[int, ...], np.dtype]]) -> list[str]:
+    """The arrays of grids: those named X_…, else the first usual name, else the only candidate."""
+    by_split = [key for key in headers if key.startswith("X_") and key[2:].lower() in SPLIT_FOLDERS]
+    if by_split:
+        return sorted(by_split, key=lambda key: ("train" not in key.lower(), key))
+    usual = [key for key in GRID_KEYS if key in headers]
     if usual:
         return usual[:1]
-    possible = [key for key, (shape, dtype) in keys.items() if len(shape) >= 3 and dtype.kind in "buif"]
-    if len(possible) == 1:
-        return possible
-    if len(keys) == 1:
-        return list(keys)
-    raise Unreadable(
-        f"It holds {', '.join(keys)[:80] or 'nothing'}, no grids that can be told.",
-        "Store an array `voxels` of (N, R, R, R).",
+    candidates = [key for key, (shape, dtype) in headers.items() if len(shape) >= 3 and dtype.kind in "buif"]
+    if len(candidates) == 1:
+        return candidates
+    if len(headers) == 1:
+        return list(headers)
+    raise UnreadableFile(
+        f"It holds {', '.join(headers)[:80] or 'nothing'}, and none is recognised as grids.",
+        "Store an array `voxels` of shape (N, R, R, R).",
     )
 
 
@@ -122,85 +140,90 @@ def _is_packed(key: str) -> bool:
     return "packed" in key.lower()
 
 
-def _count(key: str, shape: tuple[int, ...], dtype: np.dtype) -> int:
+def _grid_count(key: str, shape: tuple[int, ...], dtype: np.dtype) -> int:
     """The number of grids in an array."""
     inner = shape if len(shape) == 3 else shape[1:]
     fits = len(shape) == 2 and dtype == np.uint8 if _is_packed(key) else len(shape) >= 3
     if not fits or 0 in inner or min(shape) < 0 or dtype.kind not in "buif":
         what = f"the shape {shape}" if dtype.kind in "buif" else f"the type {dtype}"
-        raise Unreadable(f"Its {key or 'array'} has {what}.", "Store an array `voxels` of (N, R, R, R), of numbers.")
-    if math.prod(inner) > LIMIT:
-        raise Unreadable(f"Its {key or 'array'} has the shape {shape}.", f"Store at most {LIMIT} voxels a grid (512³).")
+        raise UnreadableFile(
+            f"Its {key or 'array'} has {what}.", "Store an array `voxels` of numbers with the shape (N, R, R, R)."
+        )
+    if math.prod(inner) > MAX_VOXELS:
+        raise UnreadableFile(
+            f"Its {key or 'array'} has the shape {shape}.", f"Store at most {MAX_VOXELS} voxels per grid (512³)."
+        )
     return 1 if len(shape) == 3 else shape[0]
 
 
-def _label_key(key: str, keys: Any, count: int) -> str | None:
-    """The labels of an array: y_… of X_… must be there, others may."""
+def _label_key(key: str, keys: Iterable[str], count: int) -> str | None:
+    """The name of the labels of an array; they are required for X_… and optional for others."""
     if key.startswith("X_"):
         label_key = "y_" + key[2:]
         if label_key not in keys:
-            raise Unreadable(f"{label_key} is missing beside {key}.", f"In {label_key}, store {count} labels.")
+            raise UnreadableFile(f"It has {key} but no {label_key}.", f"In {label_key}, store {count} labels.")
         return label_key
     return next((label for label in ("y", "labels", "label") if label in keys), None)
 
 
-def _labels(labels: np.ndarray, key: str, label_key: str, count: int) -> np.ndarray:
+def _check_labels(labels: np.ndarray, key: str, label_key: str, count: int) -> np.ndarray:
     if labels.size != count or labels.dtype.kind not in "buif" or (labels != labels.astype(np.int64)).any():
-        raise Unreadable(
-            f"{label_key} does not give one whole number a grid of {key}.", f"In {label_key}, store {count} labels."
+        raise UnreadableFile(
+            f"{label_key} does not hold one integer per grid of {key}.", f"In {label_key}, store {count} labels."
         )
     return labels.astype(np.int64).ravel()
 
 
-def _names(name: str, values: np.ndarray, given: np.ndarray | None) -> tuple[str, ...]:
-    """Names of the labels: `classes`, or ModelNet10's for ten labels in a file whose name says so, or class_<label>."""
+def _class_names(name: str, values: np.ndarray, given: np.ndarray | None) -> tuple[str, ...]:
+    """Class names of the labels: `classes`, ModelNet10's for ten labels in a file named so, else class_<label>."""
     if given is not None:
         names = [item.decode("utf-8", "replace") if isinstance(item, bytes) else str(item) for item in given.ravel()]
         if values.min() >= 0 and values.max() < len(names):
             return tuple(names[value] for value in values)
-        raise Unreadable(
-            f"`classes` has {len(names)} names for labels up to {values.max()}.", "In it, name each label."
+        raise UnreadableFile(
+            f"`classes` has {len(names)} names for labels up to {values.max()}.", "In `classes`, name each label."
         )
     if "modelnet10" in stem(name).lower() and values.tolist() == list(range(10)):
         return MODELNET10
     return tuple(f"class_{value}" for value in values)
 
 
-class _Stream:
-    """Grids of one array, in blocks that are kept until the rows leave them."""
+class _GridReader:
+    """Random access to the grids of one array; the current batch of rows stays in memory."""
 
-    def __init__(self, place: Place, name: str, key: str):
-        self.store, self.key = opened(place, name), key
-        self.shape, self.dtype = self.store.head(key)
-        self.side: tuple[int, ...] | None = None
-        if _is_packed(key):
-            self.side = self._packed_side()
-        each = math.prod(self.shape[1:]) * self.dtype.itemsize
-        self.step = max(1, min(64, 2**24 // max(each, 1)))
-        self.start, self.held = 0, np.empty(0)
+    def __init__(self, location: Location, name: str, key: str):
+        self.arrays, self.key = open_arrays(location.open(), name), key
+        self.shape, self.dtype = self.arrays.header(key)
+        self.packed_shape = self._packed_shape() if _is_packed(key) else None
+        row_bytes = math.prod(self.shape[1:]) * self.dtype.itemsize
+        self.step = max(1, min(_BATCH_ROWS, _BATCH_BYTES // max(row_bytes, 1)))
+        self.start, self.batch = 0, np.empty(0)
 
-    def _packed_side(self) -> tuple[int, ...]:
+    def _packed_shape(self) -> tuple[int, ...]:
         bits = 8 * self.shape[1]
-        if "shape" in self.store.keys:
-            side = tuple(int(length) for length in self.store.whole("shape").ravel())
+        if "shape" in self.arrays.keys:
+            shape = tuple(int(length) for length in self.arrays.read("shape").ravel())
         else:
-            side = (round(bits ** (1 / 3)),) * 3
-        if len(side) != 3 or min(side) < 1 or not 0 <= bits - math.prod(side) < 8:
-            raise Unreadable(f"Its {self.key} has {bits} bits a grid, no cube.", "Store `shape`, one grid's lengths.")
-        return side
+            shape = (round(bits ** (1 / 3)),) * 3
+        if len(shape) != 3 or min(shape) < 1 or not 0 <= bits - math.prod(shape) < 8:
+            raise UnreadableFile(
+                f"Its {self.key} has {bits} bits per grid, which is not a cube.",
+                "Store `shape`, the three lengths of a grid.",
+            )
+        return shape
 
     def grid(self, row: int) -> np.ndarray:
         if len(self.shape) == 3:
-            return as_grid(self.store.block(self.key, 0, self.shape[0]))
-        if not self.start <= row < self.start + len(self.held):
+            return as_grid(self.arrays.read_rows(self.key, 0, self.shape[0]))
+        if not self.start <= row < self.start + len(self.batch):
             self.start = row
-            self.held = self.store.block(self.key, row, min(row + self.step, self.shape[0]))
-        array = self.held[row - self.start]
-        if self.side is None:
+            self.batch = self.arrays.read_rows(self.key, row, min(row + self.step, self.shape[0]))
+        array = self.batch[row - self.start]
+        if self.packed_shape is None:
             return as_grid(array)
-        return np.unpackbits(array, count=math.prod(self.side)).reshape(self.side).astype(bool)
+        return np.unpackbits(array, count=math.prod(self.packed_shape)).reshape(self.packed_shape).astype(bool)
 
 
 @lru_cache(maxsize=2)
-def _stream(place: Place, name: str, key: str) -> _Stream:
-    return _Stream(place, name, key)
+def _cached_reader(location: Location, name: str, key: str) -> _GridReader:
+    return _GridReader(location, name, key)

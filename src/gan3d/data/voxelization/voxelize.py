@@ -1,9 +1,9 @@
-"""Triangle meshes to solid voxel grids: an exact conservative surface, then a fill from outside.
+"""Triangle meshes to voxel grids: exact conservative rasterisation of the surface, then a fill of the interior.
 
-A voxel is occupied where a triangle touches it, boundaries included. The test is the separating axis test for
-triangle and box (Akenine-Möller 2001), arranged as Schwarz and Seidel (2010): bounds, plane, and three edge functions
-in each of the three projections. Candidates are refined from coarse cells to voxels, eight children at a time; a voxel
-that holds a sample of a triangle, or all of it, is occupied without a test.
+A voxel is occupied if a triangle touches it, boundaries included. The test is the separating axis test for triangle
+and box (Akenine-Möller 2001) in the form of Schwarz and Seidel (2010): bounds, plane, and three edge functions in each
+of the three projections. Candidates are refined from coarse cells to voxels, eight children at a time; a voxel that
+contains a sample point of a triangle, or the whole triangle, is occupied without a test.
 """
 
 from itertools import chain
@@ -16,103 +16,117 @@ from gan3d.data.voxelization.winding import winding_numbers
 
 Fill = Literal["solid", "surface", "winding"]
 
-SPAN = 0.99  # the longest edge of the bounding box, as a share of the cube: the same at every resolution
-TOLERANCE = 1e-12  # in cubes; errs towards occupied
-CHUNK = 1 << 12  # triangles that are refined at once: bounds the memory, and fits the cache
-SAMPLES = np.array(
+LONGEST_EDGE = 0.99  # of the bounding box, as a share of the cube, at every resolution
+TOLERANCE = 1e-12  # of the cube's edge; errs towards occupied
+BATCH = 1 << 12  # triangles refined at once: bounds the memory, and fits the cache
+SAMPLE_POINTS = np.array(
     [(1, 0, 0), (0, 1, 0), (0, 0, 1), (0.5, 0.5, 0), (0, 0.5, 0.5), (0.5, 0, 0.5), (1 / 3, 1 / 3, 1 / 3)]
-)
-OFFSETS = np.indices((2, 2, 2)).reshape(3, 8)  # of a cell's eight children
+)  # barycentric
+CHILD_OFFSETS = np.indices((2, 2, 2)).reshape(3, 8)
 
 
 def normalise(vertices: np.ndarray) -> np.ndarray:
-    """Move and scale (V, 3) so that the bounding box is centred in the unit cube and its longest edge is SPAN.
+    """Centre vertices (V, 3) in the unit cube and scale the longest edge of the bounding box to LONGEST_EDGE.
 
-    Axes and aspect are kept. A mesh without extent lands in the centre.
+    Axes and aspect ratio are kept. A mesh without extent becomes a point in the centre.
     """
-    along = np.ascontiguousarray(vertices.T)
-    low, high = along.min(1) / 2, along.max(1) / 2  # halves, so that no sum overflows
+    transposed = np.ascontiguousarray(vertices.T)
+    low, high = transposed.min(1) / 2, transposed.max(1) / 2  # halved, so that no sum overflows
     half = float((high - low).max())
-    return (vertices - (low + high)) / (half if half > 0 else 1.0) * (SPAN / 2) + 0.5
+    return (vertices - (low + high)) / (half if half > 0 else 1.0) * (LONGEST_EDGE / 2) + 0.5
 
 
 def voxelize(vertices: np.ndarray, faces: np.ndarray, resolution: int, fill: Fill = "solid") -> np.ndarray:
-    """Voxels of a mesh: vertices (V, 3), faces (F, 3) of indices -> (R, R, R) booleans.
+    """Voxelise a triangle mesh. Degenerate triangles count as the segments or points that they are.
 
-    Degenerate triangles count as the segment or point that they are. The surface is always occupied, and with it:
+    Args:
+        vertices: (V, 3); vertices without a face are ignored.
+        faces: vertex indices (F, 3).
+        resolution: R, a power of two.
+        fill: what is occupied besides the surface:
+            `solid`: all that a flood fill from outside cannot reach (6-connectivity); a mesh with a hole stays a shell.
+            `surface`: nothing.
+            `winding`: voxels with a winding number above one half at the centre (Jacobson et al. 2013). Small holes do
+            not matter, but the orientation of the triangles does.
 
-    - `solid`: all that a flood from outside cannot reach (6-connectivity); a mesh with a hole stays a shell;
-    - `surface`: nothing else;
-    - `winding`: voxels around whose centre the mesh winds by more than half a turn (Jacobson et al. 2013), so that
-      small holes do not matter, but the orientation of the triangles does.
+    Returns:
+        Booleans (R, R, R).
     """
     vertices, corners = np.asarray(vertices, np.float64), np.reshape(faces, -1)
-    used = np.zeros(len(vertices), bool)  # vertices without a face do not count
+    used = np.zeros(len(vertices), bool)
     used[corners] = True
     triangles = normalise(vertices[used])[(np.cumsum(used) - 1)[corners]].reshape(-1, 3, 3)
-    voxels = surface(triangles, resolution)
+    voxels = rasterise_surface(triangles, resolution)
     if fill == "solid":
-        return fill_outside(voxels)
+        return fill_interior(voxels)
     if fill == "winding":
         return voxels | (np.abs(winding_numbers(triangles, resolution)) > 0.5)
     return voxels
 
 
-def fill_outside(voxels: np.ndarray) -> np.ndarray:
-    """Occupy what cannot be reached from outside the grid through empty 6-neighbours, (R, R, R) booleans."""
+def fill_interior(voxels: np.ndarray) -> np.ndarray:
+    """Occupy all that a flood fill from outside cannot reach through empty 6-neighbours, booleans (R, R, R)."""
     regions, _ = ndimage.label(np.pad(~voxels, 1, constant_values=True))
     return regions[1:-1, 1:-1, 1:-1] != regions[0, 0, 0]
 
 
-def surface(triangles: np.ndarray, resolution: int) -> np.ndarray:
-    """Voxels of the unit cube that the triangles (T, 3, 3) touch, (R, R, R) booleans; R is a power of two."""
+def rasterise_surface(triangles: np.ndarray, resolution: int) -> np.ndarray:
+    """Voxels that triangles touch.
+
+    Args:
+        triangles: corners (T, 3, 3) in the unit cube.
+        resolution: R, a power of two.
+
+    Returns:
+        Booleans (R, R, R).
+    """
     voxels = np.zeros((resolution,) * 3, bool)
-    corner = np.ascontiguousarray(triangles.transpose(1, 2, 0))  # (corner, axis, T)
-    first, last = _bounds(corner.min(0), corner.max(0), resolution)
-    # within one column of cells a triangle touches all between its bounds: nothing to test, and most are that small
-    column = np.count_nonzero(last - first, axis=0) < 2
-    voxels[tuple(_boxes(first[:, column], last[:, column])[1])] = True
-    corner = corner[:, :, ~column]
-    for weights in SAMPLES:  # nor need a cell be tested that is known to be touched
-        point = (np.tensordot(weights, corner, 1) * resolution).astype(int)
+    corners = np.ascontiguousarray(triangles.transpose(1, 2, 0))  # (corner, axis, T)
+    first, last = _cell_bounds(corners.min(0), corners.max(0), resolution)
+    # a triangle within one column of voxels touches all of them between its bounds; most triangles are that small
+    in_column = np.count_nonzero(last - first, axis=0) < 2
+    voxels[tuple(_cells_in_boxes(first[:, in_column], last[:, in_column])[1])] = True
+    corners = corners[:, :, ~in_column]
+    for weights in SAMPLE_POINTS:  # occupied voxels need no test
+        point = (np.tensordot(weights, corners, 1) * resolution).astype(int)
         voxels[tuple(np.minimum(point, resolution - 1))] = True
-    _refine(voxels, _Tests(corner))
+    _refine(voxels, _OverlapTest(corners))
     return voxels
 
 
-def _refine(voxels: np.ndarray, tests: "_Tests") -> None:
-    """Occupy the voxels that triangles touch, from coarse cells to fine; a voxel that is occupied is not tested."""
+def _refine(voxels: np.ndarray, test: "_OverlapTest") -> None:
+    """Occupy the voxels that triangles touch, from coarse cells to fine; occupied voxels are not tested."""
     levels = len(voxels).bit_length() - 1
-    # a triangle enters at the finest level where its bounds are no longer than two cells: few cells to look at
-    extent = np.maximum((tests.high - tests.low).max(0), 2.0**-levels)
+    # a triangle enters at the finest level where its bounds span at most two cells, which keeps candidates few
+    extent = np.maximum((test.high - test.low).max(0), 2.0**-levels)
     entry = np.clip(1 - np.ceil(np.log2(extent)), 0, levels).astype(int)
     rows, cells = np.empty(0, int), np.empty((3, 0), int)
     for level in range(int(entry.min(initial=levels)), levels + 1):
-        tests.scale(2**level)
+        test.set_grid(2**level)
         new = np.flatnonzero(entry == level)
-        blocks = [slice(start, start + CHUNK) for start in range(0, max(len(rows), len(new)), CHUNK)]
+        batches = [slice(start, start + BATCH) for start in range(0, max(len(rows), len(new)), BATCH)]
         candidates = chain(
-            (tests.children(rows[block], cells[:, block]) for block in blocks),
-            (tests.boxes(new[block]) for block in blocks),
+            (test.children(rows[batch], cells[:, batch]) for batch in batches),
+            (test.cells_in_bounds(new[batch]) for batch in batches),
         )
         if level == levels:
             for pair in candidates:
                 empty = np.flatnonzero(~voxels[tuple(pair[1])])
-                voxels[tuple(tests.touching(pair[0].take(empty), pair[1].take(empty, 1))[1])] = True
+                voxels[tuple(test.touching(pair[0].take(empty), pair[1].take(empty, 1))[1])] = True
         else:
-            found = [tests.touching(*pair) for pair in candidates]
+            found = [test.touching(*pair) for pair in candidates]
             rows = np.concatenate([rows[:0], *(pair[0] for pair in found)])
             cells = np.concatenate([cells[:, :0], *(pair[1] for pair in found)], 1)
 
 
-def _bounds(low: np.ndarray, high: np.ndarray, side: int) -> tuple[np.ndarray, np.ndarray]:
-    """First and last cell of side³ that boxes (3, N) touch along each axis, also those that end where a box begins."""
+def _cell_bounds(low: np.ndarray, high: np.ndarray, side: int) -> tuple[np.ndarray, np.ndarray]:
+    """First and last cell of a grid of side³ that boxes (3, N) touch along each axis, boundaries included."""
     first = np.maximum(np.ceil((low - TOLERANCE) * side).astype(int) - 1, 0)
     return first, np.minimum(np.floor((high + TOLERANCE) * side).astype(int), side - 1)
 
 
-def _boxes(first: np.ndarray, last: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """All cells from `first` to `last` (3, N): which box (M,), and the cell (3, M)."""
+def _cells_in_boxes(first: np.ndarray, last: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """All cells from `first` to `last` (3, N): index of the box (M,), and the cell (3, M)."""
     lengths = last - first + 1
     counts = lengths.prod(0)
     box = np.repeat(np.arange(len(counts)), counts)
@@ -125,49 +139,53 @@ def _boxes(first: np.ndarray, last: np.ndarray) -> tuple[np.ndarray, np.ndarray]
     return box, cells
 
 
-class _Tests:
-    """What the separating axis test needs of each triangle, computed once; the triangle is the last axis.
+class _OverlapTest:
+    """The separating axis test, with what it needs of each triangle computed once.
 
-    `scale` chooses a grid; from then on lengths are in its cells, so that a cell's lowest corner is its index.
+    After `set_grid`, lengths are in cells of that grid, so that a cell's lowest corner is its index.
+
+    Args:
+        corners: (corner, axis, T).
     """
 
-    def __init__(self, corner: np.ndarray):  # (corner, axis, T)
-        edge = np.roll(corner, -1, 0) - corner
-        self.low, self.high = corner.min(0), corner.max(0)
+    def __init__(self, corners: np.ndarray):
+        edge = np.roll(corners, -1, 0) - corners
+        self.low, self.high = corners.min(0), corners.max(0)
         self.normal = np.cross(edge[0], edge[1], axis=0)
-        self.offset = (self.normal * corner[0]).sum(0)
+        self.offset = (self.normal * corners[0]).sum(0)
         self.reach = np.abs(self.normal).sum(0) / 2
         self.projections = []
         for a, b in ((0, 1), (1, 2), (2, 0)):
-            turn = edge[0, a] * edge[1, b] - edge[0, b] * edge[1, a]
-            sign = np.where(turn >= 0, 1.0, -1.0)
+            area = edge[0, a] * edge[1, b] - edge[0, b] * edge[1, a]
+            sign = np.where(area >= 0, 1.0, -1.0)
             inward_a, inward_b = -edge[:, b] * sign, edge[:, a] * sign
-            constant = -(inward_a * corner[:, a] + inward_b * corner[:, b])
-            # of a cell's corners, the one farthest inward decides
+            constant = -(inward_a * corners[:, a] + inward_b * corners[:, b])
+            # the corner of a cell that is farthest inward decides
             reach = np.maximum(inward_a, 0) + np.maximum(inward_b, 0)
             self.projections.append((a, b, inward_a, inward_b, constant, reach))
 
-    def scale(self, side: int) -> None:
-        """Take a grid of side³ cells."""
-        self.first, self.last = _bounds(self.low, self.high, side)
+    def set_grid(self, side: int) -> None:
+        """Test against the cells of a grid of side³."""
+        self.first, self.last = _cell_bounds(self.low, self.high, side)
         self.to_plane = self.normal.sum(0) / 2 - self.offset * side
         self.thickness = self.reach + TOLERANCE * side
         self.to_edges = [constant * side + reach + TOLERANCE * side for *_, constant, reach in self.projections]
 
-    def boxes(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Pairs of triangle, one of `rows`, and cell within its bounds: (P,), (3, P)."""
-        box, cells = _boxes(self.first.take(rows, 1), self.last.take(rows, 1))
+    def cells_in_bounds(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Pairs of a triangle in `rows` and a cell within its bounds: (P,), (3, P)."""
+        box, cells = _cells_in_boxes(self.first.take(rows, 1), self.last.take(rows, 1))
         return rows.take(box), cells
 
     def children(self, rows: np.ndarray, cells: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Pairs of triangle and cell (P,), (3, P) of the grid twice as coarse -> those of this grid within bounds."""
+        """Refine pairs of triangle and cell (P,), (3, P) from the grid twice as coarse to this one, within bounds."""
         both = 2 * cells + np.arange(2)[:, None, None]
         within = (both >= self.first.take(rows, 1)) & (both <= self.last.take(rows, 1))  # (2, axis, P)
-        child, pair = np.nonzero(within[OFFSETS[0], 0] & within[OFFSETS[1], 1] & within[OFFSETS[2], 2])
-        return rows.take(pair), 2 * cells.take(pair, 1) + OFFSETS.take(child, 1)
+        x, y, z = CHILD_OFFSETS
+        child, pair = np.nonzero(within[x, 0] & within[y, 1] & within[z, 2])
+        return rows.take(pair), 2 * cells.take(pair, 1) + CHILD_OFFSETS.take(child, 1)
 
     def touching(self, rows: np.ndarray, cells: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Those pairs of triangle and cell (P,), (3, P) within its bounds that touch."""
+        """The pairs of triangle and cell (P,), (3, P), given within bounds, that overlap."""
         corner = cells.astype(np.float64)
         distance = self.to_plane.take(rows)
         for axis in range(3):
