@@ -3,12 +3,13 @@
 PYTHON ?= $(firstword $(foreach v,3.11 3.12 3.13,$(shell command -v python$(v) >/dev/null 2>&1 && python$(v) -c "" 2>/dev/null && echo python$(v))) python3)
 VENV := .venv
 READY := $(VENV)/.installed
+LOCK := uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --quiet
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 export PYTHONWARNINGS ?= ignore::FutureWarning
 
 .DEFAULT_GOAL := help
-.PHONY: help setup repro ui dashboard test test-fast test-full bench lint format lock clean
+.PHONY: help setup repro ui dashboard test test-fast test-full bench lint format docs lock clean
 
 help: ## show this
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -54,9 +55,13 @@ lint: setup ## check format, lint and types
 format: setup ## format, and mend what can be mended
 	@ruff format . && ruff check --fix .
 
-lock: setup ## resolve the dependencies anew into requirements.lock
-	@uv pip compile pyproject.toml --group dev --universal --python-version 3.11 --generate-hashes \
-	  --no-emit-index-url --no-header --upgrade --quiet --output-file requirements.lock
+docs: setup ## build the documentation into site/; a broken link fails
+	@NO_MKDOCS_2_WARNING=1 mkdocs build --strict
+	@echo; echo "Done: open site/index.html. Its search needs a server: python -m http.server -d site"
 
-clean: ## remove .venv and caches; data, models and runs stay
-	@rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis
+lock: setup ## resolve the dependencies anew into requirements.lock, those of the image into requirements.runtime.lock
+	@$(LOCK) --group dev --upgrade --output-file requirements.lock
+	@$(LOCK) --constraints requirements.lock --no-annotate --output-file requirements.runtime.lock
+
+clean: ## remove .venv, site/ and caches; data, models and runs stay
+	@rm -rf $(VENV) site .pytest_cache .mypy_cache .ruff_cache .hypothesis

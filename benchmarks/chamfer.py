@@ -1,12 +1,12 @@
-"""All-pairs Chamfer distances beside the plain reference: equality and speed, in one process.
+"""All-pairs Chamfer distances and a plain reference: equality and speed, in one process.
 
-    python benchmarks/chamfer.py REFERENCE.py [--shapes SET.npz] [--turns 3] [--out benchmarks/results/chamfer.json]
+    python benchmarks/chamfer.py REFERENCE.py [--shapes SET.npz] [--repeats 3] [--out benchmarks/results/chamfer.json]
 
-REFERENCE.py holds `prepare` (N booleans R³ to whatever) and `chamfer` (two such, to all distances): a few lines of
-numpy and SciPy that share no code with `gan3d.metrics.chamfer`. Both are timed from the boolean grids to the matrix
-of distances, distance transforms included, in turns, and the best of each counts.
+REFERENCE.py defines `prepare` (N boolean grids to any object) and `chamfer` (two such objects to all distances): a few
+lines of NumPy and SciPy that share no code with `gan3d.metrics.chamfer`. Both are timed alternately from the boolean
+grids to the matrix of distances, distance transforms included; the best of each counts.
 
-SET.npz is any set that `gan3d show` reads; without it the shapes are boxes, two to six a shape, drawn at random.
+SET.npz is any set that `gan3d show` reads; without it, each shape is two to six random boxes.
 """
 
 import argparse
@@ -39,7 +39,7 @@ def boxes(count: int, side: int, seed: int) -> np.ndarray:
 
 
 def module(path: Path) -> ModuleType:
-    """A Python file that is no package's."""
+    """Import a Python file by its path."""
     spec = importlib.util.spec_from_file_location("reference", path)
     assert spec is not None, path
     assert spec.loader is not None, path
@@ -62,7 +62,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
     parser.add_argument("reference", type=Path)
     parser.add_argument("--shapes", type=Path)
-    parser.add_argument("--turns", type=int, default=3)
+    parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results/chamfer.json"))
     given = parser.parse_args()
     reference = module(given.reference)
@@ -75,22 +75,22 @@ def main() -> None:
         return reference.chamfer(reference.prepare(a), reference.prepare(b))
 
     times: dict[str, list[float]] = {"gan3d": [], "reference": []}
-    for turn in range(given.turns):
+    for repeat in range(given.repeats):
         own, found = seconds(ours, a, b)
         other, expected = seconds(theirs, a, b)
         times["gan3d"].append(round(own, 3))
         times["reference"].append(round(other, 3))
-        print(f"turn {turn + 1}: gan3d {own:.2f} s, reference {other:.2f} s, {other / own:.1f} times", flush=True)
+        print(f"{repeat + 1}: gan3d {own:.2f} s, reference {other:.2f} s, {other / own:.1f} times", flush=True)
     difference = float(np.abs(found - expected).max())
     result = {
         "shapes": [len(a), len(b)],
         "resolution": SIDE,
-        "drawn": given.shapes.name if given.shapes else "boxes",
+        "source": given.shapes.name if given.shapes else "boxes",
         "surface voxels": round(float(surface_voxels(a).sum((1, 2, 3)).mean()), 1),
         "cores": os.cpu_count(),
         "seconds": times,
         "ratio of the best": round(min(times["reference"]) / min(times["gan3d"]), 2),
-        "least ratio of a turn": round(
+        "least ratio": round(
             min(other / own for own, other in zip(times["gan3d"], times["reference"], strict=True)), 2
         ),
         "largest difference": difference,

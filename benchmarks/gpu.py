@@ -1,12 +1,12 @@
-"""The training step on one GPU, or several, with JAX: time, operations, share of what the device can do at most.
+"""The training step on one or several GPUs with JAX: time, operations, share of the device's peak rates.
 
     KERAS_BACKEND=jax PYTHONPATH=src python -m benchmarks.gpu --out DIR [--seconds 150] [--only 'r16;r32'] [--tiny]
 
-It needs the core's libraries alone: NumPy, SciPy, Keras and JAX. What is trained is read from benchmarks/gpu.json,
-which `--write-recipe` makes out of recipes/gpu.yaml where the whole package is installed.
+It needs only NumPy, SciPy, Keras and JAX. Networks and recipes are read from benchmarks/gpu.json, which
+`--write-recipe` creates from recipes/gpu.yaml where the whole package is installed.
 
-Every case is a process of its own. All compile at the same time; then each measures alone, the most important first,
-and DIR/gpu.json is written anew after each. What has not been measured after so many seconds is left out.
+Each case is a process of its own. All compile at the same time; then each measures alone, the most important first, and
+DIR/gpu.json is rewritten after each. Cases that are not measured within `--seconds` are skipped.
 """
 
 import argparse
@@ -25,8 +25,8 @@ from pathlib import Path
 from typing import Any
 
 RECIPE = Path(__file__).with_name("gpu.json")
-FIRST = "--xla_gpu_force_conv_nhwc=false"  # channels first, as XLA has it
-PATIENCE = 0.55  # share of the seconds after which those that are compiled do not wait for the others
+CHANNELS_FIRST = "--xla_gpu_force_conv_nhwc=false"  # XLA's default
+COMPILE_SHARE = 0.55  # of the seconds; then compiled cases no longer wait for the others
 
 Result = dict[str, Any]
 
@@ -36,18 +36,18 @@ def case(name: str, resolution: int, **given: Any) -> Result:
 
 
 def cases(devices: int) -> list[Result]:
-    """The most important first: as it is, then other forms of the convolutions, then another precision."""
+    """The most important first: the default, then other forms of the convolutions, then another precision."""
     found = [case("device", 0)]
     found += [case(f"r{side}", side) for side in (16, 32, 64)]
     if devices > 1:
         found.append(case(f"r64 on {devices}", 64, devices=devices))
     found += [case(f"r{side} strided", side, form="strided") for side in (16, 32)]
-    found += [case(f"r{side} strided, channels first", side, form="strided", flags=FIRST) for side in (16, 32)]
+    found += [case(f"r{side} strided, channels first", side, form="strided", flags=CHANNELS_FIRST) for side in (16, 32)]
     return [*found, case("r16 float32", 16, precision="float32")]
 
 
 def write_recipe(path: Path) -> None:
-    """What recipes/gpu.yaml says of 16³, 32³ and 64³, the last as the next in its row where it has none."""
+    """Write networks and recipes of 16³, 32³ and 64³ from recipes/gpu.yaml; 64³ is extrapolated if it is missing."""
     from gan3d.config.loading import load_params
     from gan3d.networks.architecture import Architecture
 
@@ -65,9 +65,9 @@ def write_recipe(path: Path) -> None:
 
 
 class Child:
-    """One case under way."""
+    """The process of one case."""
 
-    def __init__(self, case: Result, recipe: Path, folder: Path, tiny: bool, tell: queue.Queue):
+    def __init__(self, case: Result, recipe: Path, folder: Path, tiny: bool, messages: queue.Queue):
         self.case, self.name = case, case["name"]
         self.out = folder / f"{self.name.replace(' ', '-')}.json"
         self.log = self.out.with_suffix(".log")
@@ -89,51 +89,51 @@ class Child:
             stderr=self.log.open("w"),
             text=True,
         )
-        threading.Thread(target=self._listen, args=(tell,), daemon=True).start()
+        threading.Thread(target=self._listen, args=(messages,), daemon=True).start()
 
-    def _listen(self, tell: queue.Queue) -> None:
+    def _listen(self, messages: queue.Queue) -> None:
         assert self.process.stdout is not None
         for line in self.process.stdout:
-            tell.put((self, line.strip()))
+            messages.put((self, line.strip()))
         self.process.wait()
-        tell.put((self, "over"))
+        messages.put((self, "over"))
 
-    def go(self) -> None:
+    def start_measuring(self) -> None:
         assert self.process.stdin is not None
         self.process.stdin.write("go\n")
         self.process.stdin.flush()
 
     def result(self) -> Result:
-        """What it has written, or the end of what it complained of."""
+        """What it has written, or the end of its log."""
         if self.out.is_file():
             return json.loads(self.out.read_text(encoding="utf-8"))
         return self.case | {"failed": self.log.read_text(errors="replace")[-1500:]}
 
 
-class Conductor:
-    """Lets the children measure one by one, and notes what they find."""
+class Scheduler:
+    """Lets the children measure one by one, and writes their results."""
 
-    def __init__(self, children: list[Child], tell: queue.Queue, seconds: float, out: Path, began: float):
-        self.children, self.tell, self.out = children, tell, out
-        self.began, self.end = began, began + seconds
-        self.patience = began + PATIENCE * seconds
+    def __init__(self, children: list[Child], messages: queue.Queue, seconds: float, out: Path, start: float):
+        self.children, self.messages, self.out = children, messages, out
+        self.start, self.end = start, start + seconds
+        self.compile_end = start + COMPILE_SHARE * seconds
 
-    def hear(self, until: float) -> bool:
-        """Take one message; False when the time is over."""
+    def receive(self, until: float) -> bool:
+        """Handle one message; False if the time is over."""
         try:
-            child, word = self.tell.get(timeout=max(0.0, min(until, self.end) - time.monotonic()))
+            child, word = self.messages.get(timeout=max(0.0, min(until, self.end) - time.monotonic()))
         except queue.Empty:
             return False
         if word == "ready":
             child.ready = True
-            print(f"{time.monotonic() - self.began:6.1f} s  {child.name} is compiled", flush=True)
+            print(f"{time.monotonic() - self.start:6.1f} s  {child.name} is compiled", flush=True)
         elif word == "over":
             child.over = True
-        self.note()
+        self.write()
         return True
 
-    def note(self) -> None:
-        """Write what is there."""
+    def write(self) -> None:
+        """Write all results so far."""
         found = {child.name: child.result() for child in self.children if child.over or child.out.is_file()}
         device = found.pop("device", {})
         for result in found.values():
@@ -147,37 +147,37 @@ class Conductor:
         unfinished.write_text(json.dumps(facts | {"device": device, "cases": found}, indent=1), encoding="utf-8")
         unfinished.replace(self.out)
 
-    def conduct(self) -> None:
-        while not all(child.ready or child.over for child in self.children) and self.hear(self.patience):
+    def run(self) -> None:
+        while not all(child.ready or child.over for child in self.children) and self.receive(self.compile_end):
             pass
         waiting = list(self.children)
         while waiting and time.monotonic() < self.end:
-            able = [child for child in waiting if child.ready and not child.over]
-            if not able:
+            ready = [child for child in waiting if child.ready and not child.over]
+            if not ready:
                 waiting = [child for child in waiting if not child.over]
-                if waiting and not self.hear(self.end):
+                if waiting and not self.receive(self.end):
                     break
                 continue
-            turn = able[0]
-            waiting.remove(turn)
-            turn.go()
-            while not turn.over and self.hear(self.end):
+            case = ready[0]
+            waiting.remove(case)
+            case.start_measuring()
+            while not case.over and self.receive(self.end):
                 pass
             others = [child.name for child in waiting if not child.ready and not child.over]
-            print(f"{time.monotonic() - self.began:6.1f} s  {line(turn.result())}", flush=True)
+            print(f"{time.monotonic() - self.start:6.1f} s  {line(case.result())}", flush=True)
             if others:
                 print(f"          meanwhile still compiling: {', '.join(others)}", flush=True)
         for child in self.children:
             if not child.over:
                 child.process.kill()
-        self.note()
+        self.write()
 
 
 def share(result: Result, device: Result) -> None:
-    """Add which shares of the device's peaks a mean step does.
+    """Add the shares of the device's peak rates that a mean step reaches.
 
-    Operations are those of the networks as they are drawn. Bytes are half of what XLA counts for a penalised step and a
-    plain one, which is more than a mean step moves, seven of eight being plain.
+    Operations are those of the networks, without recomputation. Bytes are half of XLA's count for a penalised and a
+    plain step: an upper bound for a mean step, since seven of eight steps are plain.
     """
     if "seconds_200_steps" not in result or "peak_flops" not in device:
         return
@@ -242,15 +242,15 @@ def table(found: Result) -> str:
 
 
 def main() -> None:
-    began = time.monotonic()
+    start = time.monotonic()
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results"))
-    parser.add_argument("--seconds", type=float, default=150, help="of all together")
-    parser.add_argument("--only", help="names of cases, with semicolons between them")
+    parser.add_argument("--seconds", type=float, default=150, help="in total")
+    parser.add_argument("--only", help="names of cases, separated by semicolons")
     parser.add_argument("--recipe", type=Path, default=RECIPE)
-    parser.add_argument("--devices", type=int, help="that are there; as many as /dev shows when it is not given")
+    parser.add_argument("--devices", type=int, help="number of GPUs; by default those in /dev")
     parser.add_argument("--tiny", action="store_true", help="networks of 4³ and 8³, to try the script on a CPU")
-    parser.add_argument("--write-recipe", type=Path, metavar="FILE", help="only write what is trained, and stop")
+    parser.add_argument("--write-recipe", type=Path, metavar="FILE", help="only write the networks and recipes")
     given = parser.parse_args()
     if given.write_recipe:
         write_recipe(given.write_recipe)
@@ -262,12 +262,12 @@ def main() -> None:
         for case in cases(devices)
         if not given.only or case["name"] == "device" or case["name"] in given.only.split(";")
     ]
-    tell: queue.Queue = queue.Queue()
+    messages: queue.Queue = queue.Queue()
     with tempfile.TemporaryDirectory() as folder:
-        children = [Child(case, given.recipe, Path(folder), given.tiny, tell) for case in chosen]
-        conductor = Conductor(children, tell, given.seconds, given.out / "gpu.json", began)
+        children = [Child(case, given.recipe, Path(folder), given.tiny, messages) for case in chosen]
+        scheduler = Scheduler(children, messages, given.seconds, given.out / "gpu.json", start)
         try:
-            conductor.conduct()
+            scheduler.run()
         finally:
             for child in children:
                 child.process.kill()

@@ -1,7 +1,7 @@
-"""One case of `benchmarks.gpu` in a process of its own: compiles, says so, waits for its turn, measures, writes JSON.
+"""One case of `benchmarks.gpu` in a process of its own: compiles, waits for its parent, measures, writes JSON.
 
-It talks to its parent by lines: it says `ready` once compiled, reads a line, and says `done` after each part that it
-has written.
+It writes the line `ready` to its parent once it has compiled, reads a line, and writes `done` after each part of the
+result.
 """
 
 import collections
@@ -21,30 +21,30 @@ import numpy as np
 
 from benchmarks.shapes import boxes
 from gan3d.backend import compile_steps
-from gan3d.backend.jax import Sent, Steps, place
+from gan3d.backend.jax import SentBatches, Steps, place
 from gan3d.monitoring.cost import estimate_cost
 from gan3d.networks import convolutions
 from gan3d.networks.architecture import Architecture
 from gan3d.training import batches
 from gan3d.training.growth import grow
-from gan3d.training.loop import turns
+from gan3d.training.loop import prefetch
 from gan3d.training.recipe import Recipe
 from gan3d.training.step import first_state, make_step
 
-TURN = {16: 200, 32: 40, 64: 16}  # steps between two looks at the logs, about a second's
-LEAST, LONGEST = 200, 7.0  # measured are so many steps, or as many as fit into so many seconds
+CHUNK = {16: 200, 32: 40, 64: 16}  # steps between two logged rows, about a second's
+MIN_STEPS, MAX_SECONDS = 200, 7.0  # of a measurement: until either is reached
 SHAPES = 512
-KERNELS = 25  # of the profile are listed
+KERNELS = 25  # of the profile, listed in the result
 
 Result = dict[str, Any]
 
 
-def say(word: str) -> None:
+def send_line(word: str) -> None:
     print(word, flush=True)
 
 
 def load(path: Path, case: Result, tiny: bool) -> tuple[Architecture, Recipe]:
-    """Networks and recipe of a case; tiny ones are of 4³ or 8³, to try the script on a CPU."""
+    """Networks and recipe of a case; tiny ones, at 4³ or 8³, to try the script on a CPU."""
     given = json.loads(path.read_text(encoding="utf-8"))[f"r{case['resolution']:02d}"]
     architecture = Architecture.from_json(given["architecture"] | {"precision": case["precision"]})
     recipe = Recipe(**given["recipe"] | {"gate": tuple(given["recipe"]["gate"])})
@@ -56,14 +56,14 @@ def load(path: Path, case: Result, tiny: bool) -> tuple[Architecture, Recipe]:
 
 
 def step_case(case: Result, recipe_file: Path, tiny: bool, write: Callable[[Result], None]) -> None:
-    """Training steps through the engine's own run, as the loop takes them: the host draws ahead."""
+    """Training steps as the loop takes them: the host draws the batches ahead."""
     convolutions.FORM.update(convolutions.FORMS[case["form"]])
     architecture, recipe = load(recipe_file, case, tiny)
     generator, discriminator, _ = grow(None, architecture, 0)
     step = make_step(generator, discriminator, recipe)
     shapes = boxes(architecture.resolution, SHAPES)
     run = compile_steps(step, recipe.penalty_every, shapes)
-    steps = 2 * recipe.penalty_every if tiny else TURN[architecture.resolution]
+    steps = 2 * recipe.penalty_every if tiny else CHUNK[architecture.resolution]
     rows, labels = np.arange(SHAPES), np.arange(SHAPES, dtype=np.int32) % len(architecture.classes)
 
     def draw(images: int, steps: int) -> dict[str, np.ndarray]:
@@ -80,17 +80,17 @@ def step_case(case: Result, recipe_file: Path, tiny: bool, write: Callable[[Resu
     state, logs = run(first_state(generator, discriminator, recipe.adapted), drawn)
     np.asarray(logs["loss_d"])
     first = time.perf_counter() - start
-    say("ready")
+    send_line("ready")
     sys.stdin.readline()
 
     seconds: list[float] = []
     start = last = time.perf_counter()
-    for _, drawn in turns(send, recipe.fade_in, steps, replace(recipe, stabilise=10**9)):
+    for _, drawn in prefetch(send, recipe.fade_in, steps, replace(recipe, stabilise=10**9)):
         state, logs = run(state, drawn)
         finite = np.isfinite(np.asarray(logs["loss_d"])).all()
         seconds.append(time.perf_counter() - last)
         last += seconds[-1]
-        if len(seconds) > 2 and (len(seconds) * steps >= LEAST or last - start >= LONGEST):
+        if len(seconds) > 2 and (len(seconds) * steps >= MIN_STEPS or last - start >= MAX_SECONDS):
             break
     own = float(np.median(seconds)) / steps
     planned = estimate_cost(generator, discriminator, recipe, 1.0)
@@ -101,9 +101,9 @@ def step_case(case: Result, recipe_file: Path, tiny: bool, write: Callable[[Resu
         "penalty_every": recipe.penalty_every,
         "steps": steps * len(seconds),
         "seconds_200_steps": 200 * own,
-        "turns_seconds_200_steps": [round(200 * s / steps, 4) for s in seconds],
+        "chunks_seconds_200_steps": [round(200 * s / steps, 4) for s in seconds],
         "images_per_second": recipe.batch / own,
-        "first_turn_seconds": first,  # compilation and one turn, while other cases compile
+        "first_chunk_seconds": first,  # compilation and one chunk, while other cases compile
         "compile_seconds": first - own * steps,
         "compiled_before": bool(hits),
         "parameters": [planned.parameters_g, planned.parameters_d],
@@ -122,12 +122,12 @@ def step_case(case: Result, recipe_file: Path, tiny: bool, write: Callable[[Resu
         write(result)
 
 
-def traffic(run: Steps, state: Any, sent: Sent) -> Result:
-    """XLA's count for the compiled program, in which the body of a loop counts once: a penalised step and a plain one.
+def traffic(run: Steps, state: Any, sent: SentBatches) -> Result:
+    """XLA's costs of the compiled program, which counts a loop's body once: one penalised step and one plain step.
 
-    The program is that of the run, so that it comes from the cache.
+    It is the program of the run, taken from the cache.
     """
-    state = jax.tree.map(lambda x: place(x, run.same), state)
+    state = jax.tree.map(lambda x: place(x, run.replicated), state)
     program = run.compiled.lower(state, sent.cycles, sent.count, run.shapes).compile()
     counted, memory = program.cost_analysis() or {}, program.memory_analysis()
     return {
@@ -144,7 +144,7 @@ def host_seconds(work: Callable[[], Any]) -> float:
 
 
 def attempt(work: Callable[[], Any]) -> Any:
-    """The result, or why there is none: a profiler is not everywhere."""
+    """The result, or the error: not every machine has a profiler."""
     try:
         return work()
     except Exception as error:
@@ -152,7 +152,7 @@ def attempt(work: Callable[[], Any]) -> Any:
 
 
 def profile(work: Callable[[], Any]) -> Result:
-    """Which kernels a few steps spend the device's time in: seconds, calls and names."""
+    """The kernels of a few steps by device time: seconds, calls and names."""
     with tempfile.TemporaryDirectory() as folder:
         with jax.profiler.trace(folder):
             work()
@@ -173,7 +173,7 @@ def profile(work: Callable[[], Any]) -> Result:
 
 
 def device_case(case: Result, tiny: bool, write: Callable[[Result], None]) -> None:
-    """What the device can do at most: a large matrix product in bfloat16, and a large copy."""
+    """The device's peak rates: a large matrix product in bfloat16, and a large copy."""
     side, words, repeats = (256, 2**20, 2) if tiny else (8192, 2**28, 20)
     keys = jax.random.split(jax.random.key(0), 2)
     a, b = (jax.random.normal(key, (side, side), jnp.bfloat16) for key in keys)
@@ -189,7 +189,7 @@ def device_case(case: Result, tiny: bool, write: Callable[[Result], None]) -> No
 
     products(a, b).block_until_ready()
     copies(x).block_until_ready()
-    say("ready")
+    send_line("ready")
     sys.stdin.readline()
     result = dict(case)
     for name, work, amount in (
@@ -215,7 +215,7 @@ def main(case: Result, recipe: Path, out: Path, tiny: bool) -> None:
         unfinished = out.with_suffix(".tmp")
         unfinished.write_text(json.dumps(result), encoding="utf-8")
         unfinished.replace(out)
-        say("done")
+        send_line("done")
 
     if case["name"] == "device":
         device_case(case, tiny, write)

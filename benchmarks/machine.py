@@ -1,4 +1,4 @@
-"""What a result was measured on, and what that machine can do at most."""
+"""The machine that a result was measured on, and its peak rates."""
 
 import datetime
 import os
@@ -29,13 +29,13 @@ def facts() -> dict[str, Any]:
 
 
 def matrix_rate(seconds: float = 3.0) -> float:
-    """FLOP a second of the best of many float32 products of 2048² matrices, with NumPy."""
+    """Peak FLOP/s of float32 products of 2048² matrices with NumPy."""
     a = np.ones((SIDE, SIDE), np.float32)
     return 2.0 * SIDE**3 / _best(lambda: a @ a, seconds)
 
 
 def copy_rate(seconds: float = 2.0) -> float:
-    """Bytes a second, read and written, of the best of many copies of 256 MiB."""
+    """Peak bytes per second, read and written, of copies of 256 MiB."""
     a = np.ones(WORDS, np.float32)
     b = np.empty_like(a)
     return 8.0 * WORDS / _best(lambda: np.copyto(b, a), seconds)

@@ -1,17 +1,17 @@
-"""How fast the servers answer, and whether one of them lasts.
+"""Speed of the servers, and a soak test of `gan3d serve`.
 
     python benchmarks/serving.py [--out benchmarks/results/serving.json] [--requests 10000] [--only speed|soak]
 
-Untrained generators of 16³ and 32³, as wide as those of params.yaml, are registered in a store of their own and served
-by `mlflow models serve` and by `gan3d serve`, each as a process of its own, over loopback; the clients share its cores.
+Untrained generators of 16³ and 32³, as wide as those of params.yaml, are registered in a temporary store and served by
+`mlflow models serve` and `gan3d serve`, each as a process of its own, over loopback; the clients share its cores.
 
-- first: seconds from the start of the process to the first answer with a shape in it;
-- shapes_per_second: one client, 64 shapes a request, as nested lists and, where the server can, as packed bits;
-- p99: milliseconds a request of one shape takes under four clients, the 99th percentile (and the 50th);
-- soak: `gan3d serve` alone; four clients, every kind of request, one in ten malformed. Memory is the process's resident
-  set, against that after each kind of request was answered once.
+- first: seconds from the start of the process to the first shape;
+- shapes_per_second: one client, 64 shapes per request, as nested lists and, if supported, as packed bits;
+- p99: 99th (and 50th) percentile of the milliseconds per request of one shape, with four clients;
+- soak: `gan3d serve` only; four clients, every kind of request, one in ten malformed. Memory growth is that of the
+  resident set since each kind of request was answered once.
 
-One part alone (`--only`) keeps the other part's numbers of the file that is there.
+`--only` keeps the other part's numbers in the file.
 """
 
 import argparse
@@ -57,14 +57,14 @@ MALFORMED = [
 
 
 class Client:
-    """One connection that stays open."""
+    """A client with one persistent connection."""
 
     def __init__(self, port: int) -> None:
         self.port = port
         self.connection = http.client.HTTPConnection("127.0.0.1", port, timeout=120)
 
     def post(self, path: str, body: bytes) -> tuple[int, bytes]:
-        """Status and body; a connection that was closed is opened again."""
+        """Status and body of a request; a lost connection is reopened by the next one."""
         try:
             self.connection.request("POST", path, body, JSON)
             answer = self.connection.getresponse()
@@ -75,7 +75,7 @@ class Client:
 
 
 def register(root: Path) -> None:
-    """A project with a version a resolution, and the alias r16 or r32 for each."""
+    """Create a project with one registered version per resolution, under the aliases r16 and r32."""
     from gan3d import model_file
     from gan3d.networks.architecture import Architecture
     from gan3d.registry.log import Facts, log_candidate
@@ -99,7 +99,7 @@ def register(root: Path) -> None:
 
 @contextmanager
 def server(command: list[str], root: Path, port: int, path: str, body: bytes) -> Iterator[tuple[psutil.Process, float]]:
-    """A server's process, and the seconds until it answered."""
+    """Start a server; yields its process and the seconds until it answered."""
     environment = {**os.environ, "MLFLOW_TRACKING_URI": f"sqlite:///{root / 'mlruns' / 'mlflow.db'}"}
     environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment['PATH']}"
     start = time.perf_counter()
@@ -143,7 +143,7 @@ def mlflow_body(count: int, seed: int, **params: Any) -> bytes:
 
 
 def throughput(port: int, path: str, body: Callable[[int], bytes], seconds: float = 8) -> float:
-    """Shapes a second at 64 a request."""
+    """Shapes per second with 64 per request."""
     client, done = Client(port), 0
     client.post(path, body(0))
     start = time.perf_counter()
@@ -154,7 +154,7 @@ def throughput(port: int, path: str, body: Callable[[int], bytes], seconds: floa
 
 
 def latency(port: int, path: str, body: Callable[[int], bytes], each: int = 250) -> dict[str, float]:
-    """Milliseconds that a request of one shape takes under four clients."""
+    """Milliseconds per request of one shape, with four clients."""
     times: list[float] = []
 
     def ask(number: int) -> None:
@@ -170,7 +170,7 @@ def latency(port: int, path: str, body: Callable[[int], bytes], each: int = 250)
 
 
 def soak(process: psutil.Process, port: int, requests: int) -> dict[str, Any]:
-    """Every kind of request, one in ten malformed, by four clients."""
+    """Send every kind of request, one in ten malformed, from four clients."""
 
     def memory() -> float:
         return process.memory_info().rss / 2**20
@@ -223,7 +223,7 @@ def soak(process: psutil.Process, port: int, requests: int) -> dict[str, Any]:
 
 
 def together(jobs: list[Callable[[], None]]) -> None:
-    """Run in threads; the first error of any is raised."""
+    """Run jobs in threads; raise the first error."""
     errors: list[BaseException] = []
 
     def guarded(job: Callable[[], None]) -> None:
@@ -250,7 +250,7 @@ def free_port() -> int:
 
 
 def speed(root: Path, resolution: int, own: bool) -> dict[str, Any]:
-    """First answer, throughput and latency of `gan3d serve`, or of MLflow's server."""
+    """First answer, throughput and latency of `gan3d serve` or MLflow's server."""
     start, body = (gan3d_server, gan3d_body) if own else (mlflow_server, mlflow_body)
     port, path = free_port(), "/shapes" if own else "/invocations"
     with start(root, resolution, port) as (_, first):
@@ -277,7 +277,7 @@ def measure(root: Path, requests: int, only: str | None) -> Iterator[tuple[str, 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results/serving.json"))
-    parser.add_argument("--requests", type=int, default=10_000, help="of the soak")
+    parser.add_argument("--requests", type=int, default=10_000, help="of the soak test")
     parser.add_argument("--only", choices=["speed", "soak"])
     given = parser.parse_args()
     model = next(line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name"))

@@ -1,4 +1,4 @@
-"""Shapes that are as full as furniture, for benchmarks that look at no shape."""
+"""Random shapes with the occupancy of furniture, for benchmarks of speed."""
 
 import numpy as np
 
@@ -6,7 +6,7 @@ from gan3d.voxels import pack_bits
 
 
 def boxes(resolution: int, count: int) -> np.ndarray:
-    """Shapes of four boxes each, as bits (count, R³ / 8): as full as furniture."""
+    """Shapes of four boxes each, as bits (count, R³ / 8)."""
     rng = np.random.default_rng(0)
     voxels = np.zeros((count, *(resolution,) * 3), bool)
     for shape in voxels:

@@ -2,9 +2,9 @@
 
     python -m benchmarks.step_case FOLDER fused|plain
 
-FOLDER holds task.json, weights.npz and batches.npz. It takes all steps of the batches once and says how they went; then
-for every line `cycle` that it reads it takes them again, for `penalised` one step with penalties, and says in how many
-seconds; at `end`, how much memory that needed.
+FOLDER holds case.json, weights.npz and batches.npz. It runs the steps of all batches once and writes their losses. For
+each line `cycle` that it reads it runs them again, for `penalised` one step with penalties, and writes the seconds; for
+`end` it writes its peak memory.
 """
 
 import json
@@ -40,7 +40,7 @@ PLAIN: convolutions.Form = {
 
 
 def peak() -> int:
-    """Most memory that this process has held, in bytes (`getrusage` would count its parent's, too)."""
+    """Peak memory of this process in bytes; `getrusage` would include its parent's."""
     status = Path("/proc/self/status").read_text(encoding="utf-8")
     return 1024 * int(status.split("VmHWM:")[1].split()[0])
 
@@ -48,7 +48,7 @@ def peak() -> int:
 def main(folder: Path, form: str) -> None:
     if form == "plain":
         convolutions.FORM.update(PLAIN)
-    given = json.loads((folder / "task.json").read_text(encoding="utf-8"))
+    given = json.loads((folder / "case.json").read_text(encoding="utf-8"))
     recipe = Recipe(**given["recipe"] | {"gate": tuple(given["recipe"]["gate"])})
     generator, discriminator, _ = grow(None, Architecture.from_json(given["architecture"]), 0)
     with np.load(folder / "weights.npz") as arrays:

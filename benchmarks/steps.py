@@ -1,16 +1,16 @@
-"""The training step on a CPU: fused against plain layers, TensorFlow against PyTorch and JAX, and what bounds it.
+"""The training step on a CPU: fused and plain layers, TensorFlow, PyTorch and JAX, and the machine's limits.
 
     python -m benchmarks.steps [--stages r04,r08,r16] [--jax r04,r08] [--torch PYTHON] [--rounds 5] [--seconds 100]
 
-Networks and recipe are those of params.yaml, at full alpha, on shapes of random boxes. Every competitor gets the same
-weights, shapes and latents and is a process of its own; in each round each takes one cycle of the lazy penalty, one
-after the other. Ratios are medians over rounds, so that what else the machine does meanwhile hits all alike. Before
-that, the losses of their first steps are compared: what is timed is the same computation. One in so many steps of a
-cycle has penalties, as in training; such a step is timed alone, too.
+Networks and recipe are those of params.yaml, fully faded in, on shapes of random boxes. Each implementation runs in a
+process of its own with the same weights, shapes and latents. In each round they take turns, one cycle of the lazy
+penalty each; ratios are medians over rounds, so that other load on the machine affects all of them. Before that, the
+losses of the first steps are compared, to make sure that all compute the same. One step of a cycle has penalties, as in
+training; it is also timed alone.
 
 - fused: gan3d on TensorFlow; plain: the same with nearest upsampling, convolution and average pooling as layers;
-- torch: `torch_twin.py`, run by `--torch`, by the environment's TORCH_PYTHON, or by this Python where it has PyTorch;
-- jax: gan3d on JAX, where it is installed, for the stages of `--jax` alone: on a CPU its 3D convolutions are slow.
+- torch: `torch_case.py`, run by `--torch`, by the environment's TORCH_PYTHON, or by this Python if it has PyTorch;
+- jax: gan3d on JAX, if it is installed, for the stages of `--jax` only, since its 3D convolutions are slow on a CPU.
 """
 
 import argparse
@@ -44,15 +44,14 @@ from gan3d.training.growth import grow
 
 OCCUPANCY = (0.3, 0.2, 0.14, 0.1, 0.08)
 SHAPES = 256
-AGREE = 1e-3  # relative difference, at most, of the first two steps' losses; later ones drift apart by rounding alone
-
-LEAST = 3  # rounds
+TOLERANCE = 1e-3  # relative, of the first two steps' losses; later ones drift apart by rounding
+MIN_ROUNDS = 3
 
 Result = dict[str, Any]
 
 
-class Competitor:
-    """A process that takes cycles when it is told to."""
+class Implementation:
+    """A process that runs cycles of steps on request."""
 
     def __init__(self, name: str, command: list[str], folder: Path, backend: str):
         self.name = name
@@ -71,7 +70,7 @@ class Competitor:
             raise RuntimeError(f"{self.name} ended:\n{self.log.read()[-3000:]}")
         return json.loads(line)
 
-    def tell(self, word: str) -> Result:
+    def request(self, word: str) -> Result:
         assert self.process.stdin is not None
         self.process.stdin.write(f"{word}\n")
         self.process.stdin.flush()
@@ -79,14 +78,14 @@ class Competitor:
 
 
 def torch_python(given: str | None) -> str | None:
-    """An interpreter that has PyTorch; None where there is none."""
+    """An interpreter that has PyTorch, or None."""
     if given:
         return given
     return sys.executable if importlib.util.find_spec("torch") else None
 
 
-def write_task(settings: Params, stage: str, folder: Path, tiny: bool) -> Result:
-    """What all competitors read, and what a step costs."""
+def write_case(settings: Params, stage: str, folder: Path, tiny: bool) -> Result:
+    """Write what all implementations read; returns the cost of a step."""
     widths = settings.widths(stage)
     architecture = Architecture(settings.gan.latent, ("chair", "table"), widths, OCCUPANCY[: len(widths)])
     recipe = settings.recipe(stage)
@@ -112,8 +111,8 @@ def write_task(settings: Params, stage: str, folder: Path, tiny: bool) -> Result
     }
     np.savez(folder / "weights.npz", **weights)
     np.savez(folder / "batches.npz", **given)
-    task = {"architecture": asdict(architecture), "recipe": asdict(recipe)}
-    (folder / "task.json").write_text(json.dumps(task), encoding="utf-8")
+    case = {"architecture": asdict(architecture), "recipe": asdict(recipe)}
+    (folder / "case.json").write_text(json.dumps(case), encoding="utf-8")
     costs = estimate_cost(generator, discriminator, recipe, 1.0)
     return {
         "widths": widths,
@@ -125,12 +124,12 @@ def write_task(settings: Params, stage: str, folder: Path, tiny: bool) -> Result
 
 
 @contextmanager
-def competitors(commands: dict[str, tuple[list[str], str]], folder: Path) -> Iterator[dict[str, Competitor]]:
-    """All of them, started one after the other."""
-    found: dict[str, Competitor] = {}
+def implementations(commands: dict[str, tuple[list[str], str]], folder: Path) -> Iterator[dict[str, Implementation]]:
+    """Start all of them, one after the other."""
+    found: dict[str, Implementation] = {}
     try:
         for name, (command, backend) in commands.items():
-            found[name] = Competitor(name, [*command, *([] if name == "torch" else [name])], folder, backend)
+            found[name] = Implementation(name, [*command, *([] if name == "torch" else [name])], folder, backend)
         yield found
     finally:
         for one in found.values():
@@ -139,39 +138,39 @@ def competitors(commands: dict[str, tuple[list[str], str]], folder: Path) -> Ite
 
 
 def disagreement(ours: list, theirs: list) -> float:
-    """Largest relative difference of the losses of two steps, of which the second sees what both networks learnt."""
+    """Largest relative difference of the losses of the first two steps; the second depends on the first update."""
     a, b = np.array(ours[:2]), np.array(theirs[:2])
     return float((np.abs(a - b) / np.abs(a)).max())
 
 
 def measure(settings: Params, stage: str, given: argparse.Namespace) -> Result:
-    """One stage: seconds a step of each competitor, ratios to the first one."""
+    """One stage: seconds per step of each implementation, and ratios to the first one."""
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
-        result = write_task(settings, stage, folder, given.tiny)
+        result = write_case(settings, stage, folder, given.tiny)
         own = [sys.executable, "-m", "benchmarks.step_case", str(folder)]
         commands: dict[str, tuple[list[str], str]] = {"fused": (own, "tensorflow"), "plain": (own, "tensorflow")}
         python = torch_python(given.torch)
         if python:
-            script = Path(__file__).with_name("torch_twin.py")
+            script = Path(__file__).with_name("torch_case.py")
             commands["torch"] = ([python, str(script), str(folder)], "tensorflow")
         if stage in given.jax.split(",") and importlib.util.find_spec("jax"):
             commands["jax"] = (own, "jax")
         steps = result["penalty_every"]
-        with competitors(commands, folder) as found:
+        with implementations(commands, folder) as found:
             seconds: dict[str, list[float]] = {name: [] for name in found}
             start = time.monotonic()
-            while len(seconds["fused"]) < LEAST or (
+            while len(seconds["fused"]) < MIN_ROUNDS or (
                 len(seconds["fused"]) < given.rounds and time.monotonic() - start < given.seconds
             ):
                 for name, one in found.items():
-                    seconds[name].append(one.tell("cycle")["seconds"] / steps)
+                    seconds[name].append(one.request("cycle")["seconds"] / steps)
             penalised: dict[str, list[float]] = {name: [] for name in found}
-            for turn in range(1 + LEAST):
+            for repeat in range(1 + MIN_ROUNDS):
                 for name, one in found.items():
-                    taken = one.tell("penalised")["seconds"]
-                    penalised[name] += [taken] if turn else []  # it is compiled in the first
-            result["competitors"] = {
+                    taken = one.request("penalised")["seconds"]
+                    penalised[name] += [taken] if repeat else []  # the first includes compilation
+            result["implementations"] = {
                 name: {
                     "version": one.first["version"],
                     "seconds_a_step": statistics.median(seconds[name]),
@@ -184,24 +183,26 @@ def measure(settings: Params, stage: str, given: argparse.Namespace) -> Result:
                     ),
                     "penalised_seconds": statistics.median(penalised[name]),
                     "loss_disagreement": disagreement(found["fused"].first["losses"], one.first["losses"]),
-                    "peak_rss": one.tell("end")["peak_rss"],
+                    "peak_rss": one.request("end")["peak_rss"],
                 }
                 for name, one in found.items()
             }
-    wrong = {name: row["loss_disagreement"] for name, row in result["competitors"].items()}
-    result["same"] = all(value < AGREE for value in wrong.values())
-    result["flops_a_second"] = result["flops_a_step"] / result["competitors"]["fused"]["seconds_a_step"]
+    wrong = {name: row["loss_disagreement"] for name, row in result["implementations"].items()}
+    result["same"] = all(value < TOLERANCE for value in wrong.values())
+    result["flops_a_second"] = result["flops_a_step"] / result["implementations"]["fused"]["seconds_a_step"]
     return result
 
 
 def table(found: Result) -> str:
     """The results as Markdown."""
     facts = found["machine"]
-    versions = sorted({row["version"] for stage in found["stages"].values() for row in stage["competitors"].values()})
+    versions = sorted(
+        {row["version"] for stage in found["stages"].values() for row in stage["implementations"].values()}
+    )
     head = ["", "widths", "ms a step", "plain", "torch", "jax", "GFLOP a step", "GFLOP/s", "of products", "peak MiB"]
     rows = [head, ["---", *["---:"] * (len(head) - 1)]]
     for name, stage in found["stages"].items():
-        each = stage["competitors"]
+        each = stage["implementations"]
         rate = stage["flops_a_second"]
         rows.append(
             [
@@ -229,18 +230,18 @@ def table(found: Result) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
     parser.add_argument("--stages", default="r04,r08,r16")
-    parser.add_argument("--jax", default="r04,r08", help="stages at which JAX takes part")
+    parser.add_argument("--jax", default="r04,r08", help="stages to run with JAX")
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--seconds", type=float, default=100, help="after which no round of a stage begins")
+    parser.add_argument("--seconds", type=float, default=100, help="per stage, after which no round starts")
     parser.add_argument("--torch", default=os.environ.get("TORCH_PYTHON"), help="an interpreter that has PyTorch")
     parser.add_argument("--tiny", action="store_true", help="small networks, to try the script")
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results/steps.json"))
     given = parser.parse_args()
     settings = load_params(Path("params.yaml"))
     if torch_python(given.torch) is None:
-        print("PyTorch is left out: name an interpreter that has it in TORCH_PYTHON.", file=sys.stderr)
+        print("PyTorch is skipped: set TORCH_PYTHON to an interpreter that has it.", file=sys.stderr)
     if not importlib.util.find_spec("jax"):
-        print("JAX is left out: it is not installed.", file=sys.stderr)
+        print("JAX is skipped: it is not installed.", file=sys.stderr)
     rates = {"matrix_rate": machine.matrix_rate(), "copy_rate": machine.copy_rate()}
     found: Result = {"machine": machine.facts() | rates, "stages": {}}
     given.out.parent.mkdir(parents=True, exist_ok=True)
@@ -248,7 +249,10 @@ def main() -> None:
         found["stages"][stage] = measure(settings, stage, given)
         given.out.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
         if not found["stages"][stage]["same"]:
-            print(f"warning: at {stage}, the losses of the competitors differ by more than {AGREE}.", file=sys.stderr)
+            print(
+                f"warning: at {stage}, the losses of the implementations differ by more than {TOLERANCE}.",
+                file=sys.stderr,
+            )
     print(table(found))
 
 

@@ -1,17 +1,16 @@
-"""The sweep's own sampler and pruner against random search, at the same budget of images, seed by seed.
+"""The sweep's sampler and pruner compared with random search, at the same budget of images, per seed.
 
     python benchmarks/sweeps.py [PROJECT] [--stage r04] [--width 32] [--trials 20] [--images 6000] [--seeds 3]
 
-PROJECT holds a prepared data set and, beyond r04, the model of the stage before. Both searches are real studies of
-`gan3d tune` with its MLflow runs, made in a copy, by one worker. Random search trains `trials` trials to their end; the
-other one goes on until it has trained as many images. Neither is given the values of params.yaml to begin with, which
-are good already, and they draw different numbers. A seed is the training's, so that at one seed both search the same
-function.
+PROJECT holds a prepared data set and, above r04, the previous stage's model. Both searches are real studies of
+`gan3d tune` with MLflow runs, in a copy of the project, by one worker. Random search trains `--trials` trials to their
+end; the sweep goes on until it has trained as many images. Neither starts from the values of params.yaml, which are
+good already, and their random numbers differ. A seed is that of the training, so that both search the same function.
 
-The measure: what share of all that random search spent the other one needs to have a complete trial that is at least as
-good as random search's best. Images are counted exactly; seconds are the clock's and hold all overhead.
+The measure is the share of random search's budget that the sweep needs for a complete trial as good as random search's
+best. Images are counted exactly; seconds are wall-clock time with all overhead.
 
-Results are written after every trial, and trials of the same settings that are in the file already are not run again.
+Results are written after each trial. Random search is not repeated if the file has it with the same settings.
 """
 
 import argparse
@@ -37,13 +36,13 @@ from gan3d.tuning.study_spec import study_spec
 from gan3d.tuning.worker import Worker
 
 RANDOM = {"sampler": "random", "pruner": "none"}
-OUTSIDE = 0.9  # a learning rate outside of what is searched: so nothing is known to begin with
+OUTSIDE = 0.9  # a learning rate outside the space: the first trial is then sampled, too
 
 Row = dict[str, Any]
 
 
-def copied(source: Project, root: Path, stage: str, width: int, changes: dict[str, Any], seed: int) -> Project:
-    """A project of its own with the same data, to search in."""
+def copy_project(source: Project, root: Path, stage: str, width: int, changes: dict[str, Any], seed: int) -> Project:
+    """Copy a project to search in, with the same data."""
     root.mkdir(parents=True)
     (root / "data").mkdir()
     (root / "data" / "voxels").symlink_to(source.voxels.resolve())
@@ -58,23 +57,23 @@ def copied(source: Project, root: Path, stage: str, width: int, changes: dict[st
     return Project(root, root)
 
 
-def trained(trial: FrozenTrial) -> int:
-    """Images; none for a trial that repeats another one's values."""
+def images_trained(trial: FrozenTrial) -> int:
+    """Images that a trial has trained; 0 for one that repeats another's values."""
     return 0 if "same_as" in trial.user_attrs else max(trial.intermediate_values, default=0)
 
 
 def search(home: Project, stage: str, name: str, images: int | None) -> Iterator[list[Row]]:
-    """Run a study until its trials are done, or until so many images were trained; all rows after every trial."""
-    worker = Worker(study_spec(load_params(home.params), stage, home, name=name), say=lambda _: None)
+    """Run a study until its trials are done or `images` are trained; yields all rows after each trial."""
+    worker = Worker(study_spec(load_params(home.params), stage, home, name=name), log=lambda _: None)
     rows: list[Row] = []
     total, seconds = 0, 0.0
     while images is None or total < images:
         before = time.perf_counter()
-        if not worker.one():
+        if not worker.run_next_trial():
             return
         seconds += time.perf_counter() - before
         trial = worker.study.get_trials(deepcopy=False)[-1]
-        total += trained(trial)
+        total += images_trained(trial)
         rows.append(
             {
                 "state": trial.state.name.lower(),
@@ -82,7 +81,7 @@ def search(home: Project, stage: str, name: str, images: int | None) -> Iterator
                 "images": total,
                 "seconds": round(seconds, 1),
                 "params": trial.params,
-                "looks": {
+                "scores": {
                     str(step): None if math.isnan(value) else round(value, 4)
                     for step, value in trial.intermediate_values.items()
                 },
@@ -92,12 +91,12 @@ def search(home: Project, stage: str, name: str, images: int | None) -> Iterator
 
 
 def reached(rows: list[Row], value: float, unit: str) -> float | None:
-    """What was spent when a complete trial was as good as this; None when none was."""
+    """What was spent until a complete trial was as good as `value`; None if none was."""
     return next((row[unit] for row in rows if row["value"] is not None and row["value"] <= value), None)
 
 
-def compared(random: list[Row], own: list[Row]) -> Row:
-    """One seed: the best of both, and when the own search had reached random search's."""
+def compare(random: list[Row], own: list[Row]) -> Row:
+    """One seed: the best of both, and what the sweep spent to reach random search's best."""
     best = min(row["value"] for row in random if row["value"] is not None)
     result: Row = {
         "random best": best,
@@ -132,9 +131,9 @@ def main() -> None:
     parser.add_argument("project", type=Path, nargs="?", default=Path())
     parser.add_argument("--stage", default="r04")
     parser.add_argument("--trials", type=int, default=20)
-    parser.add_argument("--images", type=int, default=6000, help="of a trial")
+    parser.add_argument("--images", type=int, default=6000, help="per trial")
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--width", type=int, default=32, help="of the stage; small networks are quick")
+    parser.add_argument("--width", type=int, default=32, help="of the stage")
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results/sweeps.json"))
     given = parser.parse_args()
     source = find_project(given.project)
@@ -156,11 +155,11 @@ def main() -> None:
             changes = base | (RANDOM | {"trials": given.trials} if arm == "random" else own | {"trials": 10**6})
             budget = None if arm == "random" else seeds["random"][-1]["images"]
             with tempfile.TemporaryDirectory() as scratch:
-                home = copied(source, Path(scratch) / "project", given.stage, given.width, changes, seed)
+                home = copy_project(source, Path(scratch) / "project", given.stage, given.width, changes, seed)
                 for rows in search(home, given.stage, arm, budget):
                     seeds[arm] = rows
                     if arm == "own":
-                        seeds["compared"] = compared(seeds["random"], rows)
+                        seeds["compared"] = compare(seeds["random"], rows)
                     result["summary"] = summary(result["seeds"])
                     given.out.parent.mkdir(parents=True, exist_ok=True)
                     given.out.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")

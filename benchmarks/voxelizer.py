@@ -1,16 +1,16 @@
-"""The voxeliser beside two independent references: agreement (IoU) and speed, in one process.
+"""The voxeliser and two independent references: agreement (IoU) and speed, in one process.
 
     python benchmarks/voxelizer.py FOLDER [--out benchmarks/results/voxelizer.json]
 
 FOLDER holds meshes. References, neither of which shares code with `gan3d.data.voxelization.voxelize`:
 
-- trimesh's voxeliser with `fill()`, on the same grid: the mesh is scaled to the grid, so that its voxels are ours;
-- winding numbers, the exact sum of solid angles (Van Oosterom and Strackee 1983) at the centres of
-  voxels drawn at random, and for the surface a dense sample of points on the triangles.
+- trimesh's voxeliser with `fill()`, on the same grid: the mesh is scaled to the grid, so that the voxels coincide;
+- winding numbers, the exact sum of solid angles (Van Oosterom and Strackee 1983) at the centres of random voxels, and
+  for the surface a dense sample of points on the triangles.
 
-A conservative surface occupies every voxel that a triangle touches; trimesh's misses those that it cuts in a corner
-between the points that it samples. So the report also has the share of the reference's voxels that ours contain: less
-than 1.000 would be a hole.
+A conservative surface occupies every voxel that a triangle touches; trimesh's misses those that a triangle cuts between
+the sampled points. The report therefore also has the share of the reference's voxels that ours contain: less than 1.000
+would be a hole.
 """
 
 import argparse
@@ -26,14 +26,14 @@ from gan3d.data.formats.readers import Mesh, UnreadableFile, read
 from gan3d.data.voxelization.voxelize import normalise, voxelize
 
 AGREE, SPEED = 32, 64  # resolutions
-TRIANGLES = 5000  # of the meshes that are timed: a coarser one is subdivided, of a finer one the largest are taken
-REPEATS = 3  # of each timing, of which the least counts: another process can only slow it down
-DRAWN = 4000  # voxels at which the winding number is taken
-DENSITY = 40  # sample points a voxel's face area
+TRIANGLES = 5000  # of the timed meshes: a coarser one is subdivided, a finer one is reduced to its largest triangles
+REPEATS = 3  # of each timing; the least counts, since other processes can only slow it down
+SAMPLED_VOXELS = 4000  # at which the winding number is computed
+DENSITY = 40  # sample points per area of a voxel's face
 
 
 def winding(triangles: np.ndarray, points: np.ndarray) -> np.ndarray:
-    """Sum of signed solid angles in turns, (P,)."""
+    """Winding number of each point, (P,): its sum of signed solid angles, divided by 4π."""
     result = np.empty(len(points))
     step = max(1, 2**21 // len(triangles))
     for start in range(0, len(points), step):
@@ -46,9 +46,9 @@ def winding(triangles: np.ndarray, points: np.ndarray) -> np.ndarray:
 
 
 def by_winding(triangles: np.ndarray, resolution: int) -> tuple[np.ndarray, np.ndarray]:
-    """DRAWN voxels (D, 3), and which are occupied: by winding number at the centre, or by a sample of the surface."""
+    """Random voxels (SAMPLED_VOXELS, 3), and whether each is occupied, inside by winding number or on the surface."""
     rng = np.random.default_rng(0)
-    cells = rng.integers(0, resolution, (DRAWN, 3))
+    cells = rng.integers(0, resolution, (SAMPLED_VOXELS, 3))
     inside = np.abs(winding(triangles, (cells + 0.5) / resolution)) > 0.5
     edges = triangles[:, 1:] - triangles[:, :1]
     area = np.linalg.norm(np.cross(edges[:, 0], edges[:, 1]), axis=1) / 2
@@ -61,9 +61,9 @@ def by_winding(triangles: np.ndarray, resolution: int) -> tuple[np.ndarray, np.n
 
 
 def by_trimesh(triangles: np.ndarray, resolution: int) -> np.ndarray:
-    """trimesh's voxels, put where they lie in our grid."""
+    """trimesh's voxels in our grid."""
     mesh = trimesh.Trimesh(triangles.reshape(-1, 3) * resolution, np.arange(3 * len(triangles)).reshape(-1, 3))
-    # its cells are centred on whole numbers: half a voxel lower, they are ours
+    # its cells are centred on integers: shift by half a voxel
     mesh.apply_translation((-0.5,) * 3)
     found = mesh.voxelized(1.0).fill()
     voxels = np.zeros((resolution,) * 3, bool)
@@ -79,7 +79,7 @@ def compare(ours: np.ndarray, theirs: np.ndarray) -> dict[str, float]:
 
 
 def sized(mesh: Mesh, wanted: int) -> trimesh.Trimesh:
-    """A mesh with about so many triangles: the largest ones are cut in four until there are, or alone are kept."""
+    """A mesh with about `wanted` triangles: the largest ones are subdivided, or only they are kept."""
     result = trimesh.Trimesh(*mesh, process=False)
     if len(result.faces) > wanted:
         result.update_faces(np.argsort(-result.area_faces)[:wanted])

@@ -1,4 +1,4 @@
-"""Features of the discriminator: what they are made of, and that a shape's are its own."""
+"""Features of the discriminator: how they are computed, and that they depend on one shape alone."""
 
 import numpy as np
 import pytest
@@ -40,12 +40,12 @@ def test_every_map_is_pooled_and_joined(discriminator, voxels, side):
         kept = min(side, one.shape[1])
         parts = one.reshape(3, kept, one.shape[1] // kept, kept, one.shape[1] // kept, kept, one.shape[1] // kept, -1)
         expected.append(parts.max((2, 4, 6)).reshape(3, -1))
-    found = features(discriminator, voxels[:3], side)
-    assert found.dtype == np.float32
-    np.testing.assert_allclose(found, np.concatenate(expected, axis=1), rtol=1e-5, atol=1e-6)
+    result = features(discriminator, voxels[:3], side)
+    assert result.dtype == np.float32
+    np.testing.assert_allclose(result, np.concatenate(expected, axis=1), rtol=1e-5, atol=1e-6)
 
 
-def test_a_shape_s_features_do_not_depend_on_what_stands_beside_it(discriminator, voxels, monkeypatch):
+def test_features_do_not_depend_on_the_other_shapes_in_the_batch(discriminator, voxels, monkeypatch):
     monkeypatch.setattr(module, "BATCH", 16)
     together = features(discriminator, voxels)
     assert len(together) == len(voxels) == 40  # the last batch is filled up
@@ -54,21 +54,21 @@ def test_a_shape_s_features_do_not_depend_on_what_stands_beside_it(discriminator
     assert together.std(axis=0).max() > 0
 
 
-def test_the_maps_are_those_that_the_score_comes_from(discriminator, voxels):
+def test_the_discriminator_scores_the_same_maps(discriminator, voxels):
     given = voxels[:4, ..., None].astype(np.float32)
     deepest = discriminator.maps(given)[-1]
     hidden = ops.leaky_relu(discriminator.last(deepest, minibatch_std(deepest)), 0.2)
     hidden = ops.leaky_relu(discriminator.hidden(ops.reshape(hidden, (4, -1))), 0.2)
     scores = ops.convert_to_numpy(discriminator.score(hidden))
     labels = np.array([0, 1, 1, 0])
-    found = ops.convert_to_numpy(discriminator(given, labels))
-    np.testing.assert_allclose(found, scores[np.arange(4), labels], rtol=1e-5)
+    result = ops.convert_to_numpy(discriminator(given, labels))
+    np.testing.assert_allclose(result, scores[np.arange(4), labels], rtol=1e-5)
 
 
 def test_pooled_shapes(voxels):
-    found = pooled_voxels(voxels, 4).reshape(-1, 4, 4, 4)
+    result = pooled_voxels(voxels, 4).reshape(-1, 4, 4, 4)
     expected = voxels.reshape(-1, 4, 4, 4, 4, 4, 4).max((2, 4, 6))
-    assert np.array_equal(found, expected)
+    assert np.array_equal(result, expected)
     assert np.array_equal(pooled_voxels(voxels, 16).reshape(voxels.shape), voxels)
 
 

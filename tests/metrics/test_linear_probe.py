@@ -1,4 +1,4 @@
-"""The linear SVM on the discriminator's features: what it finds, what it must not see, what it leaves behind."""
+"""The linear probe: what it finds, what it must not see, and what the command writes."""
 
 import csv
 import json
@@ -17,8 +17,10 @@ from gan3d.config.loading import load_params
 from gan3d.config.project import Project
 from gan3d.dataset import VoxelDataset
 from gan3d.errors import UserError
+from gan3d.metrics.linear_probe import check_classes, probe
 from gan3d.networks.architecture import Architecture
-from gan3d.stages import features
+from gan3d.reports.linear_probe_text import linear_probe_text
+from gan3d.stages import features as features_stage
 from gan3d.training.growth import grow
 
 
@@ -27,31 +29,31 @@ def noise(dataset) -> np.ndarray:
     return np.random.default_rng(0).standard_normal((len(dataset), 12)).astype(np.float32)
 
 
-def test_classes_that_lie_apart_are_told_apart(dataset, noise):
+def test_separable_classes_are_told_apart(dataset, noise):
     noise[:, 3] += 20 * dataset.labels
-    found = features.judge(noise, dataset)
-    assert found.validated > 0.95
-    assert found.tested == 1
-    assert found.confusion == [[6, 0], [0, 6]]
-    assert found.dimensions == 12
+    result = probe(noise, dataset)
+    assert result.validated > 0.95
+    assert result.tested == 1
+    assert result.confusion == [[6, 0], [0, 6]]
+    assert result.dimensions == 12
 
 
 def test_noise_tells_nothing(dataset, noise):
-    found = features.judge(noise, dataset)
-    assert 0.2 < found.validated < 0.8
-    assert np.sum(found.confusion) == 12
-    assert found.by_strength[f"{found.strength:g}"] == max(found.by_strength.values())
+    result = probe(noise, dataset)
+    assert 0.2 < result.validated < 0.8
+    assert np.sum(result.confusion) == 12
+    assert result.by_strength[f"{result.strength:g}"] == max(result.by_strength.values())
 
 
-def test_the_test_split_is_never_learned_from(dataset, noise):
-    """Its shapes carry their class in a number that tells nothing elsewhere."""
+def test_the_test_split_is_never_trained_on(dataset, noise):
+    """Its shapes encode their class in a number that is noise elsewhere."""
     test = dataset.select("test")
     noise[test, 5] = 50.0 * (2 * dataset.labels[test] - 1)
-    assert features.judge(noise, dataset).tested < 1
+    assert probe(noise, dataset).tested < 1
 
 
-def test_relatives_are_never_on_both_sides(dataset_folder, tmp_path):
-    """Pairs of equal vectors with random classes: only who has learned a shape's twin knows its class."""
+def test_related_shapes_are_never_on_both_sides_of_a_fold(dataset_folder, tmp_path):
+    """Pairs of equal vectors with random classes: only a model trained on a shape's twin knows its class."""
     folder = tmp_path / "pairs"
     shutil.copytree(dataset_folder, folder)
     path = folder / "manifest.csv"
@@ -69,15 +71,15 @@ def test_relatives_are_never_on_both_sides(dataset_folder, tmp_path):
     data = VoxelDataset(folder)
     vectors = rng.standard_normal((len(rows), 200)).astype(np.float32)
     vectors[np.flatnonzero(data.splits != "test")] = rng.standard_normal((len(learned) // 2, 200))[pair]
-    assert features.judge(vectors, data).validated < 0.8
+    assert probe(vectors, data).validated < 0.8
 
 
-def test_without_a_test_split_cross_validation_tells_what_is_confused(dataset, noise, monkeypatch):
+def test_without_a_test_split_the_confusion_is_of_cross_validation(dataset, noise, monkeypatch):
     noise[:, 3] += 20 * dataset.labels
     monkeypatch.setattr(dataset, "splits", np.where(dataset.splits == "test", "train", dataset.splits))
-    found = features.judge(noise, dataset)
-    assert found.tested is None
-    assert found.confusion == [[32, 0], [0, 32]]
+    result = probe(noise, dataset)
+    assert result.tested is None
+    assert result.confusion == [[32, 0], [0, 32]]
 
 
 @pytest.fixture
@@ -95,27 +97,27 @@ def home(dataset_folder, tmp_path) -> Project:
 
 
 @pytest.mark.slow
-def test_the_command_prints_and_keeps_what_it_found(home):
-    found = features.run(load_params(home.params), home)
-    assert json.loads(home.features.read_text(encoding="utf-8")) == found
-    assert found["classes"] == ["column", "slab"]  # the labels that the discriminator was never told
-    assert found["shapes"] == {"learned": 52, "tested": 12}
-    assert found["discriminator"]["dimensions"] == 8 * (5 + 5 + 6)
-    assert found["voxels"]["dimensions"] == 512
-    assert found["discriminator"]["tested"] >= 0.75  # columns stand, slabs lie: an untrained network sees it
-    text = features.table(found)
+def test_the_command_prints_and_keeps_its_result(home):
+    result = features_stage.run(load_params(home.params), home)
+    assert json.loads(home.features.read_text(encoding="utf-8")) == result
+    assert result["classes"] == ["column", "slab"]  # although the discriminator was trained without labels
+    assert result["shapes"] == {"learned": 52, "tested": 12}
+    assert result["discriminator"]["dimensions"] == 8 * (5 + 5 + 6)
+    assert result["voxels"]["dimensions"] == 512
+    assert result["discriminator"]["tested"] >= 0.75  # columns stand, slabs lie: an untrained network sees it
+    text = linear_probe_text(result)
     assert "12 test shapes" in text
     assert "column" in text
     assert "gan.conditional" not in text
     client = MlflowClient(mlflow.get_tracking_uri())
     run = client.search_runs([client.get_experiment_by_name("gan3d").experiment_id])[0]
-    assert run.data.metrics["features/discriminator/tested"] == pytest.approx(found["discriminator"]["tested"])
+    assert run.data.metrics["features/discriminator/tested"] == pytest.approx(result["discriminator"]["tested"])
     assert [file.path for file in client.list_artifacts(run.info.run_id)] == ["features.json"]
 
 
 def test_one_class_cannot_be_told_apart(columns):
     with pytest.raises(UserError, match="has one class"):
-        features.able(columns)
+        check_classes(columns)
 
 
 def test_too_few_shapes_of_a_class_are_named(dataset, monkeypatch):
@@ -123,4 +125,4 @@ def test_too_few_shapes_of_a_class_are_named(dataset, monkeypatch):
     splits[dataset.labels == 1] = "test"
     monkeypatch.setattr(dataset, "splits", splits)
     with pytest.raises(UserError, match="0 shapes of class 'slab'"):
-        features.able(dataset)
+        check_classes(dataset)

@@ -33,10 +33,10 @@ def chairs() -> np.ndarray:
         return data["X_train"][data["y_train"] == 2] > 0
 
 
-def agree(found: dict, expected: dict) -> None:
-    assert found.keys() == expected.keys()
+def assert_equal(result: dict, expected: dict) -> None:
+    assert result.keys() == expected.keys()
     for name, value in expected.items():
-        assert found[name] == pytest.approx(value, abs=1e-5), name
+        assert result[name] == pytest.approx(value, abs=1e-5), name
 
 
 @pytest.mark.parametrize("halvings", [1, 2])
@@ -45,14 +45,14 @@ def test_scores_agree(oracle, chairs, halvings):
     for _ in range(halvings):
         shapes = max_pool(shapes)
     generated, reference, train = shapes[:60], shapes[60:120], shapes[120:]
-    agree(scores.scores(generated, reference, train), oracle.scores(generated, reference, train))
+    assert_equal(scores.scores(generated, reference, train), oracle.scores(generated, reference, train))
 
 
 def test_scores_agree_with_empties_copies_and_unequal_sets(oracle, chairs):
     shapes = max_pool(chairs[:110])
     generated = np.concatenate([shapes[:40], np.zeros_like(shapes[:3]), shapes[50:55]])
     reference, train = shapes[45:100], np.concatenate([shapes[80:], shapes[:4]])
-    agree(scores.scores(generated, reference, train), oracle.scores(generated, reference, train))
+    assert_equal(scores.scores(generated, reference, train), oracle.scores(generated, reference, train))
 
 
 @pytest.mark.slow
@@ -67,7 +67,7 @@ def test_at_least_twice_as_fast(oracle, chairs):
         return time.perf_counter() - start, result
 
     timed(chamfer.prepare, chamfer.distances)  # the first call also loads libraries
-    ours, found = min((timed(chamfer.prepare, chamfer.distances) for _ in range(3)), key=lambda pair: pair[0])
+    ours, result = min((timed(chamfer.prepare, chamfer.distances) for _ in range(3)), key=lambda pair: pair[0])
     theirs, expected = timed(oracle.prepare, oracle.chamfer)
-    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-9)
+    np.testing.assert_allclose(result, expected, rtol=0, atol=1e-9)
     assert theirs / ours > 2

@@ -1,52 +1,24 @@
-"""The protocol on a prepared data set: which shapes meet, what is left out, what the rows say."""
+"""The protocol on a prepared data set: which shapes are compared, what is left out, what the rows hold."""
 
-import csv
 import json
 
 import numpy as np
 import pytest
+from box_dataset import FULL, write_boxes
 
-from gan3d.dataset import COLUMNS, VoxelDataset
+from gan3d.dataset import VoxelDataset
 from gan3d.errors import UserError
 from gan3d.metrics import protocol, scores
 from gan3d.metrics.reference import reference_rows
-from gan3d.voxels import pack_bits
-
-
-def write(folder, sizes: dict[str, dict[str, int]], seed: int = 0, shuffle: bool = False) -> VoxelDataset:
-    """A data set of random 8³ boxes; `sizes` counts the shapes by class and split."""
-    random = np.random.default_rng(seed)
-    rows, shapes = [], []
-    for name, splits in sizes.items():
-        for split, count in splits.items():
-            for number in range(count):
-                low = random.integers(0, 4, 3)
-                shape = np.zeros((8, 8, 8), bool)
-                shape[tuple(map(slice, low, low + random.integers(1, 5, 3)))] = True
-                key = f"{name}_{split}_{number}"
-                rows.append(dict(zip(COLUMNS, (key, name, split, key, random.bytes(8).hex(), key), strict=True)))
-                shapes.append(shape)
-    order = random.permutation(len(rows)) if shuffle else range(len(rows))
-    folder.mkdir(exist_ok=True)
-    with (folder / "manifest.csv").open("w", newline="") as out:
-        table = csv.DictWriter(out, COLUMNS)
-        table.writeheader()
-        table.writerows(rows[i] for i in order)
-    np.save(folder / "r08.npy", pack_bits(np.array([shapes[i] for i in order])))
-    (folder / "summary.json").write_text(json.dumps({"classes": list(sizes), "up": "y"}))
-    return VoxelDataset(folder)
-
-
-FULL = {"train": 50, "validation": 5, "test": 20}
 
 
 @pytest.fixture
 def dataset(tmp_path):
-    return write(tmp_path / "set", {"chair": FULL, "table": FULL | {"test": 14}})
+    return write_boxes(tmp_path / "set", {"chair": FULL, "table": FULL | {"test": 14}})
 
 
 def real(dataset: VoxelDataset, calls: list | None = None):
-    """A perfect generator: it draws from the validation and training shapes of the class."""
+    """A perfect generator: it draws from the training shapes of the class."""
 
     def sample(index: int, count: int, seed: int) -> np.ndarray:
         if calls is not None:
@@ -81,11 +53,11 @@ def test_equals_scores_computed_by_hand(dataset):
     row = protocol.evaluate(sample, dataset, 8, draws=2, seed=0)[0]
     reference = dataset.voxels(8, reference_rows(dataset, "chair", 100))
     train = dataset.voxels(8, dataset.select("train", "chair"))
-    by_hand = scores.average([scores.scores(sample(0, 20, seed), reference, train) for seed in (0, 1)])
+    by_hand = scores.average_draws([scores.scores(sample(0, 20, seed), reference, train) for seed in (0, 1)])
     assert row | {"kind": "generated", "class": "chair", "draws": 2, "seed": 0} | by_hand == row
     assert {name for name in row if name not in by_hand} == {
         *("kind", "class", "draws", "seed", "one_nna_cd_excess", "one_nna_cd_excess_se"),
-        *(f"{name}_se" for name in scores.NUMBERS),
+        *(f"{name}_se" for name in scores.ALL_SCORES),
     }
 
 
@@ -97,28 +69,28 @@ def test_the_excess_over_the_floor(dataset):
     assert floor["jsd_se"] > 0
 
 
-def test_an_assessment_has_the_shapes_and_their_neighbours(dataset):
+def test_an_evaluation_has_the_shapes_and_their_neighbours(dataset):
     def copies(index: int, count: int, seed: int) -> np.ndarray:
         rows = dataset.select("train", dataset.classes[index])[::-1][:count]
         shapes = dataset.voxels(8, rows)
         shapes[0] = False
         return shapes
 
-    chair, table = protocol.assess(copies, dataset, 8, draws=2)
+    chair, table = protocol.evaluate_classes(copies, dataset, 8, draws=2)
     assert (chair.name, table.name) == ("chair", "table")
     assert len(chair.generated) == 19  # one is empty
     assert len(chair.reference) == 20
     assert np.array_equal(dataset.voxels(8, chair.neighbours), chair.generated)
     assert set(dataset.splits[chair.neighbours]) == {"train"}
-    own, held_out = chair.measures["novelty"]
-    assert (own == 0).all()
-    assert (len(own), len(held_out)) == (38, 20)
+    generated, held_out = chair.measures["novelty"]
+    assert (generated == 0).all()
+    assert (len(generated), len(held_out)) == (38, 20)
     assert chair.measures["occupancy"][0][:19] == pytest.approx(chair.generated.mean((1, 2, 3)))
-    assert (chair.measures["largest_piece"][1] == 1).all()
+    assert (chair.measures["largest_component"][1] == 1).all()
 
 
-def test_the_same_test_shapes_whatever_the_manifests_order(tmp_path):
-    plain, shuffled = (write(tmp_path / str(flag), {"chair": FULL}, shuffle=flag) for flag in (False, True))
+def test_the_reference_does_not_depend_on_the_order_of_the_manifest(tmp_path):
+    plain, shuffled = (write_boxes(tmp_path / str(flag), {"chair": FULL}, shuffle=flag) for flag in (False, True))
     names = [[d.rows[i]["name"] for i in reference_rows(d, "chair", 12)] for d in (plain, shuffled)]
     assert names[0] == names[1]
     assert all(name.startswith("chair_test") for name in names[0])
@@ -126,7 +98,7 @@ def test_the_same_test_shapes_whatever_the_manifests_order(tmp_path):
     assert len(set(names[0])) == 12
 
 
-def test_empties_are_left_out_and_counted(dataset):
+def test_empty_shapes_are_left_out_and_counted(dataset):
     def sample(index: int, count: int, seed: int) -> np.ndarray:
         shapes = real(dataset)(index, count, seed)
         shapes[:3] = False
@@ -141,8 +113,8 @@ def test_empties_are_left_out_and_counted(dataset):
     assert "0 generated" in nothing[0]["note"]
 
 
-def test_a_draw_of_too_few_shapes_takes_no_score_from_the_others(tmp_path):
-    few = write(tmp_path / "set", {"chair": {"train": 30, "test": 10}})
+def test_a_draw_of_too_few_shapes_is_left_out(tmp_path):
+    few = write_boxes(tmp_path / "set", {"chair": {"train": 30, "test": 10}})
 
     def sample(index: int, count: int, seed: int) -> np.ndarray:
         shapes = real(few)(index, count, seed)
@@ -155,14 +127,16 @@ def test_a_draw_of_too_few_shapes_takes_no_score_from_the_others(tmp_path):
         assert partly[name] == whole[name]
         assert partly[f"{name}_se"] == whole[f"{name}_se"]
     assert partly["note"].startswith("1 of 2 draws: no scores: 9 generated")
-    found = protocol.assess(lambda index, count, seed: sample(index, count, 1 - seed), few, 8, draws=2)[0]
-    assert found.rows[0]["one_nna_cd"] is not None
-    assert found.neighbours is None  # those of the second draw are not the shown shapes'
+    (evaluation,) = protocol.evaluate_classes(
+        lambda index, count, seed: sample(index, count, 1 - seed), few, 8, draws=2
+    )
+    assert evaluation.rows[0]["one_nna_cd"] is not None
+    assert evaluation.neighbours is None  # the report shows the first draw
 
 
 def test_too_few_shapes(tmp_path):
     sizes = {"chair": FULL, "stool": {"train": 6, "test": 3}, "bench": {"train": 4}, "bed": {"train": 5, "test": 15}}
-    dataset = write(tmp_path / "set", sizes)
+    dataset = write_boxes(tmp_path / "set", sizes)
 
     def sample(index: int, count: int, seed: int) -> np.ndarray:
         return np.random.default_rng(seed).random((count, 8, 8, 8)) > 0.9
@@ -172,7 +146,7 @@ def test_too_few_shapes(tmp_path):
     for name in ("stool", "bench"):
         for kind in ("generated", "floor"):
             assert rows[name, kind]["one_nna_cd"] is None
-            assert "it takes 10" in rows[name, kind]["note"]
+            assert "10 of each are needed" in rows[name, kind]["note"]
     bed = rows["bed", "generated"]
     assert bed["one_nna_cd"] is not None
     assert bed["novelty_generated_x1e3"] is None

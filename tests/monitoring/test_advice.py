@@ -104,7 +104,7 @@ def test_one_collapsed_class_among_healthy_ones_is_seen(rng):
     assert sample_statistics(both, np.arange(8) // 4)["diversity"] == 0
 
 
-def test_a_single_shape_of_a_class_is_not_judged(rng):
+def test_a_single_shape_per_class_gives_no_advice(rng):
     assert advice_on(healthy(rng, 2), np.array([0, 1])) == []
 
 
@@ -134,7 +134,7 @@ def test_a_single_diagnosis_is_noise(change):
     assert advice.advise(FINE | change, [*USUAL, FINE, FINE]) == []
 
 
-def test_shapes_and_scores_are_not_judged_while_layers_fade_in():
+def test_no_advice_on_samples_and_scores_during_fade_in():
     unhealthy = FINE | {"alpha": 0.9, "samples/largest_piece": 0.1, "overfitting/r_v": 2.0}
     assert advice.advise(unhealthy, [unhealthy] * 6) == []
     now = unhealthy | {"alpha": 1.0}
@@ -143,6 +143,6 @@ def test_shapes_and_scores_are_not_judged_while_layers_fade_in():
     assert advice.advise(unhealthy | {"samples/empty": 1.0})  # a collapse is one at any time
 
 
-def test_what_was_not_measured_is_not_judged():
+def test_no_advice_on_what_was_not_measured():
     known = {name: value for name, value in FINE.items() if name.startswith("samples/")}
     assert advice.advise(known, [known] * 6) == []

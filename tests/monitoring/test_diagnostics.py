@@ -1,4 +1,4 @@
-"""What a checkup says is true: of scores, memorised shapes, coverage; and it disturbs nothing."""
+"""Diagnostics are right about scores, memorising and coverage, and do not disturb the training."""
 
 import numpy as np
 import pytest
@@ -18,7 +18,7 @@ def networks(dataset, architecture):
 
 
 @pytest.fixture(scope="module")
-def checkup(dataset, networks) -> Diagnostics:
+def diagnostics(dataset, networks) -> Diagnostics:
     return Diagnostics(dataset, networks[:2], Sampler(networks[2]))
 
 
@@ -26,11 +26,11 @@ def shapes(rng, count: int) -> np.ndarray:
     return rng.random((count, 8, 8, 8)) > 0.8
 
 
-def test_all_that_is_found_is_finite_and_the_same_every_time(checkup, networks, rng):
+def test_all_values_are_finite_and_reproducible(diagnostics, networks, rng):
     state, samples, labels = first_state(*networks[:2]), shapes(rng, 4), np.array([0, 0, 1, 1])
     before = [get_weights(model) for model in networks[:2]]
-    found = checkup.examine(state, 1.0, samples, labels)
-    assert found == checkup.examine(state, 1.0, samples, labels)
+    found = diagnostics.examine(state, 1.0, samples, labels)
+    assert found == diagnostics.examine(state, 1.0, samples, labels)
     assert np.isfinite(list(found.values())).all()
     for model, weights in zip(networks[:2], before, strict=True):
         assert all(np.array_equal(value, weights[name]) for name, value in get_weights(model).items())
@@ -42,47 +42,49 @@ def test_all_that_is_found_is_finite_and_the_same_every_time(checkup, networks, 
     assert not any(name.startswith("coverage/") for name in found)  # 6 validation shapes a class are too few
 
 
-def test_the_same_classes_meet_in_every_kind(checkup, dataset):
-    counts = np.bincount(checkup.labels)
+def test_every_kind_of_shapes_has_the_same_labels(diagnostics, dataset):
+    counts = np.bincount(diagnostics.labels)
     assert counts.tolist() == [32, 32]
     for split in ("train", "validation"):
-        rows = checkup._rows(split)
-        assert np.array_equal(dataset.labels[rows], checkup.labels)
+        rows = diagnostics._rows(split)
+        assert np.array_equal(dataset.labels[rows], diagnostics.labels)
         assert set(dataset.splits[rows]) == {split}
 
 
 def memoriser(known: np.ndarray, level: float):
-    """A discriminator that knows shapes by heart: 1 for those, 0 for others, shifted by a level that means nothing."""
+    """A discriminator that memorised shapes: scores 1 for those, 0 for others, plus an arbitrary level."""
 
-    class ByHeart:
+    class Memoriser:
         def stateless_call(self, weights, state, voxels, labels, alpha):
             flat = np.asarray(voxels).reshape(len(labels), -1) > 0.5
             return np.array([level + float((flat == known).all(1).any(0)) for flat in flat[:, None]]), state
 
-    return ByHeart()
+    return Memoriser()
 
 
 @pytest.mark.parametrize("level", [0.0, 100.0])
-def test_overfitting_is_complete_for_one_that_knows_the_training_shapes_by_heart(checkup, dataset, networks, level):
+def test_overfitting_is_complete_for_a_discriminator_that_memorises_the_training_shapes(
+    diagnostics, dataset, networks, level
+):
     state = first_state(*networks[:2])
     train, validation = (dataset.voxels(8, dataset.select(split)).reshape(-1, 512) for split in ("train", "validation"))
-    own = replaced(checkup, memoriser(train, level))
+    own = replaced(diagnostics, memoriser(train, level))
     found = own._scores(state, 1.0)
     copies = np.mean([(shape == train).all(1).any() for shape in validation])
     assert found["overfitting/r_v"] == pytest.approx(1 - copies, abs=0.1)
     assert found["overfitting/r_t"] == 1.0
-    wise = replaced(checkup, memoriser(np.concatenate([train, validation]), level))._scores(state, 1.0)
+    wise = replaced(diagnostics, memoriser(np.concatenate([train, validation]), level))._scores(state, 1.0)
     assert wise["overfitting/r_v"] == 0.0
 
 
-def replaced(checkup: Diagnostics, discriminator) -> Diagnostics:
+def replaced(diagnostics: Diagnostics, discriminator) -> Diagnostics:
     other = object.__new__(Diagnostics)
-    other.__dict__ |= checkup.__dict__ | {"discriminator": discriminator}
+    other.__dict__ |= diagnostics.__dict__ | {"discriminator": discriminator}
     return other
 
 
 @pytest.mark.slow
-def test_one_that_knows_nothing_does_not_overfit(checkup, networks):
+def test_a_guessing_discriminator_does_not_overfit(diagnostics, networks):
     """Differences of real shapes are noise, and they are not divided by the noise between real and generated ones."""
 
     class Guessing:
@@ -91,7 +93,7 @@ def test_one_that_knows_nothing_does_not_overfit(checkup, networks):
         def stateless_call(self, weights, state, voxels, labels, alpha):
             return self.random.standard_normal(len(labels)), state
 
-    own = replaced(checkup, Guessing())
+    own = replaced(diagnostics, Guessing())
     found = [own._scores(first_state(*networks[:2]), 1.0)["overfitting/r_v"] for _ in range(50)]
     assert np.mean(np.array(found) != 0) < 0.1
 
@@ -107,8 +109,8 @@ def test_coverage_by_hand(rng):
 def test_a_class_is_covered_by_its_own_shapes(dataset, architecture, monkeypatch):
     monkeypatch.setattr("gan3d.monitoring.diagnostics.MIN_SHAPES", 5)
     networks = grow(None, architecture(8), seed=1)
-    checkup = Diagnostics(dataset, networks[:2], Sampler(networks[2]))
-    found = checkup._coverage(1.0)
+    diagnostics = Diagnostics(dataset, networks[:2], Sampler(networks[2]))
+    found = diagnostics._coverage(1.0)
     assert set(found) == {"coverage/column", "coverage/slab", "coverage/all_classes", "coverage/real_shapes"}
     assert found["coverage/real_shapes"] > 0.3
     assert all(0 <= value <= 1 for value in found.values())
@@ -118,8 +120,10 @@ def test_without_validation_shapes_only_samples_are_looked_at(dataset, architect
     bare = VoxelDataset(dataset.folder)
     bare.splits[bare.splits == "validation"] = "test"
     networks = grow(None, architecture(4), seed=1)
-    checkup = Diagnostics(bare, networks[:2], Sampler(networks[2]))
-    found = checkup.examine(first_state(*networks[:2]), 1.0, shapes(rng, 4)[:, ::2, ::2, ::2], np.array([0, 0, 1, 1]))
+    diagnostics = Diagnostics(bare, networks[:2], Sampler(networks[2]))
+    found = diagnostics.examine(
+        first_state(*networks[:2]), 1.0, shapes(rng, 4)[:, ::2, ::2, ::2], np.array([0, 0, 1, 1])
+    )
     assert found
     assert all(name.startswith("samples/") for name in found)
 

@@ -51,7 +51,7 @@ def test_at_alpha_0_the_generator_draws_its_parent_at_twice_the_size(grown, rng)
     assert np.abs(occupancy(child, latents, labels, alpha=1.0) - expected).max() > 0.01
 
 
-def test_at_alpha_0_the_discriminator_judges_as_its_parent_on_the_mean(grown, rng):
+def test_at_alpha_0_the_discriminator_scores_as_its_parent_on_the_mean(grown, rng):
     (_, parent), _, (_, child, _) = grown
     side = child.architecture.resolution
     fine, labels = rng.random((8, side, side, side, 1), np.float32), np.array([0, 1] * 4)
@@ -67,7 +67,7 @@ def test_half_faded_in_lies_halfway(grown, rng):
     np.testing.assert_allclose(middle, (start + end) / 2, atol=1e-6)
 
 
-def test_at_alpha_1_the_old_heads_are_not_heard(grown, rng):
+def test_at_alpha_1_the_old_heads_have_no_effect(grown, rng):
     _, _, (generator, discriminator, start) = grown
     side = generator.architecture.resolution
     latents, labels = rng.standard_normal((4, 8), np.float32), np.array([0, 1, 1, 0])

@@ -1,4 +1,4 @@
-"""The champion moved by hand and back, in a real registry, with what is written down."""
+"""Promote and roll back by hand, in a real registry."""
 
 import pytest
 
@@ -15,18 +15,18 @@ def three(client):
     return client
 
 
-def told(client, number):
+def promotion_tags(client, number):
     tags = client.get_model_version("gan3d", str(number)).tags
     return tags.get("promotion"), tags.get("promotion_reason")
 
 
-def test_promotion_by_hand_writes_the_reason_into_both(three):
+def test_promotion_by_hand_tags_both_versions_with_the_reason(three):
     assert aliases.promote(three, 1, "the first") == aliases.Move(None, 1)
     assert aliases.promote(three, 3, "rounder legs") == aliases.Move(1, 3)
     assert aliases.champion(three) == 3
-    assert told(three, 3) == ("promoted", "rounder legs")
-    assert told(three, 1) == ("replaced by hand", "by version 3: rounder legs")
-    assert told(three, 2) == (None, None)
+    assert promotion_tags(three, 3) == ("promoted", "rounder legs")
+    assert promotion_tags(three, 1) == ("replaced by hand", "by version 3: rounder legs")
+    assert promotion_tags(three, 2) == (None, None)
     with pytest.raises(UserError, match="version 3 is the champion already"):
         aliases.promote(three, 3, "again")
 
@@ -35,15 +35,15 @@ def test_rollback_goes_back_step_by_step(three):
     for number in (1, 2, 3):
         aliases.promote(three, number, f"reason {number}")
     assert aliases.rollback(three, "floating seats") == aliases.Move(3, 2)
-    assert told(three, 3) == ("rolled back", "to version 2: floating seats")
-    assert told(three, 2) == ("promoted", "rolled back from version 3: floating seats")
+    assert promotion_tags(three, 3) == ("rolled back", "to version 2: floating seats")
+    assert promotion_tags(three, 2) == ("promoted", "rolled back from version 3: floating seats")
     assert aliases.rollback(three, "still") == aliases.Move(2, 1)
     with pytest.raises(UserError, match="version 1 has no former champion"):
         aliases.rollback(three, "further")
     assert aliases.champion(three) == 1
 
 
-def test_rollback_passes_over_versions_that_are_gone(three):
+def test_rollback_skips_deleted_versions(three):
     for number in (1, 2, 3):
         aliases.promote(three, number, "")
     three.delete_model_version("gan3d", "2")
@@ -57,7 +57,7 @@ def test_rollback_undoes_a_promotion_of_the_pipeline(three):
     assert aliases.rollback(three, "looks worse") == aliases.Move(2, 1)
 
 
-def test_a_killed_promotion_is_no_step(three):
+def test_rollback_ignores_a_promotion_that_was_killed(three):
     aliases.promote(three, 1, "")
     aliases.promote(three, 2, "")
     aliases.remember(three, 2)  # what a promotion of 3 does before it moves the alias
@@ -78,7 +78,7 @@ def test_a_version_by_any_of_its_names(three, wanted):
 
 
 @pytest.mark.parametrize("wanted", ["9", "nobody", "chairs/2", ""])
-def test_an_unknown_version_names_those_there_are(three, wanted):
+def test_an_unknown_version_lists_those_there_are(three, wanted):
     aliases.promote(three, 2, "")
     with pytest.raises(UserError, match="does not exist: choose one of 1, 2, 3, champion"):
         aliases.number_of(three, wanted)

@@ -10,6 +10,7 @@ from candidates import CLASSES, connect, facts, rows, tiny
 
 from gan3d import model_file
 from gan3d.errors import UserError
+from gan3d.metrics.table import TAGGED
 from gan3d.registry import log
 from gan3d.registry.log import log_candidate
 
@@ -177,10 +178,10 @@ def test_weights_hash_depends_on_all_that_is_drawn_and_nothing_else():
 def test_means_are_of_the_final_resolution_and_of_generated_shapes():
     scores = rows(0.9, resolution=4) + rows(0.6) + [rows(0.1)[0] | {"class": "mean"}]
     scores[4]["one_nna_cd"] = 0.7
-    assert log.mean_scores(scores, 8)["one_nna_cd"] == pytest.approx(0.65)
-    assert log.mean_scores(scores, 16) == dict.fromkeys(log.SCORES)
+    assert log.tagged_means(scores, 8)["one_nna_cd"] == pytest.approx(0.65)
+    assert log.tagged_means(scores, 16) == dict.fromkeys(score.key for score in TAGGED)
     scores[4]["one_nna_cd"] = scores[4]["one_nna_cd_std"] = None
-    assert log.mean_scores(scores, 8)["one_nna_cd"] is None
+    assert log.tagged_means(scores, 8)["one_nna_cd"] is None
 
 
 def test_protocol_tells_sizes_apart():

@@ -1,4 +1,4 @@
-"""Who becomes champion, in a real registry: every rule, and what is written down."""
+"""Who becomes champion, in a real registry: every rule, and what is recorded."""
 
 import pytest
 from hypothesis import given
@@ -12,7 +12,7 @@ TAGS = {"resolution": "16", "classes": '["chair", "table"]', "test_split": "aaaa
 
 
 def no_rescoring(version: int) -> float | None:
-    raise AssertionError(f"version {version} must not be scored anew")
+    raise AssertionError(f"version {version} must not be scored again")
 
 
 @pytest.fixture
@@ -37,7 +37,7 @@ def tags(client, number: int) -> tuple[str | None, str | None]:
     return found.get("promotion"), found.get("promotion_reason")
 
 
-def test_the_first_becomes_champion(client, register):
+def test_the_first_version_becomes_champion(client, register):
     decision = promote(client, register(0.9), 0.01, no_rescoring)
     assert decision.promoted
     assert (decision.candidate, decision.champion) == (0.9, None)
@@ -45,13 +45,13 @@ def test_the_first_becomes_champion(client, register):
     assert tags(client, 1) == ("promoted", "the first champion, at 1-NNA-CD 0.900")
 
 
-def test_the_first_needs_no_score(client, register):
+def test_the_first_version_needs_no_score(client, register):
     assert promote(client, register(None), 0.01, no_rescoring).promoted
     assert champion(client) == 1
     assert "without a score" in tags(client, 1)[1]
 
 
-def test_a_better_one_replaces_it_and_both_say_why(client, register):
+def test_a_better_version_replaces_the_champion_and_both_say_why(client, register):
     promote(client, register(0.9), 0.01, no_rescoring)
     decision = promote(client, register(0.8), 0.01, no_rescoring)
     assert (decision.promoted, decision.candidate, decision.champion) == (True, 0.8, 0.9)
@@ -62,7 +62,7 @@ def test_a_better_one_replaces_it_and_both_say_why(client, register):
 
 
 @pytest.mark.parametrize("score", [0.9, 0.895, 0.95])
-def test_no_better_by_the_margin_and_it_stays(client, register, score):
+def test_without_the_margin_the_champion_stays(client, register, score):
     promote(client, register(0.9), 0.01, no_rescoring)
     before = tags(client, 1)
     decision = promote(client, register(score), 0.01, no_rescoring)
@@ -92,17 +92,17 @@ def test_a_candidate_without_score_does_not_replace(client, register):
 
 @pytest.mark.parametrize("changed", [{"test_split": "bbbb"}, {"protocol": "50 shapes"}])
 @pytest.mark.parametrize(("present", "promoted"), [(0.85, True), (0.75, False)])
-def test_on_another_test_the_champion_is_scored_anew(client, register, changed, present, promoted):
+def test_on_another_test_split_the_champion_is_scored_again(client, register, changed, present, promoted):
     promote(client, register(0.6), 0.01, no_rescoring)
     asked = []
     decision = promote(client, register(0.8, **changed), 0.01, lambda version: asked.append(version) or present)
     assert asked == [1]
     assert (decision.promoted, decision.champion) == (promoted, present)
     assert champion(client) == (2 if promoted else 1)
-    assert f"the {present:.3f} of version 1, scored anew on today's test split" in tags(client, 2)[1]
+    assert f"the {present:.3f} of version 1, scored again on the present test split" in tags(client, 2)[1]
 
 
-def test_a_champion_without_score_is_scored_only_on_another_test(client, register):
+def test_a_champion_without_score_is_scored_only_on_another_test_split(client, register):
     promote(client, register(None), 0.01, no_rescoring)
     decision = promote(client, register(0.8), 0.01, no_rescoring)
     assert decision.promoted
@@ -114,25 +114,25 @@ def test_a_champion_that_cannot_be_scored_is_replaced(client, register):
     decision = promote(client, register(0.8, test_split="bbbb"), 0.01, lambda version: None)
     assert (decision.promoted, decision.champion) == (True, None)
     assert champion(client) == 2
-    assert tags(client, 2)[1] == "1-NNA-CD 0.800; version 1 cannot be scored on today's test split"
+    assert tags(client, 2)[1] == "1-NNA-CD 0.800; version 1 cannot be scored on the present test split"
 
 
-def test_what_a_person_has_taken_away_does_not_come_back_by_its_score(client, register):
+def test_a_version_that_a_person_has_replaced_does_not_return_by_its_score(client, register):
     promote(client, register(0.9), 0.01, no_rescoring)
     promote(client, register(0.7), 0.01, no_rescoring)
-    aliases.rollback(client, "its seats are holed")
+    aliases.rollback(client, "its seats have holes")
     for _ in range(2):
         decision = promote(client, 2, 0.01, no_rescoring)
         assert not decision.promoted
-        assert decision.reason == "it was rolled back to version 1: its seats are holed; promote it by hand"
+        assert decision.reason == "it was rolled back to version 1: its seats have holes; promote it by hand"
         assert (champion(client), tags(client, 2)[0]) == (1, "rolled back")
-    aliases.promote(client, 2, "mended")
+    aliases.promote(client, 2, "fixed")
     aliases.promote(client, 1, "no, it was not")
     assert not promote(client, 2, 0.01, no_rescoring).promoted
     assert promote(client, register(0.6), 0.01, no_rescoring).promoted
 
 
-def test_a_champion_that_moves_while_it_is_scored_is_met_anew(client, register):
+def test_if_the_champion_changes_while_it_is_scored_the_new_one_is_compared(client, register):
     promote(client, register(0.9), 0.01, no_rescoring)
     best, candidate = register(0.5, test_split="bbbb"), register(0.7, test_split="bbbb")
 
@@ -153,7 +153,7 @@ def test_a_champion_that_moves_while_it_is_scored_is_met_anew(client, register):
         ({"classes": '["chair"]'}, "classes chair here, classes chair, table in version 1"),
     ],
 )
-def test_a_champion_of_another_kind_stays(client, register, changed, words):
+def test_a_champion_with_other_classes_or_resolution_stays(client, register, changed, words):
     promote(client, register(0.9), 0.01, no_rescoring)
     decision = promote(client, register(0.6, test_split="bbbb", **changed), 0.01, no_rescoring)
     assert not decision.promoted
@@ -162,7 +162,7 @@ def test_a_champion_of_another_kind_stays(client, register, changed, words):
     assert tags(client, 2) == ("not promoted", decision.reason)
 
 
-def test_a_deleted_champion_leaves_the_place_empty(client, register):
+def test_a_deleted_champion_leaves_no_champion(client, register):
     promote(client, register(0.6), 0.01, no_rescoring)
     client.delete_model_version("gan3d", "1")
     assert promote(client, register(0.9), 0.01, no_rescoring).promoted
@@ -179,7 +179,7 @@ scores = st.floats(0, 1)
 
 
 @given(scores, scores, st.floats(0, 0.5))
-def test_two_models_never_replace_each_other_in_turn(a, b, margin):
+def test_two_models_never_replace_each_other_alternately(a, b, margin):
     forth = decide(version(2, a), version(1, b), margin, no_rescoring)
     back = decide(version(1, b), version(2, a), margin, no_rescoring)
     assert not (forth.promoted and back.promoted)

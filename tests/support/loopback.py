@@ -1,4 +1,4 @@
-"""Real servers over loopback, in this process, so that a test does not wait for Keras again."""
+"""Real servers over loopback, in this process, where Keras is imported already."""
 
 import http.client
 import json

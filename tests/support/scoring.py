@@ -1,4 +1,4 @@
-"""MLflow's scoring server with the champion of a store, as a process of its own."""
+"""MLflow's scoring server with the champion of a store, in a process of its own."""
 
 import json
 import os
@@ -14,13 +14,13 @@ HIDDEN = ("KERAS_BACKEND", "PYTHONPATH", "VIRTUAL_ENV")
 
 
 def environment(uri: str) -> dict[str, str]:
-    """Of a machine that knows the store and neither the repository nor a choice of backend."""
+    """The environment of a machine that has the store, but neither the repository nor a choice of backend."""
     return {name: value for name, value in os.environ.items() if name not in HIDDEN} | {"MLFLOW_TRACKING_URI": uri}
 
 
 @contextmanager
 def scoring_server(python: str, uri: str, folder: Path):
-    """The port of a server that a Python's own MLflow has started in a folder."""
+    """Start a server with a Python's own MLflow; yields its port."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -47,7 +47,7 @@ def scoring_server(python: str, uri: str, folder: Path):
 
 
 def post(port: int, body: bytes) -> tuple[int, dict]:
-    """Status and answer of a request."""
+    """Send a request; returns status and answer."""
     headers = {"Content-Type": "application/json"}
     request = urllib.request.Request(f"http://127.0.0.1:{port}/invocations", body, headers)
     try:

@@ -1,4 +1,4 @@
-"""Parameters of a project that is tuned within seconds."""
+"""Parameters of a project that is tuned in seconds."""
 
 import yaml
 
@@ -29,7 +29,7 @@ def small(tree: dict) -> None:
 
 
 def edit(home: Project, change) -> Params:
-    """Change params.yaml and read it."""
+    """Change params.yaml and load it."""
     tree = yaml.safe_load(home.params.read_text(encoding="utf-8"))
     change(tree)
     home.params.write_text(yaml.safe_dump(tree, sort_keys=False), encoding="utf-8")

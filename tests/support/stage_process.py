@@ -1,4 +1,4 @@
-"""Trains a small stage to its end; `test_killed.py` starts it, kills it and starts it again.
+"""Train a small stage to its end; `test_killed.py` starts it, kills it and starts it again.
 
 python stage_process.py DATASET CHECKPOINTS OUT [short]
 """
@@ -22,8 +22,8 @@ def main(data: str, checkpoints: str, out: str, short: str = "") -> None:
     if short:
         architecture = Architecture(8, tuple(dataset.classes), (6,), (0.2,))
         recipe = Recipe(batch=8, penalty_every=2, stabilise=64, seed=2)
-    rhythm = LoggingSchedule(32, 320, 32, 2)
-    trained, rows = train(dataset, grow(None, architecture, 1), recipe, Path(checkpoints), rhythm)
+    schedule = LoggingSchedule(32, 320, 32, 2)
+    trained, rows = train(dataset, grow(None, architecture, 1), recipe, Path(checkpoints), schedule)
     model_file.save(Path(out), trained)
     for row in rows:
         del row["images_per_second"]

@@ -1,8 +1,8 @@
-"""Takes a few steps on the backend that KERAS_BACKEND names; `test_agreement.py` compares what comes out.
+"""Run a few steps on the backend that KERAS_BACKEND names; `test_agreement.py` compares the results.
 
 python steps_process.py LOSS OUT.npz [resident]
 
-With `resident` the shapes are kept on the device.
+With `resident`, the shapes stay on the device.
 """
 
 import sys
@@ -21,7 +21,7 @@ STEPS = 20
 
 
 def main(loss: str, out: str, keep: str = "") -> None:
-    # augmented as held-out shapes tell, which the recipe for a GPU has, and not at all
+    # with the adaptive augmentation of recipes/gpu.yaml, or without augmentation
     adapted = {"augment": 0.5, "ada_target": -2.0, "ada_images": 400} if loss == "relativistic" else {}
     recipe = Recipe(loss=loss, batch=4, penalty_every=2, fade_in=32, gate=(0.0, 1.0), seed=3, **adapted)
     generator, discriminator, _ = grow(None, Architecture(6, ("chair", "table"), (4, 3), (0.2, 0.1)), seed=1)

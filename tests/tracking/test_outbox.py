@@ -1,4 +1,4 @@
-"""Nothing that a run has to tell is lost, whether its server dies or its process."""
+"""Nothing that a run logs is lost, whether its server fails or its process is killed."""
 
 import json
 import socket
@@ -36,7 +36,7 @@ def new_run(client):
 
 
 class Dead:
-    """A client whose server does not answer until it is back."""
+    """A client whose server is down until `dead` is unset."""
 
     def __init__(self, client):
         self.client, self.dead = client, True
@@ -73,8 +73,8 @@ def test_everything_arrives_in_order(client, tmp_path):
     assert (done.info.status, done.data.tags["warning"]) == ("FINISHED", "none")
 
 
-def test_a_server_that_comes_back_gets_what_it_missed(client, tmp_path, monkeypatch):
-    monkeypatch.setattr(outbox, "PATIENCE", (0.05, 0.1))
+def test_a_server_that_is_back_gets_what_it_missed(client, tmp_path, monkeypatch):
+    monkeypatch.setattr(outbox, "RETRY_SECONDS", (0.05, 0.1))
     run, server = new_run(client), Dead(client)
     box = Outbox(server, run, tmp_path)
     start = time.monotonic()
@@ -88,21 +88,21 @@ def test_a_server_that_comes_back_gets_what_it_missed(client, tmp_path, monkeypa
     assert [step for step, _ in curve(client, run)] == [10, 20, 30, 40, 50]
 
 
-def test_a_server_that_stays_away_leaves_it_to_sync(client, tmp_path):
+def test_sync_delivers_what_a_dead_server_missed(client, tmp_path):
     run = new_run(client)
     box = Outbox(Dead(client), run, tmp_path)
     box.put_metrics(rows(10))
     box.put_end("FINISHED")
     assert box.close(seconds=5) == 2
-    assert "no answer" in box.trouble
+    assert "no answer" in box.last_error
     assert sync(client, tmp_path) == ({run: 2}, {})
     assert curve(client, run) == [(10, 1.0)]
     assert client.get_run(run).info.status == "FINISHED"
     assert sync(client, tmp_path) == ({}, {})
 
 
-def test_delivering_twice_leaves_one(client, tmp_path):
-    """As when a process is killed between MLflow's answer and the deletion of the entry."""
+def test_an_entry_that_is_delivered_twice_is_stored_once(client, tmp_path):
+    """A process may be killed between MLflow's answer and the deletion of the entry."""
     run = new_run(client)
     folder = tmp_path / run
     folder.mkdir()
@@ -113,7 +113,7 @@ def test_delivering_twice_leaves_one(client, tmp_path):
     assert curve(client, run) == [(10, 1.0)]
 
 
-def test_a_run_that_was_deleted_keeps_back_no_other(client, tmp_path):
+def test_a_deleted_run_does_not_block_the_others(client, tmp_path):
     gone, run = sorted((new_run(client), new_run(client)))
     client.delete_run(gone)
     for name in (gone, run):
@@ -127,7 +127,7 @@ def test_a_run_that_was_deleted_keeps_back_no_other(client, tmp_path):
     assert curve(client, run) == [(10, 1.0)]
 
 
-def test_files_that_a_kill_left_without_their_entry_are_in_nobodys_way(client, tmp_path):
+def test_files_without_an_entry_are_ignored(client, tmp_path):
     run = new_run(client)
     (tmp_path / run / "00000001").mkdir(parents=True)
     box = Outbox(client, run, tmp_path)
@@ -135,7 +135,7 @@ def test_files_that_a_kill_left_without_their_entry_are_in_nobodys_way(client, t
     assert box.close() == 0
 
 
-def test_a_torn_entry_is_left_out(client, tmp_path):
+def test_a_damaged_entry_is_skipped(client, tmp_path):
     run = new_run(client)
     folder = tmp_path / run
     folder.mkdir()
@@ -145,7 +145,7 @@ def test_a_torn_entry_is_left_out(client, tmp_path):
     assert curve(client, run) == [(20, 2.0)]
 
 
-def test_a_continued_recorder_doubles_nothing(client, mlruns):
+def test_a_resumed_run_logs_no_row_twice(client, mlruns):
     def make():
         return MLflowCallback(client, "stage", {"batch": 4}, {"stage": "r04"}, ["chair"], "y", mlruns=mlruns)
 
@@ -164,7 +164,7 @@ def test_a_continued_recorder_doubles_nothing(client, mlruns):
     assert client.get_run(record["run_id"]).info.status == "FINISHED"
 
 
-def test_a_deleted_run_is_replaced_with_its_whole_curve(client, mlruns):
+def test_a_deleted_run_is_replaced_by_one_with_the_whole_curve(client, mlruns):
     gone = new_run(client)
     client.delete_run(gone)
     again = MLflowCallback(client, "stage", {}, {}, ["chair"], "y", mlruns=mlruns)
@@ -201,7 +201,7 @@ def serve(folder, port):
 
 
 def test_a_server_that_is_down_from_the_start_is_named_at_once(tmp_path, monkeypatch):
-    """Before anything is trained: without it there is no run that could be continued."""
+    """Before the training starts, which needs a run."""
     address = f"http://127.0.0.1:{free_port()}"
     monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
     start = time.monotonic()
@@ -215,29 +215,29 @@ def test_a_server_that_is_down_from_the_start_is_named_at_once(tmp_path, monkeyp
 
 
 @pytest.mark.slow
-def test_a_real_server_that_dies_in_mid_run(tmp_path, monkeypatch):
-    """Neither stops the training nor loses a point; the run ends with all of them after a sync."""
+def test_a_real_server_that_is_killed_during_a_run(tmp_path, monkeypatch):
+    """The training goes on, and after a sync the run has every point."""
     monkeypatch.setattr(mlflow_callback, "FLUSH_SECONDS", 0.0)
     port = free_port()
     server = serve(tmp_path, port)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{port}")
     try:
         client = connect(tmp_path / "mlruns")
-        watching = MLflowCallback(client, "stage", {}, {}, ["chair"], "y", mlruns=tmp_path / "mlruns")
-        record = watching.on_train_begin(0, [], {})
+        callback = MLflowCallback(client, "stage", {}, {}, ["chair"], "y", mlruns=tmp_path / "mlruns")
+        record = callback.on_train_begin(0, [], {})
         for row in rows(10, 20):
-            watching.on_log(row)
+            callback.on_log(row)
         time.sleep(1)
         server.kill()
         server.wait()
         start = time.monotonic()
         for row in rows(*range(30, 110, 10)):
-            watching.on_log(row)
+            callback.on_log(row)
         assert time.monotonic() - start < 2
         monkeypatch.setattr(Outbox, "close", lambda box, seconds=2.0, close=Outbox.close: close(box, seconds))
-        watching.finish({})
+        callback.finish({})
         server = serve(tmp_path, port)
-        sync(MlflowClient(), tmp_path / "mlruns" / "outbox")  # or the thread, which lives on here, was faster
+        sync(MlflowClient(), tmp_path / "mlruns" / "outbox")  # unless the thread, still alive here, was faster
         assert [step for step, _ in curve(MlflowClient(), record["run_id"])] == list(range(10, 110, 10))
         assert MlflowClient().get_run(record["run_id"]).info.status == "FINISHED"
     finally:

@@ -64,7 +64,7 @@ def test_gradients_come_back_to_where_a_voxel_came_from(rng):
     assert np.allclose(ops.convert_to_numpy(gradient)[0, ..., 0], moved(weight[0, ..., 0], (-1, 0, 2)))
 
 
-def test_turns_are_the_permutations_of_the_axes(rng):
+def test_permute_axes_reaches_all_permutations(rng):
     shape = rng.random((1, 3, 3, 3, 1)).astype(np.float32)
     swaps = np.array(list(itertools.product((False, True), repeat=3)))
     found = {out.tobytes() for out in ops.convert_to_numpy(permute_axes(np.repeat(shape, 8, 0), swaps))[..., 0]}
@@ -100,7 +100,7 @@ def test_moves_a_share_of_the_shapes_by_at_most_an_eighth(rng, probability):
     assert abs((1 - still) - probability * 124 / 125) < 0.1
 
 
-def test_turned_and_mirrored_to_all_symmetries_of_the_cube_alike(rng):
+def test_all_symmetries_of_the_cube_are_equally_likely(rng):
     shape = rng.random((1, 4, 4, 4, 1)).astype(np.float32)
     count = 4800
     out = ops.convert_to_numpy(augment(np.repeat(shape, count, 0), numbers(count, rng, only=0), np.float32(0.5)))
@@ -143,15 +143,15 @@ def test_gradients_of_each_change_are_those_of_a_linear_map(rng, only):
     assert (ops.convert_to_numpy(gradient) * shape).sum() == pytest.approx(forward, rel=1e-5)
 
 
-def test_probability_follows_the_accuracy_on_real_shapes_that_are_known_by_heart():
+def test_probability_follows_the_accuracy_on_real_shapes_while_memorising():
     recipe = replace(RECIPE, ada_target=0.6, ada_images=80)
 
-    def after(probability: float, accuracy: float, by_heart: bool = True) -> float:
-        return float(adapt(ops.convert_to_tensor(probability), accuracy, by_heart, recipe))
+    def after(probability: float, accuracy: float, memorising: bool = True) -> float:
+        return float(adapt(ops.convert_to_tensor(probability), accuracy, memorising, recipe))
 
     assert after(0.5, 0.9) == pytest.approx(0.6)
     assert after(0.5, 0.7) == pytest.approx(0.4)
-    assert after(0.5, 0.9, by_heart=False) == pytest.approx(0.4)  # sure of what it never saw, too: G is what is bad
+    assert after(0.5, 0.9, memorising=False) == pytest.approx(0.4)  # sure of what it never saw, too: G is what is bad
     assert after(MAX_PROBABILITY, 1.0) == pytest.approx(MAX_PROBABILITY)
     assert after(0.0, 0.0) == 0.0
 
@@ -180,7 +180,7 @@ def test_the_adapted_probability_is_state_that_is_logged():
     assert float(ops.convert_to_numpy(state["augment"])) == pytest.approx(MAX_PROBABILITY)
 
 
-def test_by_heart_is_what_scores_held_out_shapes_more_like_generated_ones():
+def test_memorising_means_scoring_held_out_shapes_more_like_generated_ones():
     recipe = replace(RECIPE, augment=0.3, ada_target=-2.0, ada_images=80)
     models, shapes = networks(), np.random.default_rng(2).integers(0, 256, (30, 64), np.uint8)
     labels, along = np.arange(10, dtype=np.int32) % 2, np.ones(10, np.int32)

@@ -40,7 +40,7 @@ def test_epochs_and_seeds_differ():
 
 @given(batch=st.integers(1, 6), steps=st.integers(2, 6), first=st.integers(0, 9), data=st.data(), seed=SEEDS)
 @settings(deadline=None)
-def test_batches_do_not_depend_on_how_the_steps_are_cut_into_turns(batch, steps, first, data, seed):
+def test_batches_do_not_depend_on_how_the_steps_are_cut_into_chunks(batch, steps, first, data, seed):
     recipe = Recipe(batch=batch, fade_in=20, seed=seed)
     start, cut = first * batch, data.draw(st.integers(1, steps - 1))
 

@@ -108,7 +108,7 @@ def test_the_snapshot_holds_all_weights_and_none_stood_still(straight, parent, a
     assert not np.array_equal(trained.ema["first/kernel"], trained.generator["first/kernel"])
 
 
-def test_the_pictures_are_those_of_the_averaged_generator(straight):
+def test_samples_come_from_the_ema_generator(straight):
     trained, _, witness, _ = straight
     sampler = Sampler(trained)
     vectors = np.tile(draw_latents(0, 2, 8), (2, 1))
@@ -214,7 +214,7 @@ def test_passed(before, images, every, expected):
     assert passed(images, before, every) == bool(expected)
 
 
-def test_the_next_turn_is_drawn_while_this_one_is_trained(recipe):
+def test_the_next_chunk_is_drawn_while_this_one_is_trained(recipe):
     drawn = queue.Queue()
 
     def draw(images, steps):
@@ -259,6 +259,6 @@ def test_a_stop_leaves_a_checkpoint_and_nothing_else(straight, dataset, parent, 
     assert without_times(rows) == without_times(straight[1])
 
 
-def test_means_over_a_turn_count_penalties_only_where_there_were_any():
+def test_means_over_a_chunk_count_the_penalty_over_penalised_steps_alone():
     logs = {"loss_d": np.array([1.0, 2, 3, 6]), "penalty": np.array([4.0, 0, 2, 0])}
     assert summarise(logs, 2) == {"loss_d": 3.0, "penalty": 3.0}

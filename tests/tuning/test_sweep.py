@@ -12,47 +12,19 @@ import pytest
 from mlflow import MlflowClient
 from optuna.trial import TrialState
 from small_project import edit
+from tuned_studies import account, curve, runs, tune
 
 from gan3d import model_file
 from gan3d.config.project import Project
 from gan3d.errors import UserError
 from gan3d.stages import train as training
-from gan3d.tuning import apply, report, space, sweep
-from gan3d.tuning.study import PARENT, find_study
+from gan3d.tuning import apply, report, sweep
+from gan3d.tuning.study import PARENT_RUN, find_study
 from gan3d.tuning.study_spec import study_spec
+from gan3d.tuning.trial import TrialValidation, frozen_trial
 from gan3d.tuning.worker import Worker
 
 pytestmark = pytest.mark.slow
-
-STATUS = {TrialState.COMPLETE: "FINISHED", TrialState.PRUNED: "KILLED", TrialState.FAIL: "FAILED"}
-
-
-def tune(home, changes=(), name=None, said=None):
-    params = edit(home, lambda tree: tree["tune"].update(changes))
-    return sweep.run(study_spec(params, "r04", home, name=name), say=(said if said is not None else []).append)
-
-
-def runs(home) -> dict[str, mlflow.entities.Run]:
-    """Runs of the project's study by the number of their trial."""
-    client = MlflowClient(f"sqlite:///{home.mlruns / 'mlflow.db'}")
-    found = client.search_runs([client.get_experiment_by_name("gan3d").experiment_id])
-    return {run.data.tags.get("trial", "parent"): run for run in found if "study" in run.data.tags}
-
-
-def account(study, home):
-    """Every trial is in MLflow, nested below the study's run, and ended as it ended in Optuna."""
-    found = runs(home)
-    parent = found.pop("parent")
-    assert parent.info.run_id == study.user_attrs[PARENT]
-    assert {int(number) for number in found} == {trial.number for trial in study.trials}
-    for trial in study.trials:
-        run = found[str(trial.number)]
-        assert run.info.status == STATUS[trial.state]
-        assert run.data.tags["mlflow.parentRunId"] == parent.info.run_id
-        assert run.data.params.items() >= {n: str(v) for n, v in space.trained(trial.params).items()}.items()
-        if trial.state != TrialState.FAIL:
-            assert trial.user_attrs["run_id"] == run.info.run_id
-    return parent, found
 
 
 @pytest.fixture(scope="module")
@@ -61,51 +33,51 @@ def tuned(template, tmp_path_factory):
     os.environ.pop("MLFLOW_TRACKING_URI", None)
     root = tmp_path_factory.mktemp("swept") / "project"
     shutil.copytree(template, root)
-    home, said = Project(root, root), []
-    return home, tune(home, said=said), said
+    home, lines = Project(root, root), []
+    return home, tune(home, lines=lines), lines
 
 
-def test_trials_and_runs_tell_the_same(tuned):
-    home, study, said = tuned
+def test_optuna_and_mlflow_agree(tuned):
+    home, study, lines = tuned
     assert [trial.state for trial in study.trials] == [TrialState.COMPLETE] * 4
     assert study.trials[0].params == {"lr_g": 0.005, "batch": 8}  # of params.yaml
     parent, found = account(study, home)
     assert parent.info.status == "FINISHED"
     best = report.best(study)
     assert parent.data.tags["best.trial"] == str(best.number)
-    assert float(parent.data.tags["best.lr_g"]) == space.trained(best.params)["lr_g"]
+    assert float(parent.data.tags["best.lr_g"]) == best.params["lr_g"]
     assert parent.data.metrics["best/one_nna_cd"] == best.value
-    assert len(said) == 4
+    assert len(lines) == 4
     for number, run in found.items():
         assert run.data.metrics["validation/one_nna_cd"] == study.trials[int(number)].value
 
 
-def test_curves_and_pictures_of_a_trial(tuned):
+def test_curves_and_contact_sheet_of_a_trial(tuned):
     home, study, _ = tuned
     client = MlflowClient(f"sqlite:///{home.mlruns / 'mlflow.db'}")
     run = study.trials[1].user_attrs["run_id"]
     assert [m.step for m in client.get_metric_history(run, "loss_d")][-1] == 384
     assert [m.step for m in client.get_metric_history(run, "validation/mmd_cd_x1e3")] == [128, 256, 384]
     assert list(study.trials[1].intermediate_values) == [128, 256, 384]
-    pictures = [item.path for item in client.list_artifacts(run, "images") if item.path.endswith(".png")]
-    assert len(pictures) == 1
-    assert "384" in pictures[0]
+    sheets = [item.path for item in client.list_artifacts(run, "images") if item.path.endswith(".png")]
+    assert len(sheets) == 1
+    assert "384" in sheets[0]
 
 
 def test_the_page_and_the_best_values_are_artifacts(tuned, tmp_path):
     home, study, _ = tuned
     client = MlflowClient(f"sqlite:///{home.mlruns / 'mlflow.db'}")
-    page = client.download_artifacts(study.user_attrs[PARENT], report.PAGE, str(tmp_path))
+    page = client.download_artifacts(study.user_attrs[PARENT_RUN], report.PAGE, str(tmp_path))
     content = Path(page).read_text(encoding="utf-8")
-    for title in ("History of one_nna_cd", "What one_nna_cd depends on", "Slices of one_nna_cd"):
+    for title in ("History of one_nna_cd", "Parameter importances for one_nna_cd", "Slices of one_nna_cd"):
         assert title in content
     assert "cdn.plot.ly" not in content.split("<body>")[0]
     assert content.count("Plotly.newPlot") >= 4
-    best = client.download_artifacts(study.user_attrs[PARENT], "best.json", str(tmp_path))
+    best = client.download_artifacts(study.user_attrs[PARENT_RUN], "best.json", str(tmp_path))
     assert json.loads(Path(best).read_text(encoding="utf-8"))["best"][0]["trial"] == report.best(study).number
 
 
-def test_a_finished_study_is_not_begun_again_and_a_larger_one_goes_on(tuned):
+def test_a_finished_study_continues_only_with_more_trials(tuned):
     home, study, _ = tuned
     before = [trial.value for trial in study.trials]
     assert [trial.value for trial in tune(home).trials] == before
@@ -115,7 +87,7 @@ def test_a_finished_study_is_not_begun_again_and_a_larger_one_goes_on(tuned):
     account(more, home)
 
 
-def test_a_changed_search_is_refused_and_nothing_is_lost(tuned):
+def test_a_changed_search_is_refused_and_keeps_its_trials(tuned):
     home, _, _ = tuned
     count = len(find_study(study_spec(edit(home, lambda tree: None), "r04", home)).trials)
     for changes, words in (
@@ -126,7 +98,7 @@ def test_a_changed_search_is_refused_and_nothing_is_lost(tuned):
         kept = home.params.read_bytes()
         with pytest.raises(UserError, match=words) as error:
             tune(home, changes)
-        assert "begin another study with --study NAME" in str(error.value)
+        assert "start another study with --study NAME" in str(error.value)
         home.params.write_bytes(kept)
     with pytest.raises(UserError, match="other parameters of the stage have changed"):
         edit(home, lambda tree: tree["gan"].update(gamma=2.0)) and tune(home)
@@ -134,21 +106,21 @@ def test_a_changed_search_is_refused_and_nothing_is_lost(tuned):
     assert len(tune(home).trials) == count
 
 
-def test_the_best_values_go_into_params_yaml(tuned):
+def test_the_best_values_are_written_to_params_yaml(tuned):
     home, _, _ = tuned
     params = edit(home, lambda tree: None)
-    best = space.trained(report.best(find_study(study_spec(params, "r04", home))).params)
-    sweep.take_over(study_spec(params, "r04", home))
+    best = report.best(find_study(study_spec(params, "r04", home))).params
+    sweep.apply_best(study_spec(params, "r04", home))
     assert {n: getattr(edit(home, lambda t: None).train.stages["r04"], n) for n in best} == best
-    assert sweep.take_over(study_spec(params, "r04", home)) == ""
+    assert sweep.apply_best(study_spec(params, "r04", home)) == ""
     with pytest.raises(UserError, match="there is no study furniture-r08"):
-        sweep.take_over(study_spec(params, "r08", home))
+        sweep.apply_best(study_spec(params, "r08", home))
 
 
 def test_a_collapsed_trial_ends_at_once_with_its_reason(home):
-    changes = {"space": {"lr_g": {"low": 1e-9, "high": 2e-9}}, "trials": 2}  # it stays as it began: empty
-    said: list[str] = []
-    study = tune(home, changes, said=said)
+    changes = {"space": {"lr_g": {"low": 1e-9, "high": 2e-9}}, "trials": 2}  # all samples stay empty
+    lines: list[str] = []
+    study = tune(home, changes, lines=lines)
     account(study, home)
     collapsed = [trial for trial in study.trials if trial.state == TrialState.PRUNED]
     assert len(collapsed) == 2
@@ -160,20 +132,39 @@ def test_a_collapsed_trial_ends_at_once_with_its_reason(home):
     assert not list(home.checkpoints.rglob("*.npz"))
 
 
-def test_no_values_are_trained_twice(home):
+def test_the_same_values_are_not_trained_twice(home):
     study = tune(home, {"space": {"batch": [8, 16]}, "trials": 5})
-    twins = [trial for trial in study.trials if "same_as" in trial.user_attrs]
-    assert len(twins) == 3
-    for trial in twins:
+    duplicates = [trial for trial in study.trials if "same_as" in trial.user_attrs]
+    assert len(duplicates) == 3
+    for trial in duplicates:
         assert trial.value == study.trials[trial.user_attrs["same_as"]].value
     account(study, home)
 
 
-def test_seconds_end_a_trial(home):
+def test_seconds_end_a_trial_at_a_report(home):
     study = tune(home, {"images": None, "seconds": 2.5, "trials": 2, "report": 256})
     account(study, home)
     assert all(trial.state == TrialState.COMPLETE for trial in study.trials)
-    assert all(256 <= max(trial.intermediate_values) < 10_000 for trial in study.trials)
+    for trial in study.trials:
+        assert 256 <= max(trial.intermediate_values) < 10_000
+        run = trial.user_attrs["run_id"]
+        scores = curve(home, run, "validation/one_nna_cd")
+        assert max(scores) == max(curve(home, run, "loss_d"))
+        assert scores[max(scores)] == trial.value
+    assert not list(home.checkpoints.rglob("*.npz"))
+
+
+def test_a_pruned_trial_keeps_its_last_scores_and_samples(home, monkeypatch):
+    monkeypatch.setattr(optuna.Trial, "should_prune", lambda trial: trial.number == 1)
+    study = tune(home, {"trials": 2})
+    account(study, home)
+    assert [trial.state for trial in study.trials] == [TrialState.COMPLETE, TrialState.PRUNED]
+    pruned = study.trials[1]
+    run = pruned.user_attrs["run_id"]
+    assert curve(home, run, "validation/one_nna_cd") == pruned.intermediate_values
+    assert max(curve(home, run, "loss_d")) == 128
+    client = MlflowClient(f"sqlite:///{home.mlruns / 'mlflow.db'}")
+    assert any("128" in item.path for item in client.list_artifacts(run, "images"))
 
 
 def test_several_objectives(home, tmp_path):
@@ -187,23 +178,21 @@ def test_several_objectives(home, tmp_path):
     chosen = study_spec(edit(home, lambda tree: None), "r04", home)
     if len(front) > 1:
         with pytest.raises(UserError, match="choose one with --trial NUMBER"):
-            sweep.take_over(chosen)
-    sweep.take_over(chosen, front[-1].number)
+            sweep.apply_best(chosen)
+    sweep.apply_best(chosen, front[-1].number)
     assert edit(home, lambda t: None).train.stages["r04"].batch == front[-1].params["batch"]
 
 
-def test_a_trial_that_others_took_for_dead_harms_no_later_one(home, monkeypatch):
-    """As a worker that slept: at the first look its trial is told to have failed, and goes on."""
-    from gan3d.tuning.trial import TrialCallback, frozen_of
+def test_a_trial_that_was_failed_by_another_worker_does_not_affect_later_ones(home, monkeypatch):
+    """Its worker was suspended and took no heartbeat: the trial is failed at its first report, and goes on."""
+    score = TrialValidation.__call__
 
-    plain = TrialCallback.on_samples
-
-    def told(self, images, voxels, labels):
-        if self.trial.number == 1 and frozen_of(self.trial).state == TrialState.RUNNING:
+    def failed_meanwhile(self, view):
+        if self.trial.number == 1 and frozen_trial(self.trial).state == TrialState.RUNNING:
             self.trial.study.tell(1, state=TrialState.FAIL)
-        plain(self, images, voxels, labels)
+        return score(self, view)
 
-    monkeypatch.setattr(TrialCallback, "on_samples", told)
+    monkeypatch.setattr(TrialValidation, "__call__", failed_meanwhile)
     study = tune(home, {"trials": 4})
     states = {trial.number: trial.state for trial in study.get_trials()}
     assert states.pop(1) == TrialState.FAIL
@@ -212,25 +201,23 @@ def test_a_trial_that_others_took_for_dead_harms_no_later_one(home, monkeypatch)
     assert mlflow.active_run() is None
 
 
-def test_an_interrupted_trial_is_queued_again_and_takes_up_its_checkpoint(home, monkeypatch):
-    """The interrupt comes where the second look would be; what is interrupted is real."""
-    from gan3d.tuning.trial import TrialCallback
-
+def test_an_interrupted_trial_is_retried_from_its_checkpoint(home, monkeypatch):
+    """Interrupted at its second report, in a real sweep."""
     params = edit(home, lambda tree: tree["tune"].update(trials=2))
-    looks = TrialCallback.on_samples
+    score = TrialValidation.__call__
 
-    def interrupted(self, images, voxels, labels):
-        if self.trial.number == 0 and images >= 256:
+    def interrupted(self, view):
+        if self.trial.number == 0 and view.images >= 256:
             raise KeyboardInterrupt
-        looks(self, images, voxels, labels)
+        return score(self, view)
 
-    monkeypatch.setattr(TrialCallback, "on_samples", interrupted)
+    monkeypatch.setattr(TrialValidation, "__call__", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        Worker(study_spec(params, "r04", home), [].append).work()
+        Worker(study_spec(params, "r04", home), [].append).run()
     found = runs(home)
     assert found["parent"].info.status == "KILLED"
     assert found["0"].info.status == "KILLED"
-    study = sweep.run(study_spec(params, "r04", home), say=[].append)
+    study = sweep.run(study_spec(params, "r04", home), log=[].append)
     assert [trial.state.name for trial in study.trials] == ["FAIL", "COMPLETE", "COMPLETE"]
     again = study.trials[1]
     assert again.params == study.trials[0].params
@@ -243,7 +230,45 @@ def test_an_interrupted_trial_is_queued_again_and_takes_up_its_checkpoint(home, 
     assert {run.info.status for run in found.values()} == {"FINISHED", "KILLED"}
 
 
-def test_a_broken_trial_fails_in_both_and_a_broken_study_stops(home, monkeypatch):
+def test_a_stopped_trial_continues_where_it_was_stopped_to_the_same_score(home):
+    """Stopped between two reports."""
+    params = edit(home, lambda tree: tree["tune"].update(trials=1))
+    asked = iter(range(1000))
+    with pytest.raises(KeyboardInterrupt):
+        Worker(study_spec(params, "r04", home), [].append, should_stop=lambda: next(asked) > 10).run()
+    study = sweep.run(study_spec(params, "r04", home), log=[].append)
+    assert [trial.state.name for trial in study.trials] == ["FAIL", "COMPLETE"]
+    assert study.trials[1].user_attrs["continued_at"] % 128 not in (0, 16)
+    whole = sweep.run(study_spec(params, "r04", home, name="whole"), log=[].append)
+    assert whole.trials[0].params == study.trials[1].params
+    reports = whole.trials[0].intermediate_values  # may contain NaN
+    np.testing.assert_equal(reports, study.trials[1].intermediate_values)
+
+
+def test_a_trial_that_was_trained_to_its_end_is_scored_by_its_retry(home, monkeypatch):
+    """Its worker is lost between the last checkpoint and the result."""
+    from gan3d.tuning import trial
+
+    train = trial.train
+
+    def lost(*arguments):
+        train(*arguments)
+        raise KeyboardInterrupt
+
+    params = edit(home, lambda tree: tree["tune"].update(trials=1))
+    monkeypatch.setattr(trial, "train", lost)
+    with pytest.raises(KeyboardInterrupt):
+        Worker(study_spec(params, "r04", home), [].append).run()
+    monkeypatch.setattr(trial, "train", train)
+    study = sweep.run(study_spec(params, "r04", home), log=[].append)
+    assert [trial.state.name for trial in study.trials] == ["FAIL", "COMPLETE"]
+    retry = study.trials[1]
+    assert retry.user_attrs["continued_at"] == 384
+    assert retry.value == study.trials[0].intermediate_values[384]
+    assert curve(home, retry.user_attrs["run_id"], "validation/one_nna_cd")[384] == retry.value
+
+
+def test_a_study_whose_trials_all_fail_stops(home, monkeypatch):
     from gan3d.tuning import trial
 
     def broken(*_):
@@ -254,20 +279,20 @@ def test_a_broken_trial_fails_in_both_and_a_broken_study_stops(home, monkeypatch
         tune(home, {"trials": 9})
 
 
-def test_up_the_pyramid(home):
-    """Each stage grows from what the one before was trained to with its best values."""
+def test_all_stages_are_tuned_and_trained(home):
+    """Each stage grows from the previous one, trained with its best values."""
     edit(home, lambda tree: tree["tune"].update(trials=2))
 
     def train(target, folder):
         training.run(edit(home, lambda tree: None), target.removeprefix("train@"), home)
 
-    said: list[str] = []
-    sweep.pyramid(home, None, 1, None, said.append, train)
+    lines: list[str] = []
+    sweep.tune_all(home, None, 1, None, lines.append, train)
     params = edit(home, lambda tree: None)
     for stage in ("r04", "r08"):
         best = report.best(find_study(study_spec(params, stage, home)))
-        assert space.trained(best.params) == {n: getattr(params.train.stages[stage], n) for n in best.params}
+        assert best.params == {n: getattr(params.train.stages[stage], n) for n in best.params}
         assert model_file.load(home.model(stage)).architecture.resolution == int(stage[1:])
-    sweep.pyramid(home, None, 1, None, said.append, lambda *_: None)
+    sweep.tune_all(home, None, 1, None, lines.append, lambda *_: None)
     assert len(find_study(study_spec(params, "r08", home)).trials) == 2
-    assert apply.write(home.params, "r08", space.trained(best.params)) == ""
+    assert apply.write(home.params, "r08", best.params) == ""

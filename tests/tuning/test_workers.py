@@ -1,4 +1,4 @@
-"""Many workers on one study, as processes: begun at the same instant, killed, on PostgreSQL, on Dask."""
+"""Many workers on one study, as processes: started at once, killed, on PostgreSQL, on Dask."""
 
 import os
 import shutil
@@ -13,11 +13,11 @@ from optuna.storages import RetryHeartbeatStaleTrialCallback
 from optuna.trial import TrialState
 from paths import REPOSITORY
 from small_project import edit
-from test_sweep import account
+from tuned_studies import account
 
 from gan3d.config.project import Project
-from gan3d.tuning import report, space, sweep
-from gan3d.tuning.study import find_study
+from gan3d.tuning import report, sweep
+from gan3d.tuning.study import WORKER_PID, find_study
 from gan3d.tuning.study_spec import study_spec
 
 pytestmark = pytest.mark.slow
@@ -26,7 +26,7 @@ SECONDS = 400
 
 
 def gan3d(home, *arguments: str, **environment: str) -> subprocess.Popen:
-    """A command with its words in a file."""
+    """Start a command with its output in a file."""
     hidden = ("MLFLOW_TRACKING_URI", "KERAS_BACKEND", "DVC_ROOT")
     env = {k: v for k, v in os.environ.items() if k not in hidden} | {"CUDA_VISIBLE_DEVICES": ""} | environment
     number = len(list(home.work.glob("worker*.log")))
@@ -39,7 +39,7 @@ def worker(home, stage: str = "r04", *options: str, **environment: str) -> subpr
     return gan3d(home, "tune", stage, "--worker", *options, **environment)
 
 
-def words(home) -> str:
+def output(home) -> str:
     return "\n".join(path.read_text() for path in sorted(home.work.glob("worker*.log")))
 
 
@@ -47,16 +47,16 @@ def wait(home, *processes: subprocess.Popen, seconds: float = SECONDS) -> None:
     deadline = time.monotonic() + seconds
     for process in processes:
         try:
-            assert process.wait(max(1, deadline - time.monotonic())) == 0, words(home)
+            assert process.wait(max(1, deadline - time.monotonic())) == 0, output(home)
         except subprocess.TimeoutExpired:
             process.kill()
-            raise AssertionError(words(home)) from None
+            raise AssertionError(output(home)) from None
 
 
-def accounted(study, home, trials: int):
-    """As many trials as were asked for, besides retries; none runs; none was trained twice but by its retry."""
+def check_trials(study, home, trials: int):
+    """Check that there are `trials` trials besides retries, all ended, and no values trained twice but by a retry."""
     parent, found = account(study, home)
-    assert parent.info.status == "FINISHED", words(home)
+    assert parent.info.status == "FINISHED", output(home)
     retries = [trial for trial in study.trials if RetryHeartbeatStaleTrialCallback.retry_history(trial)]
     assert len(study.trials) - len(retries) == trials
     done = [trial for trial in study.trials if trial.state != TrialState.FAIL and "same_as" not in trial.user_attrs]
@@ -65,29 +65,29 @@ def accounted(study, home, trials: int):
     return retries, found
 
 
-def killed_in_mid_trial(home, stage: str, after: int, changes: dict, seconds: float = SECONDS) -> None:
-    """Two workers begin at once on nothing; one is killed while it trains; the other ends the study."""
+def kill_during_a_trial(home, stage: str, after: int, changes: dict, seconds: float = SECONDS) -> None:
+    """Start two workers at once on a new study and kill one while it trains; the other finishes the study."""
     params = edit(home, lambda tree: tree["tune"].update(changes))
     doomed, other = worker(home, stage), worker(home, stage)
     chosen = study_spec(params, stage, home)
     deadline = time.monotonic() + seconds
     victim = None
     while victim is None:
-        assert time.monotonic() < deadline, words(home)
-        assert doomed.poll() is None, words(home)
+        assert time.monotonic() < deadline, output(home)
+        assert doomed.poll() is None, output(home)
         time.sleep(0.2)
         if not list((home.checkpoints / "tune" / stage).glob("*/*.npz")):
             continue
-        mine = [t for t in find_study(chosen).trials if t.user_attrs.get("begun") == doomed.pid]
-        looks = range(2, changes["images"] // changes["report"] // 2 + 1)  # long before its end
-        running = [t for t in mine if t.state == TrialState.RUNNING and len(t.intermediate_values) in looks]
+        mine = [t for t in find_study(chosen).trials if t.user_attrs.get(WORKER_PID) == doomed.pid]
+        reports = range(2, changes["images"] // changes["report"] // 2 + 1)  # long before its end
+        running = [t for t in mine if t.state == TrialState.RUNNING and len(t.intermediate_values) in reports]
         if running and running[-1].number >= after:
             victim = running[-1].number
     doomed.send_signal(signal.SIGKILL)
     doomed.wait()
     wait(home, other, seconds=seconds)
     study = find_study(chosen)
-    retries, found = accounted(study, home, changes["trials"])
+    retries, found = check_trials(study, home, changes["trials"])
     assert study.trials[victim].state == TrialState.FAIL
     assert found[str(victim)].data.tags["reason"] == "its worker died"
     assert [RetryHeartbeatStaleTrialCallback.retry_history(retry) for retry in retries] == [[victim]]
@@ -98,8 +98,8 @@ def killed_in_mid_trial(home, stage: str, after: int, changes: dict, seconds: fl
     assert not list((home.checkpoints / "tune").rglob("*.npz"))
 
 
-def test_a_killed_worker_s_trial_is_failed_and_taken_up_by_another(home):
-    killed_in_mid_trial(home, "r04", 0, {"trials": 4, "images": 2048, "report": 256})
+def test_the_trial_of_a_killed_worker_is_retried_by_another(home):
+    kill_during_a_trial(home, "r04", 0, {"trials": 4, "images": 2048, "report": 256})
 
 
 @pytest.fixture
@@ -125,7 +125,7 @@ def furniture(tmp_path) -> Project:
 @pytest.mark.full
 def test_thirty_trials_with_one_of_two_workers_killed(furniture):
     changes = {"trials": 30, "images": 768, "report": 128, "count": 40, "heartbeat": 10}
-    killed_in_mid_trial(furniture, "r08", 10, changes, seconds=3600)
+    kill_during_a_trial(furniture, "r08", 10, changes, seconds=3600)
 
 
 def test_ctrl_c_ends_cleanly_and_the_same_command_continues(home):
@@ -134,24 +134,24 @@ def test_ctrl_c_ends_cleanly_and_the_same_command_continues(home):
     deadline = time.monotonic() + SECONDS
     while not list((home.checkpoints / "tune" / "r04").glob("*/*.npz")):
         assert time.monotonic() < deadline
-        assert first.poll() is None, words(home)
+        assert first.poll() is None, output(home)
         time.sleep(0.2)
     first.send_signal(signal.SIGINT)
-    assert first.wait(120) == 130, words(home)
-    assert "the same command continues" in words(home)
-    assert "Traceback" not in words(home)
+    assert first.wait(120) == 130, output(home)
+    assert "the same command continues" in output(home)
+    assert "Traceback" not in output(home)
     study = find_study(study_spec(params, "r04", home))
     assert [trial.state for trial in study.trials] == [TrialState.FAIL, TrialState.WAITING]
 
 
-def test_processes_of_one_command_share_its_number_of_trials(home):
+def test_the_workers_of_one_command_share_its_trials(home):
     params = edit(home, lambda tree: tree["tune"].update(trials=30))
     wait(home, gan3d(home, "tune", "r04", "--workers", "2", "--trials", "3"))
     study = find_study(study_spec(params, "r04", home))
-    accounted(study, home, 3)
-    assert len({trial.user_attrs["begun"] for trial in study.trials}) == 2
-    assert "3 trials: 3 complete." in words(home)
-    assert "take it over with `gan3d tune apply r04`" in words(home)
+    check_trials(study, home, 3)
+    assert len({trial.user_attrs[WORKER_PID] for trial in study.trials}) == 2
+    assert "3 trials: 3 complete." in output(home)
+    assert "apply it with `gan3d tune apply r04`" in output(home)
 
 
 @pytest.fixture
@@ -203,14 +203,14 @@ def postgres(tmp_path):
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def test_workers_meet_on_postgresql(home, postgres):
+def test_workers_share_a_study_on_postgresql(home, postgres):
     params = edit(home, lambda tree: tree["tune"].update(trials=4))
     wait(home, *(worker(home, GAN3D_STORAGE=postgres) for _ in range(2)))
     study = find_study(study_spec(params, "r04", home, postgres))
-    accounted(study, home, 4)
+    check_trials(study, home, 4)
     assert not (home.mlruns / "optuna.db").exists()
-    sweep.take_over(study_spec(params, "r04", home, postgres))
-    best = space.trained(report.best(study).params)
+    sweep.apply_best(study_spec(params, "r04", home, postgres))
+    best = report.best(study).params
     stage = edit(home, lambda tree: None).train.stages["r04"]
     assert {name: getattr(stage, name) for name in best} == best
 
@@ -221,22 +221,22 @@ def test_trials_spread_over_dask(home):
     os.environ["KERAS_BACKEND"] = "tensorflow"
     with distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster:
         study = sweep.run(study_spec(params, "r04", home), dask=cluster.scheduler_address)
-    accounted(study, home, 4)
-    assert len({trial.user_attrs["begun"] for trial in study.trials}) == 2
+    check_trials(study, home, 4)
+    assert len({trial.user_attrs[WORKER_PID] for trial in study.trials}) == 2
 
 
-def test_ctrl_c_reaches_the_workers_of_dask(home):
+def test_ctrl_c_stops_the_dask_workers(home):
     distributed = pytest.importorskip("distributed", reason="distributed is not installed: the extra dask brings it")
     params = edit(home, lambda tree: tree["tune"].update(trials=4, images=100_000, report=256))
     with distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster:
         command = gan3d(home, "tune", "r04", "--dask", cluster.scheduler_address)
         deadline = time.monotonic() + SECONDS
         while len(list((home.checkpoints / "tune" / "r04").glob("*/*.npz"))) < 2:
-            assert time.monotonic() < deadline, words(home)
-            assert command.poll() is None, words(home)
+            assert time.monotonic() < deadline, output(home)
+            assert command.poll() is None, output(home)
             time.sleep(0.2)
         command.send_signal(signal.SIGINT)
-        assert command.wait(120) == 130, words(home)
+        assert command.wait(120) == 130, output(home)
     states = [trial.state.name for trial in find_study(study_spec(params, "r04", home)).trials]
     assert sorted(states) == ["FAIL", "FAIL", "WAITING", "WAITING"]
-    assert "Traceback" not in words(home)
+    assert "Traceback" not in output(home)

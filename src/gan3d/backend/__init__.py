@@ -1,33 +1,34 @@
-"""The narrow seam between the training step and a Keras backend.
+"""The narrow interface between the training step and a Keras backend.
 
-A backend module offers this and nothing else:
+A backend module provides exactly this:
 
 `value_and_grad(function)`
-    `function(x, *rest) -> (scalar, aux)` becomes `(x, *rest) -> ((scalar, aux), d scalar / d x)`; `x` is a tensor or a
-    list of tensors. It nests: a gradient penalty is a gradient inside a gradient.
+    Turns `function(x, *rest) -> (scalar, aux)` into `(x, *rest) -> ((scalar, aux), d scalar / d x)`; `x` is a tensor or
+    a list of tensors. It nests: a gradient penalty is a gradient inside a gradient.
 
 `vjp(function, x)`
-    `(y, pull)`, where y is `function(x)` and `pull(dy)` what a gradient by y is as one by `x`, a list of tensors.
+    Returns `(y, pull)` with y = `function(x)`; `pull(dy)` maps a gradient with respect to y to one with respect to `x`,
+    a list of tensors.
 
 `compile_steps(step, every, shapes=None)`
-    `step(state, batch, penalised) -> (state, logs)` becomes `run(state, batches) -> (state, logs)`, which takes as many
-    steps as the leading axis of `batches` is long and penalises the first of every `every`. `logs` are arrays with the
-    same leading axis, and looking at them waits for the steps. `shapes`, bits (N, bytes), are kept on the device:
-    batches then have numbers of them, `rows`, in place of the `bits`, which the step gets all the same. `run` takes
-    what `run.send(batches)` returns, too: it brings them to the devices, and may be called in another thread meanwhile.
+    Turns `step(state, batch, penalised) -> (state, logs)` into `run(state, batches) -> (state, logs)`, which takes as
+    many steps as the leading axis of `batches` is long and penalises the first of every `every`. `logs` are arrays with
+    the same leading axis; reading them waits for the steps. `shapes`, bits (N, bytes), are kept on the device: batches
+    then hold indices into them, `rows`, in place of `bits`, which the step receives either way. `run` also accepts what
+    `run.send(batches)` returns, which copies them to the devices and may be called from another thread meanwhile.
 
 `compile_forward(function)`
-    `function(*tensors) -> tensor`, which changes nothing, compiled where that is worth it: drawing one shape of 16³ on
-    TensorFlow took 8 ms in place of 32.
+    Compiles a pure `function(*tensors) -> tensor` where that pays: sampling one shape at 16³ on TensorFlow takes 8 ms
+    instead of 32.
 
 `fits(size)`
-    Whether so many bytes of shapes should be kept on the device.
+    Whether `size` bytes of shapes should be kept on the device.
 
 `rank()`, `devices()`
-    Number of this process among those that train together, of which 0 alone writes; the devices of all of them.
+    The rank of this process among those that train together, of which only 0 writes; the number of devices of all.
 
 `from_first(values)`
-    A nested structure of arrays as process 0 has it, in every process.
+    A nested structure of arrays from process 0, in every process.
 """
 
 from importlib import import_module

@@ -1,7 +1,7 @@
 """JAX: function transformations for gradients, one compiled program with donated state for many steps.
 
-Every device of every process takes its part of each batch; the weights are the same on all of them. Several hosts join
-when JAX_COORDINATOR_ADDRESS, JAX_NUM_PROCESSES and JAX_PROCESS_ID are set, as `jax.distributed.initialize` reads them.
+Every device of every process takes its share of each batch; weights are replicated. Several hosts train together if
+JAX_COORDINATOR_ADDRESS, JAX_NUM_PROCESSES and JAX_PROCESS_ID are set, as `jax.distributed.initialize` reads them.
 """
 
 import os
@@ -17,19 +17,19 @@ from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
 from gan3d.errors import UserError
 
-# compiling a stage takes longer than many a training: keep what was compiled
+# compiling a stage can take longer than training it: cache compiled programs
 if not os.environ.get("JAX_COMPILATION_CACHE_DIR"):
     jax.config.update("jax_compilation_cache_dir", str(Path.home() / ".cache" / "gan3d" / "jax"))
 if os.environ.get("JAX_COORDINATOR_ADDRESS"):
     jax.distributed.initialize(
         num_processes=int(os.environ["JAX_NUM_PROCESSES"]), process_id=int(os.environ["JAX_PROCESS_ID"])
     )
-    # connects them while all have just begun: later, one that compiles for longer than another might be given up
+    # connect while all processes have just started: later, one that compiles longer than the others could time out
     multihost_utils.sync_global_devices("gan3d")
 
 
-SHARE = 0.25  # of a device's memory that may hold shapes
-UNKNOWN = 4 * 2**30  # bytes, of a device that does not tell
+MEMORY_SHARE = 0.25  # of a device's memory that may hold shapes
+DEFAULT_MEMORY = 4 * 2**30  # bytes, for a device that does not report its own
 
 
 def rank() -> int:
@@ -48,9 +48,9 @@ def from_first(values: Any) -> Any:
 
 
 def fits(size: int) -> bool:
-    """See `gan3d.backend`; every device has all shapes."""
-    memory = (jax.local_devices()[0].memory_stats() or {}).get("bytes_limit", UNKNOWN)
-    return size <= SHARE * memory
+    """See `gan3d.backend`; every device holds all shapes."""
+    memory = (jax.local_devices()[0].memory_stats() or {}).get("bytes_limit", DEFAULT_MEMORY)
+    return size <= MEMORY_SHARE * memory
 
 
 def value_and_grad(function: Callable) -> Callable:
@@ -65,17 +65,16 @@ def vjp(function: Callable, x: list) -> tuple[Any, Callable]:
 
 
 def compile_forward(function: Callable) -> Callable:
-    """See `gan3d.backend`; XLA's convolutions on CPU are not worth it, and on a GPU each size of batch would wait."""
+    """See `gan3d.backend`; not worth it: slow on a CPU, and a GPU would recompile for every batch size."""
     return function
 
 
-class Sent(NamedTuple):
+class SentBatches(NamedTuple):
     """Batches on the devices.
 
     Attributes:
-        cycles: arrays with the leading axes (cycles, steps a cycle).
-        count: of cycles that are to be run; those after it fill up to the longest run, since another length would be
-            compiled anew.
+        cycles: arrays with the leading axes (cycles, steps per cycle).
+        count: of cycles to run; the ones after it pad to the longest run so far, since another length would recompile.
         steps: of these cycles.
     """
 
@@ -89,29 +88,31 @@ class Steps:
 
     def __init__(self, step: Callable, every: int, shapes: np.ndarray | None):
         self.mesh = jax.make_mesh((jax.device_count(),), ("batch",), axis_types=(AxisType.Auto,))
-        self.same, self.shared = (
+        self.replicated, self.sharded = (
             NamedSharding(self.mesh, PartitionSpec(*axes)) for axes in ((), (None, None, "batch"))
         )
         self.every, self.longest = every, 0
-        self.shapes = None if shapes is None else place(shapes, self.same)
-        self.compiled = jax.jit(all_cycles(step), donate_argnums=0, out_shardings=(self.same, self.same))
+        self.shapes = None if shapes is None else place(shapes, self.replicated)
+        self.compiled = jax.jit(all_cycles(step), donate_argnums=0, out_shardings=(self.replicated, self.replicated))
 
-    def send(self, batches: dict[str, np.ndarray]) -> Sent:
-        """Raises UserError when the devices cannot share a batch evenly."""
+    def send(self, batches: dict[str, np.ndarray]) -> SentBatches:
+        """Raises UserError if the devices cannot share a batch evenly."""
         steps, size = batches["labels"].shape
         if size % self.mesh.size:
             raise UserError(
-                f"batch {size} cannot be shared by {self.mesh.size} devices: make it a multiple of {self.mesh.size}."
+                f"batch {size} cannot be split over {self.mesh.size} devices: make it a multiple of {self.mesh.size}."
             )
         self.longest = max(self.longest, steps // self.every)
-        filling = np.minimum(np.arange(self.longest * self.every), steps - 1)
-        cycles = {k: v[filling].reshape(self.longest, self.every, *v.shape[1:]) for k, v in batches.items()}
-        placed = {name: place(values, self.shared if values.ndim > 2 else self.same) for name, values in cycles.items()}
-        return Sent(placed, place(np.int32(steps // self.every), self.same), steps)
+        padding = np.minimum(np.arange(self.longest * self.every), steps - 1)
+        cycles = {k: v[padding].reshape(self.longest, self.every, *v.shape[1:]) for k, v in batches.items()}
+        placed = {
+            name: place(values, self.sharded if values.ndim > 2 else self.replicated) for name, values in cycles.items()
+        }
+        return SentBatches(placed, place(np.int32(steps // self.every), self.replicated), steps)
 
-    def __call__(self, state: Any, batches: dict[str, np.ndarray] | Sent) -> tuple[Any, dict[str, jax.Array]]:
-        sent = batches if isinstance(batches, Sent) else self.send(batches)
-        state = jax.tree.map(lambda x: place(x, self.same), state)
+    def __call__(self, state: Any, batches: dict[str, np.ndarray] | SentBatches) -> tuple[Any, dict[str, jax.Array]]:
+        sent = batches if isinstance(batches, SentBatches) else self.send(batches)
+        state = jax.tree.map(lambda x: place(x, self.replicated), state)
         state, logs = self.compiled(state, sent.cycles, sent.count, self.shapes)
         return state, {name: values[: sent.steps] for name, values in logs.items()}
 
@@ -124,7 +125,7 @@ def compile_steps(step: Callable, every: int, shapes: np.ndarray | None = None) 
 def all_cycles(step: Callable) -> Callable:
     """`(state, cycles, count, shapes) -> (state, logs)`: the first `count` cycles as one program, to be compiled.
 
-    cycles: batches whose arrays have the leading axes (cycles, steps a cycle); logs: arrays of one axis.
+    cycles: batches whose arrays have the leading axes (cycles, steps per cycle); logs: arrays of one axis.
     """
 
     def take(state: Any, batch: dict, shapes: jax.Array | None, penalised: bool) -> tuple:
@@ -154,7 +155,7 @@ def all_cycles(step: Callable) -> Callable:
 
 
 def place(values: Any, sharding: NamedSharding) -> Any:
-    """The same host array in every process becomes one array over all devices."""
+    """Turn the same host array in every process into one array over all devices."""
     if isinstance(values, jax.Array) and values.sharding == sharding:
         return values
     values = np.asarray(values)

@@ -1,4 +1,4 @@
-"""TensorFlow: tapes for gradients, one `tf.function` for the step (no XLA, which is many times slower on CPU)."""
+"""TensorFlow: tapes for gradients, one `tf.function` for the step (no XLA: many times slower on CPU)."""
 
 from collections.abc import Callable
 from typing import Any
@@ -8,7 +8,7 @@ import tensorflow as tf
 
 
 def rank() -> int:
-    """See `gan3d.backend`; one process trains."""
+    """See `gan3d.backend`; training takes one process."""
     return 0
 
 
@@ -23,7 +23,7 @@ def from_first(values: Any) -> Any:
 
 
 def fits(size: int) -> bool:
-    """See `gan3d.backend`; a CPU step reads the memory map in no time."""
+    """See `gan3d.backend`; on a CPU, reading the memory map costs next to nothing."""
     return False
 
 
@@ -50,7 +50,7 @@ def vjp(function: Callable, x: list) -> tuple[Any, Callable]:
 
 
 def compile_forward(function: Callable) -> Callable:
-    """See `gan3d.backend`; each size of batch has a `tf.function` of its own, since TensorFlow warns of retracing."""
+    """See `gan3d.backend`; one `tf.function` per batch size, since TensorFlow warns about retracing."""
     compiled: dict[tuple, Callable] = {}
 
     def run(*arrays: Any) -> Any:
@@ -64,7 +64,7 @@ def compile_forward(function: Callable) -> Callable:
 
 
 class Steps:
-    """See `gan3d.backend`; the loop stays in Python, since a CPU step outlasts its dispatch by far."""
+    """See `gan3d.backend`; the loop stays in Python: a CPU step takes far longer than its dispatch."""
 
     def __init__(self, step: Callable, every: int, shapes: np.ndarray | None):
         self.every = every
@@ -72,7 +72,7 @@ class Steps:
         self.compiled = tf.function(step, autograph=False)
 
     def send(self, batches: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """A CPU has them."""
+        """Nothing to copy on a CPU."""
         return batches
 
     def __call__(self, state: Any, batches: dict[str, np.ndarray]) -> tuple[Any, dict[str, np.ndarray]]:

@@ -81,13 +81,15 @@ def evaluate(features: bool) -> None:
     """Score every trained resolution on shapes never trained on."""
     params, here = project_and_params()
     if features:
-        from gan3d.stages import features as judged
+        from gan3d.reports.linear_probe_text import linear_probe_text
+        from gan3d.stages import features as features_stage
 
-        click.echo(judged.table(judged.run(params, here)))
+        click.echo(linear_probe_text(features_stage.run(params, here)))
         return
+    from gan3d.reports.score_text import score_text
     from gan3d.stages import evaluate as stage
 
-    click.echo(stage.table(stage.run(params, here)))
+    click.echo(score_text(stage.run(params, here)))
 
 
 @click.command()

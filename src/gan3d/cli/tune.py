@@ -72,7 +72,7 @@ def sweep(
 
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # end as cleanly as by Ctrl-C
     if stage == "all":
-        sweep.pyramid(here, storage, workers, dask, click.echo)
+        sweep.tune_all(here, storage, workers, dask, click.echo)
         return
     if trials:
         params = params.model_copy(update={"tune": params.tune.model_copy(update={"trials": trials})})
@@ -91,9 +91,9 @@ def apply(stage: str, storage: str | None, study: str | None, number: int | None
     """Write the best values of STAGE into params.yaml and show the difference."""
     params, here = project_and_params()  # quietly, since what follows imports Keras
     from gan3d.tuning.study_spec import study_spec
-    from gan3d.tuning.sweep import take_over
+    from gan3d.tuning.sweep import apply_best
 
-    difference = take_over(study_spec(params, stage, here, storage, study), number)
+    difference = apply_best(study_spec(params, stage, here, storage, study), number)
     click.echo(difference.rstrip() or f"{here.params.name} has these values already")
 
 

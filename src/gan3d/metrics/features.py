@@ -1,8 +1,8 @@
-"""What a discriminator has learned to see: its activations as a vector a shape, after 3D-GAN (Wu et al. 2016, §4.2).
+"""Features of the discriminator: its activations as one vector per shape, after 3D-GAN (Wu et al. 2016, §4.2).
 
-There the maps of three convolutions are max-pooled to small grids and concatenated, and a linear SVM on them says how
-much of the classes the network has found. Here it is the maps of all convolutions but the last, which also hears of the
-other shapes in the batch. In a GAN without labels (`gan.conditional: false`) no class was ever told.
+There, the maps of three convolutions are max-pooled to small grids and concatenated, and a linear SVM on them shows how
+much of the classes the network has learned. Here it is the maps of all convolutions but the last, which also depends on
+the other shapes in the batch.
 """
 
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ from keras import ops
 from gan3d.networks.discriminator import Discriminator
 from gan3d.networks.layers import Tensor
 
-SIDE = 2  # of the grid that each map is pooled to
+SIDE = 2  # edge of the grid that each map is pooled to
 BATCH = 64
 
 
@@ -21,13 +21,12 @@ def features(discriminator: Discriminator, voxels: np.ndarray, side: int = SIDE)
     """Max-pooled activations of all maps, float32 (N, side³ · channels), for booleans (N, R, R, R).
 
     Args:
-        side: of the grid that maps are pooled to; a map that is coarser stays as it is.
+        side: edge of the grid that maps are pooled to; a coarser map stays as it is.
     """
     parts = [
-        np.concatenate([_flat(pool(one, side)) for one in discriminator.maps(batch)], axis=1)
+        np.concatenate([_flat(pool(grids, side)) for grids in discriminator.maps(batch)], axis=1)
         for batch in _batches(voxels)
     ]
-    # a padded last batch compiles nothing anew
     return np.concatenate(parts)[: len(voxels)] if parts else np.zeros((0, 0), np.float32)
 
 
@@ -38,12 +37,12 @@ def pool(grids: Tensor, side: int) -> Tensor:
 
 
 def pooled_voxels(voxels: np.ndarray, side: int) -> np.ndarray:
-    """The shapes themselves, max-pooled to side³: what features must beat to be worth anything, float32 (N, side³)."""
+    """The shapes themselves, max-pooled to side³, float32 (N, side³): the baseline of the features."""
     return np.concatenate([_flat(pool(batch, side)) for batch in _batches(voxels)])[: len(voxels)]
 
 
 def _batches(voxels: np.ndarray) -> Iterator[np.ndarray]:
-    """Equal batches, float32 (BATCH, R, R, R, 1), the last one filled up with empty shapes."""
+    """Batches of one size, so that the network compiles once: float32 (BATCH, R, R, R, 1), padded with empty shapes."""
     for start in range(0, len(voxels), BATCH):
         batch = voxels[start : start + BATCH].astype(np.float32)[..., None]
         yield np.pad(batch, ((0, BATCH - len(batch)), *[(0, 0)] * 4))

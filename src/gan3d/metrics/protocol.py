@@ -9,31 +9,42 @@ import numpy as np
 from gan3d.dataset import VoxelDataset
 from gan3d.metrics import chamfer
 from gan3d.metrics.chamfer import Prepared
-from gan3d.metrics.intervals import PairedSets, meeting_scores, standard_errors
+from gan3d.metrics.intervals import PairedSets, standard_errors
 from gan3d.metrics.reference import reference_rows
-from gan3d.metrics.scores import MINIMUM, NOVELTY_SCORES, NUMBERS, average, floor_draws, novelty_scores, too_few
+from gan3d.metrics.scores import (
+    ALL_SCORES,
+    NOVELTY_SCORES,
+    average_draws,
+    floor_draws,
+    mean_if_complete,
+    novelty_scores,
+    too_few_note,
+    too_few_training_note,
+)
 
 EXCESS = "one_nna_cd_excess"
 MEAN = "mean"  # the class of the rows that average over classes
 
-Sampler = Callable[[int, int, int], np.ndarray]
+Row = dict[str, Any]
+SampleFunction = Callable[[int, int, int], np.ndarray]
 Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, eq=False)
-class Assessment:
-    """All that the protocol finds of one class.
+class ClassEvaluation:
+    """The scores of one class, and the shapes behind them.
 
     Attributes:
-        rows: the generated shapes' and the floor's, as `evaluate` describes them.
-        generated, reference: the first draw's generated shapes and the real ones, booleans (n, R, R, R), none empty.
-        neighbours: of the first draw's shapes, the rows of the data set with the closest training shapes; None where
-            there are too few shapes for novelty.
-        measures: by name ("novelty", "largest_piece", "occupancy"), the values of all draws' shapes and of the real
-            ones; novelty only where there is any.
+        rows: of the generated shapes and of the floor, as `evaluate` describes them.
+        generated: the first draw of generated shapes, booleans (n, R, R, R), none empty.
+        reference: the real shapes, likewise.
+        neighbours: data set rows of the training shapes nearest to those of the first draw; None if there are too few
+            shapes for novelty.
+        measures: by name ("novelty", "largest_component", "occupancy"), the values of all draws of generated shapes
+            and of the real ones; novelty only if it is known.
     """
 
-    rows: tuple[dict[str, Any], dict[str, Any]]
+    rows: tuple[Row, Row]
     generated: np.ndarray
     reference: np.ndarray
     neighbours: np.ndarray | None
@@ -46,48 +57,48 @@ class Assessment:
 
 
 def evaluate(
-    sample: Sampler,
+    sample: SampleFunction,
     dataset: VoxelDataset,
     resolution: int,
     count: int = 100,
     draws: int = 3,
     seed: int = 0,
     progress: Progress | None = None,
-) -> list[dict[str, Any]]:
-    """Score a generator against the test shapes of each class, beside real training shapes against the same.
+) -> list[Row]:
+    """Score a generator, and real training shapes beside it, against the test shapes of each class.
 
     Args:
         sample: (class index, count, seed) to booleans (count, R, R, R).
-        dataset: a prepared data set with this resolution.
-        count: shapes in each set, at most; as many are generated as there are test shapes, up to `count`.
-        draws: how often shapes are generated (seeds `seed`, `seed + 1`, …) and training shapes are drawn.
+        dataset: a data set prepared at this resolution.
+        count: largest number of shapes in each set; as many shapes are generated as there are test shapes, up to it.
+        draws: how often shapes are generated (with seeds `seed`, `seed + 1`, …) and training shapes are drawn.
         progress: called with (parts done, parts in all).
 
     Returns:
-        Two flat rows a class, `kind` "generated" and "floor": the mean over draws of each score, its standard deviation
-        over draws `<score>_std`, and its standard error `<score>_se` (see `gan3d.metrics.intervals`). The generated
-        shapes' row also has `one_nna_cd_excess` over the floor, with its `_se`. Empty shapes are left out of both sets
-        and counted: `empty_generated` is their number in all draws. The reference of a draw with empties is cut to the
-        same number. A score is None, and `note` says why, where too few shapes remain in every draw.
+        Two flat rows per class, of `kind` "generated" and "floor": each score as the mean over draws, its standard
+        deviation over draws as `<key>_std`, and its standard error as `<key>_se` (see `gan3d.metrics.intervals`). The
+        row of generated shapes also has `one_nna_cd_excess`, 1-NNA-CD above the floor, with its `_se`. Empty shapes are
+        left out of both sets; `empty_generated` counts them over all draws, and the reference of such a draw is cut to
+        the same number. If too few shapes remain in every draw, a score is None, and `note` says why.
 
     Raises:
-        UserError: when the data set was not prepared at this resolution.
+        UserError: if the data set was not prepared at this resolution.
     """
-    found = assess(sample, dataset, resolution, count, draws, seed, progress)
-    return [row for assessment in found for row in assessment.rows]
+    evaluations = evaluate_classes(sample, dataset, resolution, count, draws, seed, progress)
+    return [row for evaluation in evaluations for row in evaluation.rows]
 
 
-def assess(
-    sample: Sampler,
+def evaluate_classes(
+    sample: SampleFunction,
     dataset: VoxelDataset,
     resolution: int,
     count: int = 100,
     draws: int = 3,
     seed: int = 0,
     progress: Progress | None = None,
-) -> list[Assessment]:
-    """What `evaluate` does, with the shapes themselves, class by class."""
-    result: list[Assessment] = []
+) -> list[ClassEvaluation]:
+    """Do what `evaluate` does, and return the shapes as well, class by class."""
+    result: list[ClassEvaluation] = []
     total = len(dataset.classes) * (draws + 1)
     for index, name in enumerate(dataset.classes):
         reference = _occupied(dataset.voxels(resolution, reference_rows(dataset, name, count)))
@@ -101,113 +112,120 @@ def assess(
                 progress(before + part, total)
 
         prepared = chamfer.prepare(reference)
-        generated, meetings, neighbours = _generated(sample, index, prepared, train, draws, seed, report)
-        least, floor_meetings = _floor(train, prepared, draws, seed)
-        _add_errors(generated, least, meetings, floor_meetings)
+        generated, pairs, neighbours = _generated_row(sample, index, prepared, train, draws, seed, report)
+        floor, floor_pairs = _floor_row(train, prepared, draws, seed)
+        _add_errors(generated, floor, pairs, floor_pairs)
         head = {"class": name, "resolution": resolution, "draws": draws, "seed": seed}
-        rows = {"kind": "generated"} | head | generated, {"kind": "floor"} | head | least
-        closest = None if neighbours is None else train_rows[neighbours]
-        first = meetings[0].generated.voxels
-        result.append(Assessment(rows, first, reference, closest, _measures(meetings, prepared)))
+        rows = {"kind": "generated"} | head | generated, {"kind": "floor"} | head | floor
+        neighbours = None if neighbours is None else train_rows[neighbours]
+        first = pairs[0].generated.voxels
+        result.append(ClassEvaluation(rows, first, reference, neighbours, _measures(pairs, prepared)))
         report(draws + 1)
     return result
 
 
-def _generated(
-    sample: Sampler, index: int, reference: Prepared, train: np.ndarray, draws: int, seed: int, report: Callable
-) -> tuple[dict[str, Any], list[PairedSets], np.ndarray | None]:
-    """Mean over draws of generated shapes against the reference, what met, and what is closest to the first draw's."""
+def _generated_row(
+    sample: SampleFunction,
+    index: int,
+    reference: Prepared,
+    train: np.ndarray,
+    draws: int,
+    seed: int,
+    report: Callable[[int], None],
+) -> tuple[Row, list[PairedSets], np.ndarray | None]:
+    """Score all draws of generated shapes.
+
+    Returns:
+        The row; the paired sets; for each shape of the first draw, the position of its nearest training shape.
+    """
     count = len(reference)
-    enough = too_few(count, count) is None and len(train) >= MINIMUM
-    real = chamfer.closest(reference, train) if enough else np.zeros(count)
-    results, meetings, neighbours = [], [], None
+    has_novelty = too_few_note(count, count) is None and too_few_training_note(len(train)) is None
+    novelty_of_real = chamfer.nearest_distances(reference, train) if has_novelty else np.zeros(count)
+    results, pairs, neighbours = [], [], None
     for draw in range(draws):
         voxels = _occupied(np.asarray(sample(index, count, seed + draw), bool)) if count else reference.voxels
         shapes = chamfer.prepare(voxels)
-        meeting = PairedSets(shapes, reference if len(shapes) == count else reference.first(len(shapes)))
-        part = meeting_scores(meeting)
-        if enough and "note" not in part:
-            distances, closest = chamfer.nearest(shapes, train)
-            part |= novelty_scores(distances, real)
-            meeting = replace(meeting, novelty=(distances, real))
-            neighbours = closest if draw == 0 else neighbours
+        pair = PairedSets(shapes, reference if len(shapes) == count else reference.first(len(shapes)))
+        result = pair.scores()
+        if has_novelty and "note" not in result:
+            distances, nearest = chamfer.nearest_shapes(shapes, train)
+            result |= novelty_scores(distances, novelty_of_real)
+            pair = replace(pair, novelty=(distances, novelty_of_real))
+            neighbours = nearest if draw == 0 else neighbours
         else:
-            part |= dict.fromkeys(NOVELTY_SCORES)
-        part["empty_generated"] = count - len(shapes)
-        results.append(part)
-        meetings.append(meeting)
+            result |= dict.fromkeys(NOVELTY_SCORES)
+        result["empty_generated"] = count - len(shapes)
+        results.append(result)
+        pairs.append(pair)
         report(draw + 1)
-    merged = average(results)
-    if "note" not in merged and not enough:
-        merged["note"] = f"no novelty: {len(train)} training shapes remain, and it takes {MINIMUM}"
-    return merged, meetings, neighbours
+    row = average_draws(results)
+    if "note" not in row and not has_novelty:
+        row["note"] = too_few_training_note(len(train))
+    return row, pairs, neighbours
 
 
-def _measures(meetings: list[PairedSets], reference: Prepared) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    found = {
-        "largest_piece": (np.concatenate([m.generated.pieces for m in meetings]), reference.pieces),
-        "occupancy": (np.concatenate([m.generated.shares for m in meetings]), reference.shares),
+def _measures(pairs: list[PairedSets], reference: Prepared) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    measures = {
+        "largest_component": (
+            np.concatenate([pair.generated.component_shares for pair in pairs]),
+            reference.component_shares,
+        ),
+        "occupancy": (np.concatenate([pair.generated.occupancies for pair in pairs]), reference.occupancies),
     }
-    novel = [meeting.novelty for meeting in meetings if meeting.novelty is not None]
-    if novel:
-        found["novelty"] = np.concatenate([own for own, _ in novel]), novel[0][1]
-    return found
+    novelty = [pair.novelty for pair in pairs if pair.novelty is not None]
+    if novelty:
+        measures["novelty"] = np.concatenate([generated for generated, _ in novelty]), novelty[0][1]
+    return measures
 
 
-def _floor(train: np.ndarray, reference: Prepared, draws: int, seed: int) -> tuple[dict[str, Any], list[PairedSets]]:
-    """`gan3d.metrics.scores.floor`, and what met."""
-    met = reference.first(len(train)) if len(train) < len(reference) else reference
-    chosen = floor_draws(len(train), len(met), draws, seed)
-    meetings = [PairedSets(chamfer.prepare(train[rows]), met) for rows in chosen]
-    return average([meeting_scores(meeting) for meeting in meetings]), meetings
+def _floor_row(train: np.ndarray, reference: Prepared, draws: int, seed: int) -> tuple[Row, list[PairedSets]]:
+    """`gan3d.metrics.scores.floor`, with the paired sets."""
+    reference = reference.first(len(train)) if len(train) < len(reference) else reference
+    draws_of_train = floor_draws(len(train), len(reference), draws, seed)
+    pairs = [PairedSets(chamfer.prepare(train[rows]), reference) for rows in draws_of_train]
+    return average_draws([pair.scores() for pair in pairs]), pairs
 
 
-def _add_errors(
-    generated: dict[str, Any], least: dict[str, Any], meetings: list[PairedSets], floor_meetings: list[PairedSets]
-) -> None:
-    """Put standard errors and the excess over the floor into both rows; None where there is no score."""
-    own, other, excess = standard_errors(_scored(meetings), _scored(floor_meetings))
-    for row, errors in ((generated, own), (least, other)):
-        row |= {f"{name}_se": errors.get(name) for name in NUMBERS if name in row}
-    generated["one_nna_cd_excess"] = None if excess is None else generated["one_nna_cd"] - least["one_nna_cd"]
-    generated["one_nna_cd_excess_se"] = excess
+def _add_errors(generated: Row, floor: Row, pairs: list[PairedSets], floor_pairs: list[PairedSets]) -> None:
+    """Add standard errors and the excess over the floor to both rows; None where there is no score."""
+    errors, floor_errors, excess_error = standard_errors(_large_enough(pairs), _large_enough(floor_pairs))
+    for row, row_errors in ((generated, errors), (floor, floor_errors)):
+        row |= {f"{name}_se": row_errors.get(name) for name in ALL_SCORES if name in row}
+    generated[EXCESS] = None if excess_error is None else generated["one_nna_cd"] - floor["one_nna_cd"]
+    generated[f"{EXCESS}_se"] = excess_error
 
 
-def _scored(meetings: list[PairedSets]) -> list[PairedSets]:
-    return [met for met in meetings if too_few(len(met.generated), len(met.reference)) is None]
+def _large_enough(pairs: list[PairedSets]) -> list[PairedSets]:
+    return [pair for pair in pairs if too_few_note(len(pair.generated), len(pair.reference)) is None]
 
 
 def _occupied(voxels: np.ndarray) -> np.ndarray:
     return voxels[voxels.any((1, 2, 3))]
 
 
-def mean_over_classes(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """One row a kind with the mean of each score over its classes, `class` "mean".
+def mean_over_classes(rows: Sequence[Row]) -> list[Row]:
+    """Average each score over the classes: one row per kind, of class "mean".
 
-    The standard deviation and error of the mean take the classes as independent. A score that any class lacks is None,
-    and `note` names the classes, like those in which draws are left out.
+    The standard deviation and error of the mean treat classes as independent. A score that any class lacks is None, and
+    `note` names the classes that have notes.
     """
     result = []
     for kind in dict.fromkeys(row["kind"] for row in rows):
-        chosen = [row for row in rows if row["kind"] == kind and row["class"] != MEAN]
-        merged = {name: chosen[0][name] for name in ("kind", "class", "resolution", "draws", "seed")} | {"class": MEAN}
+        of_classes = [row for row in rows if row["kind"] == kind and row["class"] != MEAN]
+        mean = {name: of_classes[0][name] for name in ("kind", "class", "resolution", "draws", "seed")}
+        mean["class"] = MEAN
         for name in ("generated", "reference", "empty_generated"):
-            merged[name] = sum(row[name] for row in chosen)
-        for name in (name for name in (*NUMBERS, EXCESS) if all(name in row for row in chosen)):
-            merged[name] = _mean([row[name] for row in chosen])
+            mean[name] = sum(row[name] for row in of_classes)
+        for name in (name for name in (*ALL_SCORES, EXCESS) if all(name in row for row in of_classes)):
+            mean[name] = mean_if_complete([row[name] for row in of_classes])
             for error in (f"{name}_std", f"{name}_se"):
-                if all(error in row for row in chosen):
-                    merged[error] = _error_of_mean([row[error] for row in chosen])
-        noted = [row["class"] for row in chosen if "note" in row]
+                if all(error in row for row in of_classes):
+                    mean[error] = _error_of_mean([row[error] for row in of_classes])
+        noted = [row["class"] for row in of_classes if "note" in row]
         if noted:
-            merged["note"] = f"scores or draws are missing for {', '.join(noted)}: see the notes there"
-        result.append(merged)
+            mean["note"] = f"scores or draws are missing for {', '.join(noted)}: see the notes there"
+        result.append(mean)
     return result
-
-
-def _mean(values: list[float | None]) -> float | None:
-    known = [value for value in values if value is not None]
-    return float(np.mean(known)) if len(known) == len(values) else None
 
 
 def _error_of_mean(errors: list[float | None]) -> float | None:

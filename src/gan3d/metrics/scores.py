@@ -1,7 +1,8 @@
 """Scores of a set of generated shapes against a set of real ones.
 
-MMD, COV and JSD after Achlioptas et al. 2018 (arXiv:1707.02392), 1-NNA after Yang et al. 2019 (arXiv:1906.12320), with
-the squared Chamfer distance of surface voxels. 1-NNA is unbiased for sets of equal size only.
+MMD, COV and JSD follow Achlioptas et al. 2018 (arXiv:1707.02392), 1-NNA follows Yang et al. 2019 (arXiv:1906.12320),
+all with the squared Chamfer distance of surface voxels. 1-NNA is unbiased only for sets of equal size. What each score
+means is in `gan3d.metrics.table`.
 """
 
 from collections.abc import Sequence
@@ -13,12 +14,13 @@ from scipy.special import rel_entr
 from gan3d.metrics import chamfer
 from gan3d.metrics.chamfer import Prepared
 
-MINIMUM = 10  # with fewer shapes in either set a score would be noise: it is None, and a note says so
+MIN_SHAPES = 10  # a score of fewer shapes would be noise: it is None, and a note says so
 
-PAIR_SCORES = ("mmd_cd_x1e3", "cov_cd", "one_nna_cd", "jsd", "largest_piece_generated", "largest_piece_reference")
+SET_SCORES = ("mmd_cd_x1e3", "cov_cd", "one_nna_cd", "jsd")
+PAIR_SCORES = (*SET_SCORES, "largest_piece_generated", "largest_piece_reference")
 NOVELTY_SCORES = ("novelty_generated_x1e3", "novelty_reference_x1e3", "copied_generated", "copied_reference")
 OCCUPANCIES = ("occupancy_generated", "occupancy_reference")
-NUMBERS = PAIR_SCORES + NOVELTY_SCORES + OCCUPANCIES
+ALL_SCORES = PAIR_SCORES + NOVELTY_SCORES + OCCUPANCIES
 
 
 def scores(
@@ -27,63 +29,69 @@ def scores(
     train: np.ndarray | None = None,
     between: np.ndarray | None = None,
 ) -> dict[str, Any]:
-    """All scores of `generated` against `reference`, and with `train` the novelty of both.
+    """Score `generated` against `reference`, and with `train` the novelty of both.
 
     Args:
-        generated, reference: booleans (N, R, R, R), or what `chamfer.prepare` made of them (once for many scores).
-            Empty shapes take part, 6 away from any other: leave them out beforehand, as `protocol.evaluate` does.
-        train: booleans (T, R, R, R), the shapes that the generator learned from.
-        between: distances of the two sets, where they are known already.
+        generated: booleans (N, R, R, R), or the result of `chamfer.prepare`. Empty shapes take part, at distance 6
+            from any other; `protocol.evaluate` leaves them out beforehand.
+        reference: likewise.
+        train: booleans (T, R, R, R), the shapes that the generator was trained on.
+        between: distances between the two sets, if known.
 
     Returns:
-        resolution, the numbers of shapes and the scores by name. A score is None where either set has fewer than
-        MINIMUM shapes, and `note` says so.
+        resolution, the numbers of shapes and the scores by key. If either set has fewer than MIN_SHAPES shapes, scores
+        are None and `note` says why.
     """
     g, r = _prepared(generated), _prepared(reference)
     result: dict[str, Any] = {"resolution": g.resolution, "generated": len(g), "reference": len(r)}
-    note = too_few(len(g), len(r))
+    note = too_few_note(len(g), len(r))
     result |= dict.fromkeys(PAIR_SCORES) if note else pair_scores(g, r, between)
-    result |= {"occupancy_generated": occupancy(g), "occupancy_reference": occupancy(r)}
-    result["empty_generated"] = int((g.sizes == 0).sum())
+    result |= {"occupancy_generated": mean_occupancy(g), "occupancy_reference": mean_occupancy(r)}
+    result["empty_generated"] = int((g.surface_counts == 0).sum())
     if train is not None:
-        if note is None and len(train) < MINIMUM:
-            note = f"there is no novelty, since only {len(train)} training shapes remain and it takes {MINIMUM}"
+        if note is None:
+            note = too_few_training_note(len(train))
         result |= (
             dict.fromkeys(NOVELTY_SCORES)
             if note
-            else novelty_scores(chamfer.closest(g, train), chamfer.closest(r, train))
+            else novelty_scores(chamfer.nearest_distances(g, train), chamfer.nearest_distances(r, train))
         )
     if note:
         result["note"] = note
     return result
 
 
-def too_few(generated: int, reference: int) -> str | None:
-    """One sentence when the sets are too small for scores, else None."""
-    if min(generated, reference) >= MINIMUM:
+def too_few_note(generated: int, reference: int) -> str | None:
+    """Say in one sentence that the sets are too small for scores; None if they are not."""
+    if min(generated, reference) >= MIN_SHAPES:
         return None
-    return f"no scores: {generated} generated and {reference} real shapes remain, and it takes {MINIMUM} of each"
+    return f"no scores: {generated} generated and {reference} real shapes remain, and {MIN_SHAPES} of each are needed"
+
+
+def too_few_training_note(train: int) -> str | None:
+    """Say in one sentence that there are too few training shapes for novelty; None if there are enough."""
+    return None if train >= MIN_SHAPES else f"no novelty: {train} training shapes remain, and {MIN_SHAPES} are needed"
 
 
 def pair_scores(generated: Prepared, reference: Prepared, between: np.ndarray | None = None) -> dict[str, float]:
-    """The scores that need no training shapes, of two sets of at least one shape each.
+    """PAIR_SCORES of two sets of at least one shape each.
 
     Args:
-        between: their distances, where they are known already.
+        between: distances between the two sets, if known.
     """
     between = chamfer.distances(generated, reference) if between is None else between
     return {
-        "mmd_cd_x1e3": 1e3 * float(between.min(0).mean()),  # of each real shape, the closest generated one
-        "cov_cd": len(np.unique(between.argmin(1))) / len(reference),  # real shapes that are some shape's closest
+        "mmd_cd_x1e3": 1e3 * float(between.min(0).mean()),  # from each real shape to the nearest generated one
+        "cov_cd": len(np.unique(between.argmin(1))) / len(reference),  # real shapes that are some shape's nearest
         "one_nna_cd": nearest_neighbour_accuracy(generated.within, between, reference.within),
         "jsd": jensen_shannon(generated.voxels, reference.voxels),
-        "largest_piece_generated": float(generated.pieces.mean()),
-        "largest_piece_reference": float(reference.pieces.mean()),
+        "largest_piece_generated": float(generated.component_shares.mean()),
+        "largest_piece_reference": float(reference.component_shares.mean()),
     }
 
 
 def novelty_scores(generated: np.ndarray, reference: np.ndarray) -> dict[str, float]:
-    """Novelty and share of copies, from each shape's distance to its closest training shape, (N,) and (M,)."""
+    """NOVELTY_SCORES from each shape's distance to its nearest training shape, (N,) and (M,)."""
     return {
         "novelty_generated_x1e3": 1e3 * float(np.median(generated)),
         "novelty_reference_x1e3": 1e3 * float(np.median(reference)),
@@ -93,11 +101,11 @@ def novelty_scores(generated: np.ndarray, reference: np.ndarray) -> dict[str, fl
 
 
 def nearest_neighbour_accuracy(within_a: np.ndarray, between: np.ndarray, within_b: np.ndarray) -> float:
-    """Leave-one-out accuracy of telling two sets apart by the nearest neighbour; 0.5 is ideal, 1 the worst.
+    """Leave-one-out accuracy of a nearest-neighbour classifier of two sets; 0.5 is ideal, 1 the worst.
 
     Args:
-        within_a (N, N), between (N, M), within_b (M, M): distances. Of equal distances the first in the order
-            a then b counts.
+        within_a (N, N), between (N, M), within_b (M, M): distances. Of equal distances, the first in the order a then b
+            counts.
     """
     count = len(within_a)
     union = np.block([[within_a, between], [between.T, within_b]])
@@ -115,43 +123,43 @@ def jensen_shannon(a: np.ndarray, b: np.ndarray) -> float:
     return float((rel_entr(p, middle).sum() + rel_entr(q, middle).sum()) / (2 * np.log(2)))
 
 
-def occupancy(shapes: Prepared) -> float | None:
-    """Mean share of occupied voxels; None of no shapes."""
+def mean_occupancy(shapes: Prepared) -> float | None:
+    """Mean share of occupied voxels; None without shapes."""
     return float(shapes.voxels.mean()) if len(shapes) else None
 
 
 def floor_draws(train: int, size: int, draws: int, seed: int) -> list[np.ndarray]:
-    """Positions of `size` of `train` training shapes for each draw of the floor, without repetition.
+    """Draw positions of `size` of `train` training shapes, `draws` times, without repetition within a draw.
 
-    The draws have no shape in common as long as there are enough; then all training shapes are shuffled anew.
+    Draws are disjoint while the shapes last; then all training shapes are shuffled again.
     """
     random = np.random.default_rng(seed)
-    chosen: list[np.ndarray] = []
-    deck = random.permutation(train)
+    result: list[np.ndarray] = []
+    remaining = random.permutation(train)
     for _ in range(draws):
-        if len(deck) < size:
-            deck = random.permutation(train)
-        chosen.append(deck[:size])
-        deck = deck[size:]
-    return chosen
+        if len(remaining) < size:
+            remaining = random.permutation(train)
+        result.append(remaining[:size])
+        remaining = remaining[size:]
+    return result
 
 
 def floor(train: np.ndarray, reference: np.ndarray | Prepared, draws: int, seed: int) -> dict[str, Any]:
-    """Scores of real training shapes (T, R, R, R) against the same reference: what a perfect generator would reach.
+    """Score real training shapes (T, R, R, R) against the same reference: what a perfect generator would reach.
 
     Each draw takes as many training shapes as the reference has, see `floor_draws`; if there are fewer, both sets are
-    cut to that number. Returned as by `average`.
+    cut to that number. The result is that of `average_draws`.
     """
     r = _prepared(reference)
     r = r.first(len(train)) if len(train) < len(r) else r
-    return average([scores(train[chosen], r) for chosen in floor_draws(len(train), len(r), draws, seed)])
+    return average_draws([scores(train[rows], r) for rows in floor_draws(len(train), len(r), draws, seed)])
 
 
-def average(results: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Mean over draws of every number that `scores` gives, and its sample standard deviation as `<name>_std`.
+def average_draws(results: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Average the results of `scores` over draws, with the sample standard deviation as `<key>_std`.
 
-    Of the numbers of shapes the least counts; `empty_generated` is summed. A draw in which too few shapes remain has no
-    part in a score's mean, and `note` counts them; a score that no draw has is None, like a standard deviation of one.
+    The numbers of shapes are the least of all draws; `empty_generated` is summed. A draw with too few shapes is left
+    out of the means, and `note` counts such draws. A score that no draw has is None, and so is a deviation of one draw.
     """
     merged = dict(results[0]) | {"empty_generated": sum(result["empty_generated"] for result in results)}
     merged |= {name: min(result[name] for result in results) for name in ("generated", "reference")}
@@ -160,12 +168,18 @@ def average(results: Sequence[dict[str, Any]]) -> dict[str, Any]:
     if notes:
         some = "" if len(notes) == len(results) else f"{len(notes)} of {len(results)} draws: "
         merged["note"] = some + notes[-1]
-    for name in NUMBERS:
+    for name in ALL_SCORES:
         if name in merged:
             values = [result[name] for result in results if result[name] is not None]
             merged[name] = float(np.mean(values)) if values else None
             merged[f"{name}_std"] = float(np.std(values, ddof=1)) if len(values) > 1 else None
     return merged
+
+
+def mean_if_complete(values: Sequence[float | None]) -> float | None:
+    """The mean, or None if any value is None."""
+    known = [value for value in values if value is not None]
+    return float(np.mean(known)) if len(known) == len(values) else None
 
 
 def _prepared(shapes: np.ndarray | Prepared) -> Prepared:

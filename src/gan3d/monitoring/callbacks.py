@@ -1,4 +1,4 @@
-"""What watches a training beside MLflow: a progress bar, and a folder of pictures."""
+"""Callbacks of a training besides MLflow: a progress bar, and a folder of contact sheets."""
 
 import sys
 from pathlib import Path
@@ -13,32 +13,32 @@ from gan3d.training.callback import Callback, Row
 
 
 class CallbackList(Callback):
-    """Several observers as one; the record is the last one's that has any."""
+    """Several callbacks as one; their records are merged."""
 
-    def __init__(self, *observers: Callback):
-        self.observers = observers
+    def __init__(self, *callbacks: Callback):
+        self.callbacks = callbacks
 
     def on_train_begin(self, images: int, rows: list[Row], record: dict[str, Any]) -> dict[str, Any]:
-        kept: dict[str, Any] = {}
-        for observer in self.observers:
-            kept |= observer.on_train_begin(images, rows, record)
-        return kept
+        merged: dict[str, Any] = {}
+        for callback in self.callbacks:
+            merged |= callback.on_train_begin(images, rows, record)
+        return merged
 
     def on_log(self, row: Row) -> None:
-        for observer in self.observers:
-            observer.on_log(row)
+        for callback in self.callbacks:
+            callback.on_log(row)
 
     def on_samples(self, images: int, voxels: np.ndarray, labels: np.ndarray) -> None:
-        for observer in self.observers:
-            observer.on_samples(images, voxels, labels)
+        for callback in self.callbacks:
+            callback.on_samples(images, voxels, labels)
 
     def on_warning(self, images: int, message: str) -> None:
-        for observer in self.observers:
-            observer.on_warning(images, message)
+        for callback in self.callbacks:
+            callback.on_warning(images, message)
 
 
 class SampleSheets(Callback):
-    """Writes the pictures of the fixed latents into a folder and keeps the shapes for the page."""
+    """Writes a contact sheet of each sampling into a folder; keeps the samples for the page."""
 
     def __init__(self, folder: Path, classes: list[str], up: str):
         self.folder, self.classes, self.up = folder, classes, up
@@ -59,15 +59,15 @@ class SampleSheets(Callback):
 
 
 class ProgressBar(Callback):
-    """Observes a training: images seen, images a second, time left, the latest losses."""
+    """Shows images seen, images per second, time left, and the latest losses."""
 
-    def __init__(self, what: str, images: int):
-        self.what, self.total = what, images
-        self.line: tqdm | None = None
+    def __init__(self, title: str, images: int):
+        self.title, self.total = title, images
+        self.bar: tqdm | None = None
 
     def on_train_begin(self, images: int, rows: list[Row], record: dict[str, Any]) -> dict[str, Any]:
-        self.line = tqdm(
-            desc=self.what,
+        self.bar = tqdm(
+            desc=self.title,
             total=max(self.total, images),
             initial=images,
             unit="img",
@@ -78,17 +78,16 @@ class ProgressBar(Callback):
         return {}
 
     def on_log(self, row: Row) -> None:
-        if self.line is not None:
-            shown = {"D": f"{row['loss_d']:.2f}", "G": f"{row['loss_g']:.2f}", "alpha": f"{row['alpha']:.2f}"}
-            self.line.set_postfix(shown, refresh=False)
-            self.line.total = max(self.total, int(row["images"]))
-            self.line.update(int(row["images"]) - self.line.n)
-
-    def on_samples(self, images: int, voxels: np.ndarray, labels: np.ndarray) -> None: ...
+        if self.bar is not None:
+            losses = {"D": f"{row['loss_d']:.2f}", "G": f"{row['loss_g']:.2f}", "alpha": f"{row['alpha']:.2f}"}
+            self.bar.set_postfix(losses, refresh=False)
+            self.bar.total = max(self.total, int(row["images"]))
+            self.bar.update(int(row["images"]) - self.bar.n)
 
     def on_warning(self, images: int, message: str) -> None:
         tqdm.write(f"warning: at {images} images: {message}", file=sys.stderr)
 
     def close(self) -> None:
-        if self.line is not None:
-            self.line.close()
+        """Close the bar, if it is open."""
+        if self.bar is not None:
+            self.bar.close()

@@ -1,4 +1,4 @@
-"""What a stage will cost, before it begins: parameters, operations, memory, time."""
+"""Estimate a stage's cost before it starts: parameters, operations, memory, time."""
 
 import time
 from dataclasses import dataclass
@@ -14,19 +14,20 @@ from gan3d.networks.generator import Generator
 from gan3d.networks.layers import EqualizedConv3D
 from gan3d.training.recipe import Recipe
 
-# of one image: D sees real and fake, learns from both, judges the fake for G; G draws and learns
+# forward-pass equivalents per image: D forward and backward on real and fake, and on the fake for G; G forward and
+# backward
 DISCRIMINATOR_PASSES, GENERATOR_PASSES = 8, 3
-PENALTY_PASSES = 6  # of a penalised image: forward, gradient, and backward through both; twice with R1 and R2
-REACHED = 0.5  # share of a bare convolution's speed that whole steps reach, as measured on two cores
+PENALTY_PASSES = 6  # per penalised image: forward, gradient, and backward through both; twice with R1 and R2
+EFFICIENCY = 0.5  # of whole steps, relative to a bare convolution; measured on two cores
 
 
 @dataclass(frozen=True)
 class CostEstimate:
-    """Costs of a stage.
+    """Cost of a stage.
 
     Attributes:
         parameters_g, parameters_d: trainable weights.
-        flops: multiply-adds × 2 of one image, penalties included.
+        flops: multiply-adds × 2 per image, penalties included.
         memory: bytes of weights, moments and activations in a penalised step.
         seconds: estimate for the whole stage.
     """
@@ -41,34 +42,34 @@ class CostEstimate:
         minutes, seconds = divmod(round(self.seconds), 60)
         return (
             f"{self.parameters_g:,} parameters in G, {self.parameters_d:,} in D;"
-            f" {self.flops / 1e9:.2g} GFLOP an image; about {self.memory / 2**20:,.0f} MiB"
+            f" {self.flops / 1e9:.2g} GFLOP per image; about {self.memory / 2**20:,.0f} MiB"
             f" and {minutes}:{seconds:02d} minutes"
         )
 
 
 def count_forward(model: keras.Model, resolution: int) -> tuple[float, int]:
-    """Operations and stored activations (numbers) of one forward pass for one shape.
+    """Operations and stored activations of one forward pass for one shape.
 
-    Convolutions are counted; everything else is small beside them.
+    Counts the convolutions; the rest is negligible.
     """
     flops, activations = 0.0, 0
     for layer in [*model.heads, *model.convolutions]:
         side = resolution if layer in model.heads else _side(layer, resolution)
         taps = 4 if layer.resample != "same" else layer.kernel_size
-        small = side // 2 if layer.resample == "up" else side  # a strided kernel meets each coarse voxel once
+        small = side // 2 if layer.resample == "up" else side  # a strided kernel visits each coarse voxel once
         flops += 2.0 * small**3 * int(np.prod(layer.kernel.shape[-2:])) * taps**3
         activations += 2 * side**3 * layer.filters  # before and after the activation
     return flops, activations
 
 
 def _side(layer: EqualizedConv3D, resolution: int) -> int:
-    """Edge of a block's output, from its name (`r08_up`)."""
+    """Edge length of a layer's output, from its name (`r08_up`)."""
     side = int(layer.name.split("_")[0][1:])
     return side // 2 if layer.resample == "down" else side
 
 
 def estimate_cost(generator: Generator, discriminator: Discriminator, recipe: Recipe, rate: float) -> CostEstimate:
-    """The costs of a stage on a machine that convolves `rate` FLOP a second (see `measured_rate`)."""
+    """The cost of a stage on a machine with this convolution rate, of `measure_conv_rate`."""
     architecture: Architecture = generator.architecture
     flops_g, stored_g = count_forward(generator, architecture.resolution)
     flops_d, stored_d = count_forward(discriminator, architecture.resolution)
@@ -77,11 +78,11 @@ def estimate_cost(generator: Generator, discriminator: Discriminator, recipe: Re
     weights = generator.count_params(), discriminator.count_params()
     width = 2 if architecture.precision == "bfloat16" else 4
     memory = 4 * (4 * weights[0] + 3 * weights[1]) + width * recipe.batch * (stored_g + 6 * stored_d)
-    return CostEstimate(*weights, flops, int(memory), recipe.images * flops / (rate * REACHED))
+    return CostEstimate(*weights, flops, int(memory), recipe.images * flops / (rate * EFFICIENCY))
 
 
 def measure_conv_rate(width: int, side: int, seconds: float = 0.3) -> float:
-    """FLOP a second of a plain 3³ convolution with `width` channels on a batch of side³ grids, on this machine."""
+    """FLOP/s of this machine in a plain 3³ convolution with `width` channels on a batch of side³ grids."""
     x, kernel = ops.ones((16, side, side, side, width)), ops.ones((3, 3, 3, width, width))
     ops.convert_to_numpy(conv_same(x, kernel))
     start, runs = time.perf_counter(), 0

@@ -4,7 +4,6 @@ Computed whenever samples are drawn, on the same real shapes and latents each ti
 random numbers, change no weight, and join the logged row.
 """
 
-import re
 from collections.abc import Sequence
 
 import keras
@@ -14,6 +13,7 @@ from keras import ops
 from gan3d.dataset import VoxelDataset
 from gan3d.metrics import chamfer
 from gan3d.metrics.chamfer import Prepared
+from gan3d.metrics.names import metric_name
 from gan3d.networks.architecture import Architecture
 from gan3d.sampling.latents import draw_latents
 from gan3d.sampling.sampler import Sampler
@@ -61,7 +61,8 @@ class Diagnostics:
         Args:
             state: of the step; its EMA must be the sampler's weights.
             alpha: of the fade-in.
-            shapes, labels: the samples, booleans (n, R, R, R) and (n,).
+            shapes: the samples, booleans (n, R, R, R).
+            labels: of the samples, (n,).
         """
         found = {f"samples/{name}": value for name, value in sample_statistics(shapes, labels).items()}
         found["samples/largest_piece_of_data"] = self.data_largest_piece
@@ -156,11 +157,6 @@ def coverage(shapes: np.ndarray, modes: Prepared) -> float:
     if not len(shapes):
         return 0.0
     return len(np.unique(chamfer.distances(chamfer.prepare(shapes), modes).argmin(1))) / len(modes)
-
-
-def metric_name(name: str) -> str:
-    """A class name for use in a metric's name: MLflow allows letters, digits, spaces, hyphens and underscores."""
-    return re.sub(r"[^\w -]", "_", name)
 
 
 def _coarse(voxels: np.ndarray) -> np.ndarray:

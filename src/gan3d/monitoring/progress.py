@@ -1,4 +1,4 @@
-"""A progress bar for anything that counts to a total."""
+"""A progress bar for any count with a total."""
 
 import sys
 from collections.abc import Callable, Iterator
@@ -6,22 +6,22 @@ from contextlib import contextmanager
 
 from tqdm import tqdm
 
-INTERVAL = 0.5 if sys.stderr.isatty() else 15.0  # seconds between two states of a bar; a log file takes few
+INTERVAL = 0.5 if sys.stderr.isatty() else 15.0  # seconds between two updates; few in a log file
 
 
 @contextmanager
-def progress_bar(what: str, unit: str = "shape") -> Iterator[Callable[[int, int], None]]:
-    """A function (done, total) that moves a bar on standard error; the first call shows it."""
-    lines: list[tqdm] = []
+def progress_bar(title: str, unit: str = "shape") -> Iterator[Callable[[int, int], None]]:
+    """Yield a function (done, total) that updates a bar on standard error; the first call shows it."""
+    bars: list[tqdm] = []
 
-    def move(done: int, total: int) -> None:
-        if not lines:
-            lines.append(tqdm(desc=what, unit=unit, mininterval=INTERVAL, maxinterval=INTERVAL, file=sys.stderr))
-        lines[0].total = total
-        lines[0].update(done - lines[0].n)
+    def update(done: int, total: int) -> None:
+        if not bars:
+            bars.append(tqdm(desc=title, unit=unit, mininterval=INTERVAL, maxinterval=INTERVAL, file=sys.stderr))
+        bars[0].total = total
+        bars[0].update(done - bars[0].n)
 
     try:
-        yield move
+        yield update
     finally:
-        for line in lines:
-            line.close()
+        for bar in bars:
+            bar.close()

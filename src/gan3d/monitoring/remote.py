@@ -1,17 +1,16 @@
 """Training on a machine that has NumPy, SciPy, Keras and its backend, and nothing else.
 
-`gan3d pack DIR` writes all that such a machine needs; there, with gan3d's `src` on the path,
+`gan3d pack DIR` writes everything that such a machine needs. There, with gan3d's `src` on the Python path, run
 
     KERAS_BACKEND=jax python -m gan3d.monitoring.remote DIR --seconds 600
 
-goes on with the stages of a project with `train.backend: jax`, from checkpoint to checkpoint. What it leaves in
-DIR/checkpoints, copied back into the repository's `checkpoints`, is what `dvc repro` takes the stages up from there, to
-the same weights.
+as often as needed; each call resumes from the last checkpoint. Then copy DIR/checkpoints into the repository's
+`checkpoints`: `dvc repro` resumes from them and ends with the same weights. The example is for `train.backend: jax`.
 
-    DIR/stages.json        what is to be trained: architecture, recipe and seed of each stage, and what it grows from
-    DIR/data/              the prepared data set, as far up as the stages need it
-    DIR/models/            the model that the first of them grows from
-    DIR/checkpoints/       <stage>/<identity>/, as in the repository
+    DIR/stages.json        the stages to train: architecture, recipe, seed, and the stage each grows from
+    DIR/data/              the prepared data set, at the resolutions of the stages
+    DIR/models/            the model that the first stage grows from
+    DIR/checkpoints/       <stage>/<fingerprint>/, as in the repository
 """
 
 import argparse
@@ -19,7 +18,7 @@ import json
 import os
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -33,11 +32,11 @@ from gan3d.monitoring.monitor import TrainingMonitor
 from gan3d.networks.architecture import Architecture
 from gan3d.training.callback import Callback, Row
 from gan3d.training.fingerprint import training_fingerprint
-from gan3d.training.growth import grow
 from gan3d.training.loop import LoggingSchedule, train
 from gan3d.training.recipe import Recipe
+from gan3d.training.stage import StageSpec, build_stage
 
-SHOWN = (  # of a logged row
+LOGGED = (  # of a row
     "alpha",
     "loss_d",
     "loss_g",
@@ -49,124 +48,111 @@ SHOWN = (  # of a logged row
 )
 
 
-@dataclass(frozen=True)
-class StageSpec:
-    """One stage of the way.
-
-    Attributes:
-        stage: its name, as r16.
-        prev: the stage that it grows from, None where it grows from nothing.
-        seed: of the first weights.
-    """
-
-    stage: str
-    prev: str | None
-    architecture: Architecture
-    recipe: Recipe
-    seed: int
-
-
 def write(path: Path, specs: list[StageSpec], schedule: LoggingSchedule, backend: str) -> None:
-    """Stages in the order of training, how often to save, and the backend that the project trains on, as JSON."""
+    """Write the stages in training order, the logging schedule and the project's backend as JSON."""
     tree = {"backend": backend, "schedule": asdict(schedule), "stages": [asdict(spec) for spec in specs]}
     path.write_text(json.dumps(tree, indent=1) + "\n")
 
 
 def read(path: Path) -> tuple[list[StageSpec], LoggingSchedule]:
-    """Undo `write`.
+    """Read what `write` wrote.
 
     Raises:
-        UserError: when there is no such file, or Keras runs on another backend than the project, which would take up
-            no checkpoint of this one.
+        UserError: if the file is missing, or Keras runs on another backend than the project, whose checkpoints it
+            cannot resume.
     """
     if not path.is_file():
-        raise UserError(f"{path} is missing: make the folder with `gan3d pack`.")
+        raise UserError(f"{path} is missing: create the folder with `gan3d pack`.")
     tree = json.loads(path.read_text())
     if tree["backend"] != keras.backend.backend():
         raise UserError(
-            f"{path} is of a project with train.backend {tree['backend']}, and Keras runs on {keras.backend.backend()}:"
+            f"{path} has train.backend {tree['backend']}, but Keras runs on {keras.backend.backend()}:"
             f" set KERAS_BACKEND={tree['backend']} here, or change train.backend there and pack again."
         )
     return [_stage_spec(**fields) for fields in tree["stages"]], LoggingSchedule(**tree["schedule"])
 
 
-def _stage_spec(stage: str, prev: str | None, architecture: dict, recipe: dict[str, Any], seed: int) -> StageSpec:
+def _stage_spec(architecture: dict[str, Any], recipe: dict[str, Any], **fields: Any) -> StageSpec:
     recipe = recipe | {"gate": tuple(recipe["gate"])}
-    return StageSpec(stage, prev, Architecture.from_json(architecture), Recipe(**recipe), seed)
+    return StageSpec(architecture=Architecture.from_json(architecture), recipe=Recipe(**recipe), **fields)
 
 
-def run(folder: Path, should_stop: Callable[[], bool], say: Callable[[str], None] = print) -> list[str]:
-    """Train the stages of a packed folder, each from its newest checkpoint, until `should_stop`; returns those that ended.
+def run(folder: Path, should_stop: Callable[[], bool], log: Callable[[str], None] = print) -> list[str]:
+    """Train the stages of a packed folder from their newest checkpoints until `should_stop`; returns the finished ones.
 
-    Each stage leaves a model in `folder/models`, also one that has not ended, to look at.
+    Each stage, also an unfinished one, leaves a model in `folder/models`.
 
     Raises:
-        UserError: when the folder is none of `gan3d pack`.
+        UserError: if the folder is not from `gan3d pack`.
     """
     specs, schedule = read(folder / "stages.json")
-    data, ended = VoxelDataset(folder / "data", specs[0].architecture.classes != (UNCONDITIONAL,)), []
-    grown: dict[str, TrainedModel] = {}
+    data = VoxelDataset(folder / "data", specs[0].architecture.classes != (UNCONDITIONAL,))
+    finished: list[str] = []
+    models: dict[str, TrainedModel] = {}
     for spec in specs:
-        if spec.prev is not None and spec.prev not in grown:
-            grown[spec.prev] = model_file.load(folder / "models" / spec.prev)
-        start = grow(None if spec.prev is None else grown[spec.prev], spec.architecture, spec.seed)
-        checkpoints = folder / "checkpoints" / spec.stage / training_fingerprint(data, start[2], spec.recipe)
+        if spec.prev is not None and spec.prev not in models:
+            models[spec.prev] = model_file.load(folder / "models" / spec.prev)
+        start = build_stage(spec, None if spec.prev is None else models[spec.prev])
+        checkpoints = folder / "checkpoints" / spec.name / training_fingerprint(data, start[2], spec.recipe)
         trained, rows = train(
             data,
             start,
             spec.recipe,
             checkpoints,
             schedule,
-            ConsoleLogger(spec, say),
+            ConsoleLogger(spec, log),
             TrainingMonitor(data, start, schedule.samples_per_class),
             should_stop=should_stop,
         )
-        grown[spec.stage] = replace(trained, up=data.up)
-        model_file.save(folder / "models" / spec.stage, grown[spec.stage])
+        models[spec.name] = replace(trained, up=data.up)
+        model_file.save(folder / "models" / spec.name, models[spec.name])
         if rows[-1]["images"] < spec.recipe.images:
             break
-        ended.append(spec.stage)
-    return ended
+        finished.append(spec.name)
+    return finished
 
 
 class ConsoleLogger(Callback):
-    """Says a line for each logged row."""
+    """Logs one line per row."""
 
-    def __init__(self, spec: StageSpec, say: Callable[[str], None]):
-        self.spec, self.say = spec, say
+    def __init__(self, spec: StageSpec, log: Callable[[str], None]):
+        self.spec, self.log = spec, log
 
     def on_train_begin(self, images: int, rows: list[Row], record: dict[str, Any]) -> dict[str, Any]:
-        self.say(f"{self.spec.stage}: {images:,} of {self.spec.recipe.images:,} images seen")
+        self.log(f"{self.spec.name}: {images:,} of {self.spec.recipe.images:,} images seen")
         return record
 
     def on_log(self, row: Row) -> None:
-        values = " ".join(f"{name} {row[name]:.4g}" for name in SHOWN if name in row)
-        self.say(f"{self.spec.stage} {row['images']:9,.0f} {values}")
+        values = " ".join(f"{name} {row[name]:.4g}" for name in LOGGED if name in row)
+        self.log(f"{self.spec.name} {row['images']:9,.0f} {values}")
 
     def on_warning(self, images: int, message: str) -> None:
-        self.say(f"{self.spec.stage} {images:9,} warning: {message}")
+        self.log(f"{self.spec.name} {images:9,} warning: {message}")
 
 
 def main() -> None:
-    """The command line of the other machine."""
+    """Command line of the remote machine."""
     parser = argparse.ArgumentParser(
         prog="python -m gan3d.monitoring.remote", description="Train what `gan3d pack` packed."
     )
     parser.add_argument("folder", type=Path, help="written by `gan3d pack`")
-    parser.add_argument("--seconds", type=float, default=float("inf"), help="stop after these, with a checkpoint")
+    parser.add_argument("--seconds", type=float, default=float("inf"), help="stop after this time, with a checkpoint")
     arguments = parser.parse_args()
     end = time.monotonic() + arguments.seconds
 
-    def say(line: str) -> None:
+    def log(line: str) -> None:
         print(line, flush=True)
 
     try:
         if os.environ.get("JAX_COORDINATOR_ADDRESS"):
-            raise UserError("training away takes one process, and all its GPUs: unset JAX_COORDINATOR_ADDRESS.")
-        ended = run(arguments.folder, lambda: time.monotonic() >= end, say)
+            raise UserError("remote training runs in one process, on all its GPUs: unset JAX_COORDINATOR_ADDRESS.")
+        finished = run(arguments.folder, lambda: time.monotonic() >= end, log)
     except UserError as error:
         raise SystemExit(f"error: {error}") from None
-    say(f"ended: {', '.join(ended) or 'none'}; copy {arguments.folder / 'checkpoints'} back, or go on.")
+    log(
+        f"finished: {', '.join(finished) or 'none'}; copy {arguments.folder / 'checkpoints'} back, or run this again to"
+        " continue."
+    )
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
-"""The registry as it stands, and moving its champion by hand, and back again, with the reason written down.
+"""List the registry, and promote or roll back its champion by hand, with a reason.
 
-Needs MLflow alone, so that a look at the list does not wait for Keras.
+Imports MLflow but not Keras, so that listing is quick.
 """
 
 import json
@@ -16,38 +16,38 @@ from gan3d.errors import UserError
 from gan3d.tracking.store import MODEL, connect
 
 CHAMPION = "champion"
-FORMER = "former_champions"  # tag of the registered model: numbers of versions, the last one last
-REMEMBERED = 100
-BY_HAND, ROLLED_BACK = "replaced by hand", "rolled back"  # what a person has decided of a version
+FORMER = "former_champions"  # tag of the registered model: version numbers, the latest last
+MAX_FORMER = 100
+BY_HAND, ROLLED_BACK = "replaced by hand", "rolled back"  # what a person decided about a version
 
 
 def open_registry(mlruns: Path, wanted: str) -> MlflowClient:
-    """The store that holds the registry, which is not made when it is missing.
+    """Connect to the store that holds the registry, without creating it.
 
     Raises:
-        UserError: when there is none; the sentence says that `wanted` is not known.
+        UserError: if there is no store, and so no version `wanted`.
     """
     if not os.environ.get("MLFLOW_TRACKING_URI") and not (mlruns / "mlflow.db").is_file():
-        raise UserError(f"{wanted} is not known: {mlruns} holds no registry yet, so register a model first.")
+        raise UserError(f"{wanted} is not known: {mlruns} holds no registry yet; register a model first.")
     return connect(mlruns)
 
 
 @dataclass(frozen=True)
 class Move:
-    """The champion before (None: there was none) and after."""
+    """The champion's version before (None: there was none) and after."""
 
     old: int | None
     new: int
 
 
 def versions(client: MlflowClient) -> list[ModelVersion]:
-    """All versions, the newest first."""
+    """All versions, newest first."""
     found = client.search_model_versions(f"name = '{MODEL}'")
     return sorted(found, key=lambda version: int(version.version), reverse=True)
 
 
 def champion(client: MlflowClient) -> int | None:
-    """The number of the champion; None where there is none."""
+    """The champion's version number; None if there is no champion."""
     try:
         number = client.get_registered_model(MODEL).aliases.get(CHAMPION)
     except MlflowException:
@@ -56,10 +56,10 @@ def champion(client: MlflowClient) -> int | None:
 
 
 def number_of(client: MlflowClient, wanted: str) -> int:
-    """A version's number for what a person writes: 3, champion, @champion, gan3d/3, models:/gan3d@champion.
+    """The number of a version by any of its names: 3, champion, @champion, gan3d/3, models:/gan3d@champion.
 
     Raises:
-        UserError: when there is no such version; the sentence says which there are.
+        UserError: if there is no such version; lists those there are.
     """
     short = wanted.removeprefix("models:/").removeprefix(MODEL).lstrip("/@")
     known = [int(version.version) for version in versions(client)]
@@ -69,18 +69,16 @@ def number_of(client: MlflowClient, wanted: str) -> int:
     if short in aliases:
         return int(aliases[short])
     if not known:
-        raise UserError(f"version {wanted} does not exist, since no version is registered yet: run `gan3d register`.")
+        raise UserError(f"version {wanted} does not exist: no version is registered yet; run `gan3d register`.")
     names = ", ".join([*(str(number) for number in sorted(known)), *sorted(aliases)])
     raise UserError(f"version {wanted} does not exist: choose one of {names}.")
 
 
 def promote(client: MlflowClient, number: int, reason: str) -> Move:
-    """Make a version champion, whatever its score.
-
-    The reason is in the tags `promotion` and `promotion_reason` of both versions.
+    """Make a version champion, regardless of its score; both versions keep the reason in their tags.
 
     Raises:
-        UserError: when it is champion already.
+        UserError: if it is the champion already.
     """
     old = champion(client)
     if old == number:
@@ -89,44 +87,44 @@ def promote(client: MlflowClient, number: int, reason: str) -> Move:
         remember(client, old)
         note(client, old, BY_HAND, f"by version {number}: {reason}")
     note(client, number, "promoted", reason)
-    client.set_registered_model_alias(MODEL, CHAMPION, str(number))  # last: a command that was killed is given again
+    client.set_registered_model_alias(MODEL, CHAMPION, str(number))  # last, so that a killed command can be repeated
     return Move(old, number)
 
 
 def rollback(client: MlflowClient, reason: str) -> Move:
-    """Make the version champion that was it before; given again, it goes one further back.
+    """Make the previous champion champion again; repeated, it goes further back.
 
     Raises:
-        UserError: when no former champion is left.
+        UserError: if no former champion is left.
     """
-    present, known = champion(client), {int(version.version) for version in versions(client)}
-    if present is None:
+    current, known = champion(client), {int(version.version) for version in versions(client)}
+    if current is None:
         raise UserError(f"{MODEL} has no champion to roll back from: promote a version first.")
     past = former(client)
-    while past and (past[-1] == present or past[-1] not in known):
+    while past and (past[-1] == current or past[-1] not in known):
         past.pop()
     if not past:
-        raise UserError(f"version {present} has no former champion to roll back to: promote a version by its number.")
+        raise UserError(f"version {current} has no former champion to roll back to: promote a version by its number.")
     back = past.pop()
-    note(client, present, ROLLED_BACK, f"to version {back}: {reason}")
-    note(client, back, "promoted", f"rolled back from version {present}: {reason}")
+    note(client, current, ROLLED_BACK, f"to version {back}: {reason}")
+    note(client, back, "promoted", f"rolled back from version {current}: {reason}")
     client.set_registered_model_alias(MODEL, CHAMPION, str(back))
     client.set_registered_model_tag(MODEL, FORMER, json.dumps(past))
-    return Move(present, back)
+    return Move(current, back)
 
 
 def remember(client: MlflowClient, number: int) -> None:
-    """Put the version that is about to be replaced on top of the former champions."""
+    """Add a version that is about to be replaced to the former champions."""
     past = [*former(client), number]
-    client.set_registered_model_tag(MODEL, FORMER, json.dumps(past[-REMEMBERED:]))
+    client.set_registered_model_tag(MODEL, FORMER, json.dumps(past[-MAX_FORMER:]))
 
 
 def former(client: MlflowClient) -> list[int]:
-    """Champions before the present one, the last one last."""
+    """Former champions' version numbers, the latest last."""
     return json.loads(client.get_registered_model(MODEL).tags.get(FORMER, "[]"))
 
 
 def note(client: MlflowClient, number: int, what: str, reason: str) -> None:
-    """Write down what became of a version, and why."""
+    """Tag a version with what became of it, and why."""
     client.set_model_version_tag(MODEL, str(number), "promotion", what)
     client.set_model_version_tag(MODEL, str(number), "promotion_reason", reason)

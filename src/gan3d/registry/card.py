@@ -1,33 +1,25 @@
-"""The model card: one Markdown page about a registered generator, made from what the pipeline knows of it."""
+"""The model card: one Markdown page about a registered generator."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from gan3d.dataset import UNCONDITIONAL
-from gan3d.metrics import protocol
+from gan3d.metrics.protocol import mean_over_classes
+from gan3d.metrics.rows import ClassScores, class_scores, resolutions, select, without_mean
+from gan3d.metrics.table import SCORES, Score
 
 Fields = Mapping[str, Any]
-
-SCORES = {  # name of a score: heading, digits
-    "one_nna_cd": ("1-NNA-CD", 3),
-    "cov_cd": ("COV-CD", 3),
-    "mmd_cd_x1e3": ("MMD-CD × 10³", 3),
-    "jsd": ("JSD", 4),
-    "largest_piece_generated": ("largest piece", 3),
-    "novelty_generated_x1e3": ("novelty × 10³", 3),
-    "occupancy_generated": ("occupancy", 4),
-}
 
 
 def card(
     model: Fields, data: Fields, training: Sequence[Fields], scores: Sequence[Fields], versions: Mapping[str, str]
 ) -> str:
-    """The whole page.
+    """Write the page.
 
     Args:
         model: name, version, classes, resolution, latent, parameters, threshold, up.
         data: of `gan3d.registry.log.data_facts`: source, counts {class: {split: n}}, test_split.
-        training: one row a stage; its keys become the columns.
+        training: one row per stage, whose keys become the columns.
         scores: rows of `gan3d.metrics.protocol.evaluate`, of any number of resolutions.
         versions: of the packages that the model needs, by name.
     """
@@ -44,7 +36,7 @@ def card(
 
 
 def shorten(text: str, limit: int) -> str:
-    """At most `limit` characters: whole lines from the beginning, and a last line that says where the rest is."""
+    """At most `limit` characters: whole lines from the beginning, and a last line that says where to find the rest."""
     if len(text) <= limit:
         return text
     end = "\n\n(The whole card is the artifact card.md of the version's run.)\n"
@@ -53,14 +45,14 @@ def shorten(text: str, limit: int) -> str:
 
 
 def table(rows: Sequence[Fields]) -> str:
-    """A Markdown table of rows; the columns are the keys of all rows in the order in which they appear."""
+    """A Markdown table; the columns are the keys of all rows, in order of appearance."""
     columns = list(dict.fromkeys(name for row in rows for name in row))
     lines = [columns, ["---"] * len(columns), *([_cell(row.get(name)) for name in columns] for row in rows)]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
 def _cell(value: Any) -> str:
-    """A value as it stands in a table; a bar would end the cell."""
+    """A value as the text of a cell, which a bar would end."""
     if value is None:
         return "–"
     text = f"{value:g}" if isinstance(value, float) else str(value)
@@ -73,10 +65,10 @@ def _what(model: Fields) -> str:
     kinds = "of any class, since it was trained without labels" if classes == [UNCONDITIONAL] else kinds
     return (
         f"# {model['name']}, version {model['version']}\n\n"
-        f"A progressive generative adversarial network that draws voxel shapes of {size}³ ({kinds}) from a latent"
+        f"A progressive generative adversarial network that generates voxel shapes of {size}³ ({kinds}) from a latent"
         f" vector of {model['latent']} numbers{' and a class' if len(classes) > 1 else ''}. The generator has"
-        f" {model['parameters']:,} weights, averaged over training. A voxel is occupied above {model['threshold']:g};"
-        f" the {model['up']} axis points up."
+        f" {model['parameters']:,} weights, a moving average over training. A voxel is occupied above"
+        f" {model['threshold']:g}; the {model['up']} axis points up."
     )
 
 
@@ -91,30 +83,42 @@ def _how(model: Fields) -> str:
 
 
 def _scores(rows: Sequence[Fields]) -> str:
-    """Generated shapes beside real training shapes (the floor), both against the test shapes."""
+    """Scores of the generated shapes, each row above that of real shapes."""
     if not rows:
         return "Not scored."
     lines, notes = [], []
-    for size in sorted({row["resolution"] for row in rows}):
-        own = [dict(row) for row in rows if row["resolution"] == size and row["class"] != protocol.MEAN]
-        for row in own + (protocol.mean_over_classes(own) if len({row["class"] for row in own}) > 1 else []):
-            name = "generated" if row["kind"] == "generated" else "real (floor)"
-            cells = {heading: _score(row, score, digits) for score, (heading, digits) in SCORES.items()}
-            lines.append({"resolution": f"{size}³", "class": row["class"], "shapes": name} | cells)
-            if "note" in row:
-                notes.append(f"- {size}³, {row['class']}, {name}: {row['note']}.")
+    for size in sorted(resolutions(rows)):
+        of_classes = without_mean(select(rows, resolution=size))
+        several = len({row["class"] for row in of_classes}) > 1
+        for scores in class_scores(of_classes + (mean_over_classes(of_classes) if several else []), size):
+            head: dict[str, Any] = {"resolution": f"{size}³", "class": scores.name}
+            generated = {score.heading: _generated(score, scores) for score in SCORES}
+            lines.append(head | {"shapes": "generated"} | generated)
+            lines.append(head | {"shapes": "real"} | {score.heading: _real(score, scores) for score in SCORES})
+            for row in (scores.generated, scores.floor):
+                if "note" in row:
+                    notes.append(f"- {size}³, {scores.name}, {row['kind']}: {row['note']}.")
     text = (
-        "1-NNA-CD is best at 0.5 and worst at 1; COV-CD is best high, MMD-CD and JSD low. The floor is what real"
-        " training shapes reach against the same test shapes. ± is the standard deviation over draws.\n\n"
+        "1-NNA-CD is best at 0.5 and worst at 1. Higher is better for COV-CD, lower for MMD-CD and JSD. The others"
+        " should match the real shapes. The rows of real shapes are training shapes scored against the same test shapes"
+        " (the floor), and from the largest component on, the test shapes themselves. ± is the standard deviation over"
+        " draws.\n\n"
     )
     return text + table(lines) + ("\n\n" + "\n".join(notes) if notes else "")
 
 
-def _score(row: Fields, name: str, digits: int) -> str | None:
-    value, spread = row.get(name), row.get(f"{name}_std")
+def _generated(score: Score, scores: ClassScores) -> str | None:
+    return _score(score, scores.generated.get(score.key), scores.generated.get(f"{score.key}_std"))
+
+
+def _real(score: Score, scores: ClassScores) -> str | None:
+    return _score(score, *score.real(scores.generated, scores.floor, "std"))
+
+
+def _score(score: Score, value: float | None, deviation: float | None) -> str | None:
     if value is None:
         return None
-    return f"{value:.{digits}f}" + ("" if spread is None else f" ± {spread:.{digits}f}")
+    return score.text(value) + ("" if deviation is None else f" ± {score.text(deviation)}")
 
 
 def _data(data: Fields) -> str:
@@ -126,13 +130,13 @@ def _use(model: Fields) -> str:
     return (
         "## Intended use and limits\n\n"
         "For research, teaching and content sketches. The shapes resemble the training data and inherit its gaps and"
-        f" biases; {_known(model['classes'])} At {model['resolution']}³ details below one"
-        " voxel are lost, and pieces may float. Nothing guarantees that a shape is stable, safe to build, or unlike"
-        " a training shape: compare the novelty above with its floor."
+        f" biases. {_known(model['classes'])} At {model['resolution']}³, details below one voxel are lost, and parts"
+        " may float. No shape is guaranteed to be stable, safe to build, or different from the training shapes: compare"
+        " the novelty above with that of real shapes in the evaluation report."
     )
 
 
 def _known(classes: Sequence[str]) -> str:
     if list(classes) == [UNCONDITIONAL]:
-        return "it has learned all classes of its data as one, and none can be asked for."
-    return f"no class but {', '.join(classes)} is known."
+        return "It was trained without labels, so no class can be chosen."
+    return f"It knows no class but {', '.join(classes)}."

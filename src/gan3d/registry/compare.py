@@ -14,15 +14,14 @@ from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion
 
 from gan3d import model_file
+from gan3d.metrics.table import BY_KEY, TAGGED, Score
 from gan3d.registry import fetch
-from gan3d.registry.card import SCORES
 from gan3d.rendering.sheets import encode_png, sheet
 from gan3d.rendering.voxels import class_color
 from gan3d.sampling.sampler import Sampler
 from gan3d.tracking.store import MODEL
 
 SEEDS = range(8)  # one shape each
-BEST = {"one_nna_cd": "nearest to 0.5", "cov_cd": "highest", "mmd_cd_x1e3": "lowest"}
 FACTS = ("name", "stage", "resolution", "classes", "protocol", "test_split", "git.commit", "training_run")
 STYLE = """body{font:15px/1.5 system-ui,sans-serif;color:#2d3138;max-width:1340px;margin:2rem auto;padding:0 1rem}
 table{border-collapse:collapse;margin:1rem 0}th,td{text-align:left;padding:.3rem .9rem;border-bottom:1px solid #e2e5ea}
@@ -77,7 +76,9 @@ def log(comparison: Comparison) -> str:
         for name, picture in comparison.pictures.items():
             mlflow.log_image(picture, f"{name}.png")
         for version in comparison.versions:
-            scores = {name: float(version.tags[name]) for name in BEST if name in version.tags}
+            scores = {
+                name: float(version.tags[name]) for name in (score.key for score in TAGGED) if name in version.tags
+            }
             mlflow.log_metrics({f"version_{version.version}_{name}": value for name, value in scores.items()})
         return run.info.run_id
 
@@ -112,24 +113,23 @@ def _note(one: ModelVersion, two: ModelVersion) -> str:
 def _scores(one: ModelVersion, two: ModelVersion) -> str:
     rows = [_row("th", "score", f"version {one.version}", f"version {two.version}", "difference", "best")]
     by_class = [json.loads(version.tags.get("one_nna_cd_by_class", "{}")) for version in (one, two)]
-    for name, best in BEST.items():
-        heading, digits = SCORES[name]
-        rows.append(_score(heading, digits, best, *(_number(version.tags.get(name)) for version in (one, two))))
+    for score in TAGGED:
+        rows.append(_score(score.heading, score, *(_number(version.tags.get(score.key)) for version in (one, two))))
     for name in dict.fromkeys(key for scores in by_class for key in scores):
-        rows.append(_score(f"1-NNA-CD, {name}", 3, BEST["one_nna_cd"], *(scores.get(name) for scores in by_class)))
+        rows.append(_score(f"1-NNA-CD, {name}", BY_KEY["one_nna_cd"], *(scores.get(name) for scores in by_class)))
     return f"<table>{''.join(rows)}</table>"
 
 
-def _score(heading: str, digits: int, best: str, a: float | None, b: float | None) -> str:
+def _score(heading: str, score: Score, a: float | None, b: float | None) -> str:
     """A row of the table; the better value stands out."""
-    distance = {"highest": lambda v: -v, "lowest": lambda v: v}.get(best, lambda v: max(v, 0.5))
-    better = None if a is None or b is None or distance(a) == distance(b) else int(distance(b) < distance(a))
+    better = None if a is None or b is None or score.loss(a) == score.loss(b) else int(score.loss(b) < score.loss(a))
     cells = [
-        f'<td class="number{" better" if better == i else ""}">{"–" if v is None else f"{v:.{digits}f}"}</td>'
-        for i, v in enumerate((a, b))
+        f'<td class="number{" better" if better == i else ""}">{score.text(value)}</td>'
+        for i, value in enumerate((a, b))
     ]
-    change = "–" if a is None or b is None else f"{b - a:+.{digits}f}"
-    return f'<tr><td>{html.escape(heading)}</td>{"".join(cells)}<td class="number">{change}</td><td>{best}</td></tr>'
+    change = "–" if a is None or b is None else f"{b - a:+.{score.digits}f}"
+    end = f'<td class="number">{change}</td><td>{score.better}</td></tr>'
+    return f"<tr><td>{html.escape(heading)}</td>{''.join(cells)}{end}"
 
 
 def _facts(one: ModelVersion, two: ModelVersion) -> str:

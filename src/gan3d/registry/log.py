@@ -1,4 +1,4 @@
-"""Log a trained generator as an MLflow model and register it as a version of `gan3d`."""
+"""Log a trained generator as an MLflow model, and register it as a version of `gan3d`."""
 
 import hashlib
 import json
@@ -20,12 +20,13 @@ from mlflow.models import ModelSignature
 from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema, TensorSpec
 from mlflow.types.schema import Array
 
-import gan3d
 from gan3d import model_file
 from gan3d.dataset import SPLITS, VoxelDataset
 from gan3d.errors import UserError
-from gan3d.metrics import protocol
-from gan3d.model_file import TrainedModel
+from gan3d.metrics.protocol import mean_over_classes
+from gan3d.metrics.rows import select, without_mean
+from gan3d.metrics.table import TAGGED
+from gan3d.model_file import TrainedModel, hash_weights
 from gan3d.registry.card import card, shorten
 from gan3d.rendering.sheets import sheet
 from gan3d.rendering.voxels import class_color
@@ -34,22 +35,21 @@ from gan3d.shape_io.encoding import STYLES
 from gan3d.tracking.store import MODEL
 
 NEEDED = ("mlflow", "numpy", "pandas", "scipy", "keras", "trimesh", "scikit-image", "pillow")  # and a backend
-DESCRIPTION = 5000  # characters that MLflow's database has for a version's description
-SERVED = ("config.json", "generator.npz")  # of a snapshot; the training weights stay behind
-SCORES = ("one_nna_cd", "cov_cd", "mmd_cd_x1e3")  # whose means become tags and metrics
+DESCRIPTION = 5000  # characters that MLflow's database holds of a version's description
+SERVED = ("config.json", "generator.npz")  # without the training weights
 
 
 @dataclass(frozen=True)
 class Facts:
-    """What is known of a generator besides its weights.
+    """What is known about a generator besides its weights.
 
     Attributes:
-        data: of `data_facts`.
-        training: one row a stage for the model card: its name, images, loss, learning rates, …
-        scores: rows of `gan3d.metrics.protocol.evaluate` at every resolution that was scored.
-        tags: what ties the version to its cause, such as `gan3d.tracking.provenance.cause` gives.
+        data: result of `data_facts`.
+        training: one row per stage for the model card: name, images, loss, learning rates, …
+        scores: rows of `gan3d.metrics.protocol.evaluate`, of one or more resolutions.
+        tags: the version's provenance, such as `gan3d.tracking.provenance.provenance_tags` returns.
         training_run: id of the MLflow run that trained the last stage.
-        backend: Keras' backend in training.
+        backend: Keras backend used for training.
     """
 
     data: Mapping[str, Any]
@@ -61,7 +61,7 @@ class Facts:
 
 
 def data_facts(dataset: VoxelDataset, resolution: int, source: str) -> dict[str, Any]:
-    """Source, counts by class and split, and the fingerprint of the test split at a resolution."""
+    """Source, counts per class and split, and the fingerprint of the test split at a resolution."""
     counts = Counter((row["class"], row["split"]) for row in dataset.rows)
     return {
         "source": source,
@@ -71,19 +71,19 @@ def data_facts(dataset: VoxelDataset, resolution: int, source: str) -> dict[str,
 
 
 def log_candidate(client: MlflowClient, folder: str | Path, facts: Facts, run_id: str | None = None) -> int:
-    """Register a snapshot as a version of `gan3d`; equal weights with equal scores on equal data are one version.
+    """Register a trained model as a version of `gan3d`; equal weights, scores and data give the same version.
 
     Args:
         client: of `gan3d.tracking.store.connect`.
-        folder: a snapshot, such as models/r16.
+        folder: of a trained model, such as models/r16.
         facts: for tags and model card.
-        run_id: the run that takes the model, its card and a picture; a new one named "register" when None.
+        run_id: the run that receives the model, its card and a picture; a new run "register" if None.
 
     Returns:
-        The number of the version, new or found.
+        The number of the version, which may have existed before.
 
     Raises:
-        UserError: when the folder holds no snapshot, or the backend of its training is not installed.
+        UserError: if the folder holds no model, or the backend that trained it is not installed.
     """
     model = model_file.load(folder)
     packages = requirements(facts.backend)
@@ -91,11 +91,11 @@ def log_candidate(client: MlflowClient, folder: str | Path, facts: Facts, run_id
     content = hashlib.sha256(json.dumps([weights, facts.data["test_split"], facts.scores]).encode()).hexdigest()[:16]
     known = client.search_model_versions(f"name = '{MODEL}' and tags.content = '{content}'")
     if known:
-        return max(int(found.version) for found in known)
+        return max(int(registered.version) for registered in known)
     with _run(run_id, facts.tags):
         metadata = {"weights": weights, "backend": facts.backend, "resolution": model.architecture.resolution}
         info = _log(Path(folder), model, packages, facts.backend, metadata)
-        means = mean_scores(facts.scores, model.architecture.resolution)
+        means = tagged_means(facts.scores, model.architecture.resolution)
         mlflow.log_metrics({name: value for name, value in means.items() if value is not None}, model_id=info.model_id)
         mlflow.log_image(_picture(model), "samples.png")
         tags = _tags(model, facts, means) | {"weights": weights}
@@ -103,44 +103,42 @@ def log_candidate(client: MlflowClient, folder: str | Path, facts: Facts, run_id
         text = card(_model_facts(model, number), facts.data, facts.training, facts.scores, _versions(packages))
         mlflow.log_text(text, "card.md")
     client.update_model_version(MODEL, str(number), description=shorten(text, DESCRIPTION))
-    # last of all: a version without it was never finished, and a later call makes another one
+    # last: without this tag, a version is unfinished, and a later call registers another one
     client.set_model_version_tag(MODEL, str(number), "content", content)
     return number
 
 
 def weights_hash(model: TrainedModel) -> str:
-    """Hash of all that determines the shapes: architecture, threshold, up axis and the averaged weights."""
+    """Hash of everything that determines the shapes: architecture, threshold, up axis and EMA weights."""
     config = [model.architecture.to_json(), model.threshold, model.up]
     digest = hashlib.sha256(json.dumps(config, sort_keys=True).encode())
-    for name, value in sorted(model.ema.items()):
-        digest.update(json.dumps([name, value.dtype.str, value.shape]).encode())
-        digest.update(np.ascontiguousarray(value).tobytes())
+    hash_weights(digest, model.ema)
     return digest.hexdigest()[:16]
 
 
 def generated_rows(rows: Sequence[Mapping[str, Any]], resolution: int) -> list[dict[str, Any]]:
-    """The rows of generated shapes at a resolution, one a class."""
-    found = [dict(row) for row in rows if row["kind"] == "generated" and row["resolution"] == resolution]
-    return [row for row in found if row["class"] != protocol.MEAN]
+    """The rows of generated shapes at a resolution, one per class."""
+    return without_mean(select(rows, kind="generated", resolution=resolution))
 
 
-def mean_scores(rows: Sequence[Mapping[str, Any]], resolution: int) -> dict[str, float | None]:
-    """Means over classes of the generated shapes' scores at a resolution; None where any class has none."""
-    own = generated_rows(rows, resolution)
-    mean = protocol.mean_over_classes(own)[0] if own else {}
-    return {name: mean.get(name) for name in SCORES}
+def tagged_means(rows: Sequence[Mapping[str, Any]], resolution: int) -> dict[str, float | None]:
+    """Means over classes of the scores that become tags; None if any class has none."""
+    generated = generated_rows(rows, resolution)
+    mean = mean_over_classes(generated)[0] if generated else {}
+    return {score.key: mean.get(score.key) for score in TAGGED}
 
 
 def protocol_of(rows: Sequence[Mapping[str, Any]], resolution: int) -> str:
-    """How the scores of a resolution were taken, as "100+100 shapes, 3 draws, seed 0"; only equal ones compare."""
-    own = generated_rows(rows, resolution)
-    if not own:
+    """The protocol's settings, as "100+100 shapes, 3 draws, seed 0"; only scores with equal settings are comparable."""
+    generated = generated_rows(rows, resolution)
+    if not generated:
         return "none"
-    return f"{'+'.join(str(row['reference']) for row in own)} shapes, {own[0]['draws']} draws, seed {own[0]['seed']}"
+    shapes = "+".join(str(row["reference"]) for row in generated)
+    return f"{shapes} shapes, {generated[0]['draws']} draws, seed {generated[0]['seed']}"
 
 
 def signature(model: TrainedModel) -> ModelSignature:
-    """What `gan3d.registry.served` takes, and the grids it gives; its other outputs are tables."""
+    """Inputs and parameters of `gan3d.registry.served`, and its output grids; its other outputs are tables."""
     classes, size = model.architecture.classes, model.architecture.resolution
     numbers = [ColSpec("long", name, required=False) for name in ("count", "seed", "to", "steps")]
     vector = ColSpec(Array(DataType.double), "latents", required=False)
@@ -159,16 +157,16 @@ def signature(model: TrainedModel) -> ModelSignature:
 
 
 def requirements(backend: str) -> list[str]:
-    """What drawing, meshes and pictures need, pinned to the versions that are installed here.
+    """Requirements of sampling, meshes and pictures, pinned to the installed versions.
 
     Raises:
-        UserError: when the backend is not installed.
+        UserError: if the backend is not installed.
     """
     try:
         return [f"{name}=={version(name)}" for name in (*NEEDED, backend)]
     except PackageNotFoundError:
         raise UserError(
-            f"{backend}, which trained this model, is missing here: install it before registering."
+            f"{backend}, which trained this model, is not installed: install it before registering."
         ) from None
 
 
@@ -184,7 +182,7 @@ def _log(folder: Path, model: TrainedModel, packages: list[str], backend: str, m
             name=MODEL,
             python_model=str(Path(__file__).with_name("served.py")),
             artifacts={"snapshot": str(serving)},
-            code_paths=[str(Path(gan3d.__file__).parent)],
+            code_paths=[str(Path(__file__).parents[1])],
             pip_requirements=packages,
             signature=signature(model),
             input_example=(example, {"threshold": float(model.threshold)}),
@@ -195,7 +193,7 @@ def _log(folder: Path, model: TrainedModel, packages: list[str], backend: str, m
 
 @contextmanager
 def _run(run_id: str | None, tags: Mapping[str, str]) -> Iterator[None]:
-    """Within the given run, which may be the active one already, or a new one."""
+    """Activate the given run, which may be active already, or a new one."""
     active = mlflow.active_run()
     if active and active.info.run_id == run_id:
         yield
@@ -205,7 +203,7 @@ def _run(run_id: str | None, tags: Mapping[str, str]) -> Iterator[None]:
 
 
 def _tags(model: TrainedModel, facts: Facts, means: Mapping[str, float | None]) -> dict[str, str]:
-    """What promotion compares, and what a person wants to see in the list of versions."""
+    """What promotion compares, and what the list of versions shows."""
     size = model.architecture.resolution
     by_class = {row["class"]: row.get("one_nna_cd") for row in generated_rows(facts.scores, size)}
     return dict(facts.tags) | {
@@ -234,13 +232,13 @@ def _model_facts(model: TrainedModel, number: int) -> dict[str, Any]:
 
 
 def _versions(packages: Sequence[str]) -> dict[str, str]:
-    return {"gan3d": gan3d.__version__} | {
+    return {"gan3d": version("gan3d")} | {
         name: number for name, _, number in (package.partition("==") for package in packages)
     }
 
 
 def _picture(model: TrainedModel, count: int = 8) -> np.ndarray:
-    """A row of shapes of each class, seed 0."""
+    """Samples with seed 0, one row per class."""
     sampler = Sampler(model)
     rows = [sampler.shapes(label, count, 0) for label in range(len(sampler.classes))]
     colors = [class_color(label) for label in range(len(rows)) for _ in range(count)]

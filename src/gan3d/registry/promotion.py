@@ -1,4 +1,4 @@
-"""Who is champion: a step of its own, which moves an alias and writes down why, either way."""
+"""Promote a candidate to champion: moves the alias if the candidate is better, and records the reason either way."""
 
 import json
 from collections.abc import Callable
@@ -7,18 +7,19 @@ from dataclasses import dataclass
 from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion
 
+from gan3d.metrics.table import BY_KEY
 from gan3d.registry.aliases import BY_HAND, CHAMPION, ROLLED_BACK, note, remember
 from gan3d.tracking.store import MODEL
 
-IDEAL = 0.5  # of 1-NNA-CD; a value below comes from chance or copying and is no better, so it counts as 0.5
+ONE_NNA = BY_KEY["one_nna_cd"]
 ROUNDING = 1e-9  # 0.7 - 0.65 beats a margin of 0.05
 
-Rescoring = Callable[[int], float | None]
+Rescore = Callable[[int], float | None]
 
 
 @dataclass(frozen=True)
 class Decision:
-    """Whether the alias moved, why, and the mean 1-NNA-CD over classes that were compared (None: no score)."""
+    """Whether the alias moved, why, and the mean 1-NNA-CD over classes that were compared (None without a score)."""
 
     promoted: bool
     reason: str
@@ -26,30 +27,30 @@ class Decision:
     champion: float | None
 
 
-def promote(client: MlflowClient, candidate: int, margin: float, rescoring: Rescoring) -> Decision:
-    """Make the candidate champion when its mean 1-NNA-CD beats the present champion's by `margin`.
+def promote(client: MlflowClient, candidate: int, margin: float, rescore: Rescore) -> Decision:
+    """Make the candidate champion if its mean 1-NNA-CD beats the present champion's by `margin`.
 
-    Both count on the same test split, drawn by the same protocol; where the champion's tags name another one, it is
-    scored anew. The rules, in order:
+    Both scores must come from the same test split and protocol; if the champion's tags name others, it is scored again.
+    The rules, in order:
 
     - The candidate is the champion: nothing changes.
-    - A person has rolled the candidate back, or has put another version in its place: nothing changes.
-    - There is no champion: the candidate becomes it, with or without a score.
+    - A person has rolled back the candidate, or replaced it by hand: nothing changes.
+    - There is no champion: the candidate becomes champion, with or without a score.
     - The candidate has no score: the champion stays.
-    - The champion draws other classes or another resolution: it stays, since those who load the alias would suddenly
-      get other shapes than they ask for; a person may move it by hand.
-    - The champion cannot be scored on today's data though it draws the same kind of shapes: the candidate becomes
-      champion, since a model that this code cannot sample any more cannot be trusted to serve.
+    - The champion has other classes or another resolution: it stays, since users of the alias would get other shapes
+      than they expect; a person may move the alias by hand.
+    - The champion cannot be scored on the present data, although it has the same classes and resolution: the candidate
+      becomes champion, since a model that this code can no longer sample should not be served.
     - Otherwise the scores decide.
 
     Args:
         candidate: number of a version of `gan3d`, registered by `gan3d.registry.log.log_candidate`.
-        margin: by how much the candidate's score must be lower, at least.
-        rescoring: a version's number to its mean 1-NNA-CD on today's test split, None when that is impossible.
+        margin: smallest difference by which the candidate's score must be lower.
+        rescore: maps a version's number to its mean 1-NNA-CD on the present test split, or None if it has none.
 
     Returns:
-        What was decided. The reason is also in the tags `promotion` and `promotion_reason` of the candidate, and of
-        the champion that it replaces.
+        The decision. Its reason is also in the tags `promotion` and `promotion_reason` of the candidate and of the
+        champion that it replaces.
     """
     aliases = client.get_registered_model(MODEL).aliases
     holder = int(aliases[CHAMPION]) if CHAMPION in aliases else None
@@ -61,25 +62,29 @@ def promote(client: MlflowClient, candidate: int, margin: float, rescoring: Resc
         reason = f"it was {new.tags['promotion']} {new.tags.get('promotion_reason', '')}; promote it by hand"
         return Decision(False, reason, score_of(new), None)
     old = None if holder is None else client.get_model_version(MODEL, str(holder))
-    decision = decide(new, old, margin, rescoring)
+    decision = decide(new, old, margin, rescore)
     now = client.get_registered_model(MODEL).aliases.get(CHAMPION)
-    if (None if now is None else int(now)) != holder:  # moved while an old champion was scored
-        return promote(client, candidate, margin, rescoring)
+    if (None if now is None else int(now)) != holder:  # the alias moved while the champion was scored
+        return promote(client, candidate, margin, rescore)
     note(client, candidate, "promoted" if decision.promoted else "not promoted", decision.reason)
     if decision.promoted:
         if holder is not None:
             note(client, holder, "replaced", f"by version {candidate}: {decision.reason}")
             remember(client, holder)
-        # the alias comes last: a step that was killed decides anew
+        # the alias moves last: a killed step decides again
         client.set_registered_model_alias(MODEL, CHAMPION, str(candidate))
     return decision
 
 
-def decide(new: ModelVersion, old: ModelVersion | None, margin: float, rescoring: Rescoring) -> Decision:
-    """The rules of `promote` for two different versions; changes nothing."""
+def decide(new: ModelVersion, old: ModelVersion | None, margin: float, rescore: Rescore) -> Decision:
+    """Apply the rules of `promote` to two different versions, without changing anything."""
     score = score_of(new)
     if old is None:
-        known = "without a score, since too few test shapes remain" if score is None else f"at 1-NNA-CD {score:.3f}"
+        known = (
+            "without a score, since too few test shapes remain"
+            if score is None
+            else f"at 1-NNA-CD {ONE_NNA.text(score)}"
+        )
         return Decision(True, f"the first champion, {known}", score, None)
     if score is None:
         return Decision(
@@ -87,20 +92,23 @@ def decide(new: ModelVersion, old: ModelVersion | None, margin: float, rescoring
         )
     for name, shown in (("resolution", "resolution {}³"), ("classes", "classes {}")):
         if new.tags.get(name) != old.tags.get(name):
-            own, other = (shown.format(_plain(version.tags.get(name))) for version in (new, old))
-            reason = f"not comparable: {own} here, {other} in version {old.version}, which stays until moved by hand"
+            of_new, of_old = (shown.format(_readable(version.tags.get(name))) for version in (new, old))
+            reason = (
+                f"not comparable: {of_new} here, {of_old} in version {old.version}, which stays until moved by hand"
+            )
             return Decision(False, reason, score, None)
     same = all(new.tags.get(name) == old.tags.get(name) for name in ("test_split", "protocol"))
-    present = score_of(old) if same else rescoring(int(old.version))
-    anew = "" if same else ", scored anew on today's test split"
+    present = score_of(old) if same else rescore(int(old.version))
+    rescored = "" if same else ", scored again on the present test split"
     if present is None:
-        reason = f"1-NNA-CD {score:.3f}; version {old.version} cannot be scored on today's test split"
+        reason = f"1-NNA-CD {ONE_NNA.text(score)}; version {old.version} cannot be scored on the present test split"
         return Decision(True, reason, score, None)
-    gain = max(present, IDEAL) - max(score, IDEAL)
+    gain = ONE_NNA.loss(present) - ONE_NNA.loss(score)
     promoted = gain > 0 and gain + ROUNDING >= margin
+    beats = "beats" if promoted else "does not beat"
     reason = (
-        f"1-NNA-CD {score:.3f} {'beats' if promoted else 'does not beat'} the {present:.3f} of version {old.version}"
-        f"{anew} by the margin of {margin:g}"
+        f"1-NNA-CD {ONE_NNA.text(score)} {beats} the {ONE_NNA.text(present)} of version {old.version}{rescored} by the"
+        f" margin of {margin:g}"
     )
     return Decision(promoted, reason, score, present)
 
@@ -111,7 +119,7 @@ def score_of(version: ModelVersion) -> float | None:
     return None if value is None else float(value)
 
 
-def _plain(value: str | None) -> str:
-    """A tag for people: a list without its brackets."""
-    found = json.loads(value) if value else "unknown"
-    return ", ".join(found) if isinstance(found, list) else str(found)
+def _readable(value: str | None) -> str:
+    """A tag for people: a list without brackets."""
+    decoded = json.loads(value) if value else "unknown"
+    return ", ".join(decoded) if isinstance(decoded, list) else str(decoded)

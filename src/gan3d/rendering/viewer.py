@@ -32,7 +32,8 @@ def write_page(
         path: of the HTML file; a missing folder is made.
         shapes: booleans (N, R, R, R).
         labels: the class of each shape, written below it beside its number.
-        title, note: plain text above the shapes.
+        title: plain text above the shapes.
+        note: plain text below the title.
         up: the axis that points up, "x", "y" or "z".
         colors: of each shape; without them, one a label in the order of their first appearance.
         frames: earlier states of the same shapes, (images seen, booleans (N, S, S, S)) in order, S of any resolution:

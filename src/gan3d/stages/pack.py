@@ -1,4 +1,4 @@
-"""`gan3d pack`: what a bare machine needs to train stages of this project (see `gan3d.monitoring.remote`)."""
+"""`gan3d pack`: write what a bare machine needs to train stages of this project; see `gan3d.monitoring.remote`."""
 
 import shutil
 from pathlib import Path
@@ -8,22 +8,22 @@ from gan3d.config.schema import SCRATCH, Params, resolution_of
 from gan3d.dataset import VoxelDataset, resolution_key
 from gan3d.errors import UserError
 from gan3d.monitoring import remote
-from gan3d.stages.train import architecture, logging_schedule
+from gan3d.stages.train import logging_schedule, stage_spec
 
 
 def run(params: Params, stages: tuple[str, ...], project: Project, out: Path) -> int:
-    """Write the folder; returns its bytes.
+    """Write the folder; returns its size in bytes.
 
     Args:
-        stages: in the order of params.yaml; none are all.
+        stages: names; empty: all. They are trained in the order of params.yaml.
 
     Raises:
-        UserError: for a stage that does not exist, a folder that is not empty, or when what is grown from is missing.
+        UserError: if a stage does not exist, the folder is not empty, or the model to grow from is missing.
     """
     for name in stages:
-        params.recipe(name)  # which knows what there is
+        params.recipe(name)  # raises UserError
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise UserError(f"{out} is not an empty folder: name a new one.")
+        raise UserError(f"{out} is not an empty folder: choose another.")
     chosen = [name for name in params.train.stages if not stages or name in stages]
     data = VoxelDataset(project.voxels, params.gan.conditional)
     specs = []
@@ -31,16 +31,10 @@ def run(params: Params, stages: tuple[str, ...], project: Project, out: Path) ->
         prev = params.train.stages[name].prev
         if prev != SCRATCH and prev not in chosen:
             shutil.copytree(_model(project, prev), out / "models" / prev)
-        grown_from = None if prev == SCRATCH else prev
-        specs.append(
-            remote.StageSpec(name, grown_from, architecture(params, name, data), params.recipe(name), params.seed)
-        )
+        specs.append(stage_spec(params, name, data))
     (out / "data").mkdir(parents=True, exist_ok=True)
-    for pattern in (
-        "manifest.csv",
-        "summary.json",
-        *(f"{resolution_key(resolution_of(name))}*.npy" for name in chosen),
-    ):
+    grids = (f"{resolution_key(resolution_of(name))}*.npy" for name in chosen)
+    for pattern in ("manifest.csv", "summary.json", *grids):
         for file in data.folder.glob(pattern):
             shutil.copy(file, out / "data")
     for name in chosen:
@@ -55,5 +49,5 @@ def run(params: Params, stages: tuple[str, ...], project: Project, out: Path) ->
 def _model(project: Project, stage: str) -> Path:
     folder = project.model(stage)
     if not folder.is_dir():
-        raise UserError(f"{folder} is missing: train {stage} first, or pack it, too.")
+        raise UserError(f"{folder} is missing: train {stage} first, or pack it as well.")
     return folder

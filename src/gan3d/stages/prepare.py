@@ -1,4 +1,4 @@
-"""Stage `prepare`: from a source to a voxel data set."""
+"""Stage `prepare`: turn a source into a voxel data set."""
 
 import logging
 from pathlib import Path
@@ -15,7 +15,7 @@ from gan3d.monitoring.progress import progress_bar
 from gan3d.reports import data_report
 from gan3d.synthetic import furniture
 
-SYNTHETIC = "synthetic"  # the embedded furniture, in place of a source
+SYNTHETIC = "synthetic"  # a source: the embedded furniture
 
 
 def run(
@@ -24,8 +24,8 @@ def run(
     """Prepare a source into `out`; returns the summary.
 
     Args:
-        home: the folder that holds `synthetic/`, the embedded furniture, which is made when it is missing.
-        workers: processes; None is one a core.
+        home: the folder of `synthetic/`, the embedded furniture, which is written if it is missing.
+        workers: processes; None: one per core.
         dask: address of a Dask scheduler, instead of this machine.
     """
     if download.is_address(data.source):
@@ -56,9 +56,9 @@ def run(
 
 
 def log(params: Params, project: Project, summary: dict[str, Any]) -> None:
-    """Put the data set's parameters, counts and report into an MLflow run of its own, named `<name> data`.
+    """Log the data set's parameters, counts and report to an MLflow run named `<name> data`.
 
-    The prepared data is no less good when the store cannot be reached, so that this only warns.
+    Only warns if the store cannot be reached: the prepared data is complete without it.
     """
     import mlflow
     from mlflow.exceptions import MlflowException
@@ -81,7 +81,7 @@ def log(params: Params, project: Project, summary: dict[str, Any]) -> None:
 
 
 def describe(summary: dict[str, Any], out: Path) -> str:
-    """What a person should know of a prepared data set, a line each."""
+    """Summarise a prepared data set, one fact per line."""
     lines = [
         f"{name}: " + ", ".join(f"{count} {split}" for split, count in counts.items())
         for name, counts in summary["counts"].items()
@@ -97,7 +97,7 @@ def describe(summary: dict[str, Any], out: Path) -> str:
 
 
 def local_source(source: str | Path, root: str | Path) -> Path:
-    """The path of a source; the word `synthetic` is ROOT/synthetic, written when it is missing or out of date."""
+    """The path of a source; `synthetic` is ROOT/synthetic, written if it is missing or out of date."""
     if str(source) != SYNTHETIC:
         return Path(source)
     folder = Path(root) / SYNTHETIC

@@ -1,4 +1,4 @@
-"""Stage `register`: the final generator becomes a version in the registry, and champion when it is better."""
+"""Stage `register`: the final generator becomes a version in the registry, and champion if it is better."""
 
 import json
 import logging
@@ -12,20 +12,24 @@ from gan3d.config.schema import Params, resolution_of
 from gan3d.dataset import VoxelDataset
 from gan3d.errors import UserError
 from gan3d.metrics import protocol
+from gan3d.metrics.evaluation import SAMPLE_SEED
+from gan3d.metrics.rows import read_rows, without_mean
 from gan3d.registry import fetch
-from gan3d.registry.log import Facts, data_facts, log_candidate, mean_scores
+from gan3d.registry.log import Facts, data_facts, log_candidate, tagged_means
 from gan3d.registry.promotion import Decision, promote
 from gan3d.sampling.sampler import Sampler
-from gan3d.stages.evaluate import SEED, rows_of
 from gan3d.tracking.provenance import provenance_tags
 from gan3d.tracking.store import MODEL, connect
 
 
 def run(params: Params, project: Project) -> str:
-    """Register the final stage's model, decide on the champion, write `runs/register.json`; returns a line to read.
+    """Register the final stage's model, decide on the champion, and write `runs/register.json`.
+
+    Returns:
+        The outcome as a sentence.
 
     Raises:
-        UserError: when the model or its scores are missing.
+        UserError: if the model or its scores are missing.
     """
     client = connect(project.mlruns)
     version = log_candidate(client, project.model(params.final), facts(params, project))
@@ -37,9 +41,8 @@ def run(params: Params, project: Project) -> str:
 
 
 def facts(params: Params, project: Project) -> Facts:
-    """What the registry and the model card tell of the candidate."""
-    if not project.table.is_file():
-        raise UserError(f"{project.table} is missing: run `gan3d evaluate` first.")
+    """What the registry and the model card say about the candidate."""
+    rows = without_mean(read_rows(project.table))
     trained = {stage: _run_record(project, stage) for stage in params.train.chain(params.final)}
     training = [
         {"stage": stage, "images": record.get("images")}
@@ -52,7 +55,7 @@ def facts(params: Params, project: Project) -> Facts:
             VoxelDataset(project.voxels, params.gan.conditional), resolution_of(params.final), params.data.source
         ),
         training=training,
-        scores=rows_of(json.loads(project.table.read_text(encoding="utf-8"))),
+        scores=rows,
         tags=provenance_tags(project.work) | {"name": params.name, "stage": params.final},
         training_run=trained[params.final].get("run_id"),
         backend=params.train.backend,
@@ -60,9 +63,9 @@ def facts(params: Params, project: Project) -> Facts:
 
 
 def rescore(version: int, params: Params, project: Project) -> float | None:
-    """Mean 1-NNA-CD of a registered version on today's test split, by the protocol of `evaluate`.
+    """Mean 1-NNA-CD of a registered version on the present test split, by the protocol of the stage `evaluate`.
 
-    None where the split is too small for a score, and where the version's model is gone or cannot be read any more.
+    None if the split is too small for a score, or the version's model cannot be read.
     """
     data = VoxelDataset(project.voxels, params.gan.conditional)
     try:
@@ -74,13 +77,13 @@ def rescore(version: int, params: Params, project: Project) -> float | None:
     def sample(label: int, count: int, seed: int) -> np.ndarray:
         return model.shapes(model.label(data.classes[label]), count, seed)
 
-    at = model.model.architecture.resolution
-    rows = protocol.evaluate(sample, data, at, params.evaluate.count, params.evaluate.draws, seed=SEED)
-    return mean_scores(rows, at)["one_nna_cd"]
+    resolution = model.model.architecture.resolution
+    rows = protocol.evaluate(sample, data, resolution, params.evaluate.count, params.evaluate.draws, SAMPLE_SEED)
+    return tagged_means(rows, resolution)["one_nna_cd"]
 
 
 def sentence(version: int, decision: Decision) -> str:
-    """The outcome for a person."""
+    """The outcome as a sentence."""
     became = "is champion now" if decision.promoted else "does not become champion"
     return f"{MODEL} version {version} {became}: {decision.reason}."
 

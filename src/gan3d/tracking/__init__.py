@@ -1,1 +1,1 @@
-"""MLflow: where the store is, and what a run of the pipeline leaves in it."""
+"""MLflow: where the store is, and what the pipeline logs to it."""

@@ -1,4 +1,4 @@
-"""A training stage as one MLflow run: parameters, curves, pictures of the same latents over time, the model."""
+"""Log a training stage to one MLflow run: parameters, curves, samples of fixed latents over time, the model."""
 
 import contextlib
 import sys
@@ -20,10 +20,16 @@ FLUSH_SECONDS = 10.0
 
 
 class MLflowCallback(Callback):
-    """Observes a training (see `gan3d.training.loop.Observer`) and writes it into an MLflow run.
+    """Logs a training to an MLflow run.
 
-    A continued training continues its run: rows that MLflow already has are not written again. After the start
-    nothing waits for MLflow: all goes through an `Outbox`, so that a server that dies stops no training.
+    A resumed training resumes its run; rows that MLflow has already are not logged again. Only `on_train_begin` waits
+    for MLflow: everything later goes through an `Outbox`, so that a server that fails stops no training.
+
+    Args:
+        name, params, tags: of the run.
+        classes, up: of the data set, for the contact sheets.
+        dataset: input of the run, from `mlflow.data`.
+        mlruns: folder that holds the outbox.
     """
 
     def __init__(
@@ -43,12 +49,12 @@ class MLflowCallback(Callback):
         self.classes, self.up, self.folder = classes, up, mlruns / "outbox"
         self.run_id = ""
         self.outbox: Outbox | None = None
-        self.known: set[int] = set()
-        self.waiting: list[Row] = []
-        self.flushed = time.monotonic()
+        self.logged_steps: set[int] = set()
+        self.unsent: list[Row] = []
+        self.last_flush = time.monotonic()
 
     def on_train_begin(self, images: int, rows: list[Row], record: dict[str, Any]) -> dict[str, Any]:
-        run = self._continued(record.get("run_id"))
+        run = self._resumable(record.get("run_id"))
         with without_retries():
             mlflow.start_run(run_id=run, run_name=self.name, tags=self.tags, log_system_metrics=True)
             self.run_id = mlflow.active_run().info.run_id
@@ -58,15 +64,15 @@ class MLflowCallback(Callback):
                     mlflow.log_input(self.dataset, context="training")
             history = self.client.get_metric_history(self.run_id, "loss_d")
         self.outbox = Outbox(self.client, self.run_id, self.folder)
-        self.known = {metric.step for metric in history} | self.outbox.steps()
+        self.logged_steps = {metric.step for metric in history} | self.outbox.steps()
         for row in rows:
             self.on_log(row)
         return {"run_id": self.run_id}
 
     def on_log(self, row: Row) -> None:
-        if int(row["images"]) not in self.known:
-            self.waiting.append(row)
-        if time.monotonic() - self.flushed > FLUSH_SECONDS:
+        if int(row["images"]) not in self.logged_steps:
+            self.unsent.append(row)
+        if time.monotonic() - self.last_flush > FLUSH_SECONDS:
             self.flush()
 
     def on_samples(self, images: int, voxels: np.ndarray, labels: np.ndarray) -> None:
@@ -78,43 +84,43 @@ class MLflowCallback(Callback):
             self.outbox.put_tag("warning", f"at {images} images: {message}")
 
     def flush(self) -> None:
-        """Hand over the rows that wait."""
+        """Queue the rows that are not queued yet."""
         if self.outbox is not None:
-            self.outbox.put_metrics(self.waiting)
-            self.waiting = []
-        self.flushed = time.monotonic()
+            self.outbox.put_metrics(self.unsent)
+            self.unsent = []
+        self.last_flush = time.monotonic()
 
     def finish(self, files: dict[str, Path]) -> None:
-        """Hand over what is left and the files, each into its artifact folder, and close the run."""
+        """Queue what is left and the files, each for its artifact folder, and end the run."""
         if self.outbox is not None:
             for folder, path in files.items():
                 self.outbox.put_files(path, folder)
         self.end("FINISHED")
 
     def fail(self, killed: bool) -> None:
-        """Close the run as it truly ended; a killed one is continued by the next call of the same command."""
+        """End the run as FAILED, or as KILLED; the same command resumes it."""
         self.end("KILLED" if killed else "FAILED")
 
     def end(self, status: str) -> None:
-        """Close the run: wait a while for what is still under way; what MLflow does not take stays for `gan3d sync`."""
+        """End the run and wait for the outbox; what it cannot deliver in time stays for `gan3d sync`."""
         if self.outbox is None:
             return
         self.flush()
         self.outbox.put_end(status)
         left = self.outbox.close()
-        with without_retries(), contextlib.suppress(Exception):  # the outbox has the end already
+        with without_retries(), contextlib.suppress(Exception):  # the end is in the outbox, too
             mlflow.end_run(status)
         if left:
-            why = self.outbox.trouble or "no answer"
+            why = self.outbox.last_error or "no answer"
             print(
-                f"warning: MLflow did not take {left} entries of run {self.run_id} ({why}): they wait in"
-                f" {self.outbox.folder}; deliver them with `gan3d sync` when it is back.",
+                f"warning: {left} entries of run {self.run_id} did not reach MLflow ({why}): they are kept in"
+                f" {self.outbox.folder}; run `gan3d sync` when MLflow is back.",
                 file=sys.stderr,
             )
         self.outbox = None
 
-    def _continued(self, run_id: str | None) -> str | None:
-        """The run of a checkpoint, unless somebody has deleted it since."""
+    def _resumable(self, run_id: str | None) -> str | None:
+        """The run of a checkpoint, unless it was deleted since."""
         if run_id is None:
             return None
         try:

@@ -1,10 +1,10 @@
-"""What MLflow shall get, written to disk first and delivered by a thread: training never waits for a server.
+"""A queue on disk of what a run sends to MLflow; a thread delivers it, so that training never waits for a server.
 
     MLRUNS/outbox/<run id>/00000012.json    one entry: its kind and arguments
-    MLRUNS/outbox/<run id>/00000012/        the files that belong to it
+    MLRUNS/outbox/<run id>/00000012/        its files
 
-An entry is deleted once MLflow has it. What is left when a run ends, or when its process is killed, is delivered by the
-next run of the same id or by `gan3d sync`. Metrics carry their time, so that delivering one twice leaves one.
+An entry is deleted once MLflow has it. What is left when a run ends or its process is killed is delivered when the run
+is resumed, or by `gan3d sync`. Metrics carry their timestamps, so that delivering one twice stores it once.
 """
 
 import json
@@ -22,38 +22,38 @@ from mlflow import MlflowClient
 from mlflow.entities import Metric
 from PIL import Image
 
-BATCH = 900  # metrics a request; MLflow takes 1000
-PATIENCE = (1.0, 60.0)  # seconds between two tries: the first, and the longest
+BATCH = 900  # metrics per request; MLflow takes 1000
+RETRY_SECONDS = (1.0, 60.0)  # the first and the longest pause between two attempts
 log = logging.getLogger(__name__)
 
 
 class Outbox:
-    """The entries of one run; `put_*` return at once, whatever the server does."""
+    """The queue of one run; `put_*` return at once, even if the server is down."""
 
     def __init__(self, client: MlflowClient, run_id: str, folder: Path):
         self.client, self.folder = client, folder / run_id
         self.run_id = run_id
         self.folder.mkdir(parents=True, exist_ok=True)
-        # a kill may have left an entry's files without the entry
+        # an entry's files may be left from a process that was killed before it wrote the entry
         self.number = max((int(path.stem) for path in self.folder.glob("[0-9]*")), default=0)
-        self.news = threading.Condition()
+        self.changed = threading.Condition()
         self.closing = False
-        self.trouble = ""
-        self.thread = threading.Thread(target=self._work, name=f"outbox {run_id}", daemon=True)
+        self.last_error = ""
+        self.thread = threading.Thread(target=self._run, name=f"outbox {run_id}", daemon=True)
         self.thread.start()
 
     def put_metrics(self, rows: list[dict[str, float]]) -> None:
-        """Rows of values, each with its step under `images`."""
+        """Queue rows of metrics, each with its step under `images`."""
         if rows:
             self._put("metrics", {"rows": rows, "time": int(time.time() * 1000)})
 
     def put_image(self, key: str, step: int, pixels: np.ndarray) -> None:
-        """A picture, uint8 (H, W, 3), in a series."""
+        """Queue one image, uint8 (H, W, 3), of a series."""
         entry = {"key": key, "step": step, "time": int(time.time() * 1000)}
         self._put("image", entry, lambda folder: Image.fromarray(pixels).save(folder / "image.png"))
 
     def put_files(self, path: Path, artifact_folder: str) -> None:
-        """A file or a folder's content, copied now."""
+        """Queue a file, or a folder's content; it is copied now."""
 
         def copy(folder: Path) -> None:
             target = folder / "files"
@@ -66,34 +66,35 @@ class Outbox:
         self._put("files", {"folder": artifact_folder}, copy)
 
     def put_tag(self, name: str, value: str) -> None:
+        """Queue a tag."""
         self._put("tag", {"name": name, "value": value})
 
     def put_end(self, status: str) -> None:
-        """The run's end: FINISHED, FAILED or KILLED."""
+        """Queue the run's end: FINISHED, FAILED or KILLED."""
         self._put("end", {"status": status, "time": int(time.time() * 1000)})
 
     def close(self, seconds: float = 30.0) -> int:
-        """Wait for the thread to deliver all, at most so long; returns how many entries are left."""
-        with self.news:
+        """Wait up to `seconds` for the thread to deliver everything; returns how many entries are left."""
+        with self.changed:
             self.closing = True
-            self.news.notify()
+            self.changed.notify()
         self.thread.join(seconds)
-        left = len(waiting(self.folder))
+        left = len(pending(self.folder))
         if not left and not self.thread.is_alive():
             shutil.rmtree(self.folder, ignore_errors=True)
         return left
 
     def steps(self) -> set[int]:
-        """Steps of the metrics that still wait."""
+        """Steps of the metrics that are not delivered yet."""
         found: set[int] = set()
-        for path in waiting(self.folder):
+        for path in pending(self.folder):
             entry = _read(path)
             if entry and entry["kind"] == "metrics":
                 found |= {int(row["images"]) for row in entry["rows"]}
         return found
 
     def _put(self, kind: str, entry: dict[str, Any], attach: Callable[[Path], None] | None = None) -> None:
-        with self.news:
+        with self.changed:
             self.number += 1
             path = self.folder / f"{self.number:08d}.json"
             if attach is not None:
@@ -102,38 +103,38 @@ class Outbox:
             unfinished = path.with_suffix(".tmp")
             unfinished.write_text(json.dumps({"kind": kind, **entry}), encoding="utf-8")
             unfinished.rename(path)
-            self.news.notify()
+            self.changed.notify()
 
-    def _work(self) -> None:
-        pause = PATIENCE[0]
+    def _run(self) -> None:
+        pause = RETRY_SECONDS[0]
         while True:
             try:
                 deliver(self.client, self.run_id, self.folder)
-                pause, self.trouble = PATIENCE[0], ""
-            except Exception as error:  # whatever is wrong with the server, the training goes on
-                self.trouble = f"{type(error).__name__}: {error}".splitlines()[0]
-            with self.news:
-                left = bool(waiting(self.folder))
-                if self.closing and (not left or self.trouble):
+                pause, self.last_error = RETRY_SECONDS[0], ""
+            except Exception as error:  # no fault of the server stops the training
+                self.last_error = f"{type(error).__name__}: {error}".splitlines()[0]
+            with self.changed:
+                left = bool(pending(self.folder))
+                if self.closing and (not left or self.last_error):
                     return
-                if not left or self.trouble:
-                    self.news.wait(pause if left else None)
-                    pause = min(2 * pause, PATIENCE[1])
+                if not left or self.last_error:
+                    self.changed.wait(pause if left else None)
+                    pause = min(2 * pause, RETRY_SECONDS[1])
 
 
-def waiting(folder: Path) -> list[Path]:
-    """The entries of a run in order."""
+def pending(folder: Path) -> list[Path]:
+    """The undelivered entries of a run, in order."""
     return sorted(folder.glob("*.json"))
 
 
 def deliver(client: MlflowClient, run_id: str, folder: Path) -> int:
-    """Hand all entries of a run to MLflow, in order; returns how many.
+    """Deliver all entries of a run to MLflow, in order; returns how many.
 
     Raises:
-        Exception: of MLflow, at the first entry that it does not take; those before it are gone, the rest waits.
+        Exception: from MLflow, at the first entry it refuses; the earlier ones are delivered, the rest stays queued.
     """
-    with FileLock(folder / ".lock"):  # of a living run and a `gan3d sync` beside it, one at a time
-        entries = waiting(folder)
+    with FileLock(folder / ".lock"):  # shared with a `gan3d sync` in another process
+        entries = pending(folder)
         for path in entries:
             entry = _read(path)
             if entry is not None:
@@ -144,23 +145,23 @@ def deliver(client: MlflowClient, run_id: str, folder: Path) -> int:
 
 
 def sync(client: MlflowClient, folder: Path) -> tuple[dict[str, int], dict[str, str]]:
-    """Deliver what all runs have left; returns the number of entries by run id, and why others are not delivered."""
+    """Deliver what all runs have left; returns the entries delivered by run id, and the error by run id."""
     done: dict[str, int] = {}
     refused: dict[str, str] = {}
     for run in sorted({path.parent for path in folder.glob("*/*.json")}):
         try:
             done[run.name] = deliver(client, run.name, run)
-        except Exception as error:  # one run that was deleted, say, keeps back no other
+        except Exception as error:  # a deleted run, say, does not block the others
             refused[run.name] = " ".join(str(error).split())[:160].rstrip(".")
     return done, refused
 
 
 def _read(path: Path) -> dict[str, Any] | None:
-    """An entry; None when it is damaged, which a full disk can do."""
+    """Read an entry; None if it is damaged, as by a full disk."""
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except ValueError:
-        log.warning("%s is damaged and left out.", path)
+        log.warning("%s is damaged and skipped.", path)
         return None
 
 
@@ -176,8 +177,8 @@ def _metrics(client: MlflowClient, run_id: str, entry: dict[str, Any], files: Pa
 
 
 def _image(client: MlflowClient, run_id: str, entry: dict[str, Any], files: Path) -> None:
-    with Image.open(files / "image.png") as picture:
-        pixels = np.asarray(picture)
+    with Image.open(files / "image.png") as image:
+        pixels = np.asarray(image)
     client.log_image(run_id, pixels, key=entry["key"], step=entry["step"], timestamp=entry["time"], synchronous=True)
 
 

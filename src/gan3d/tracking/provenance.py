@@ -1,4 +1,4 @@
-"""What ties a run to its cause: commit, DVC stage, experiment."""
+"""Where a run comes from: commit, DVC stage, experiment."""
 
 import os
 import subprocess
@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 def git(folder: Path, *arguments: str) -> str:
-    """Output of a git command, empty where there is no git or no repository."""
+    """Output of a git command; empty without git or a repository."""
     try:
         done = subprocess.run(["git", "-C", str(folder), *arguments], capture_output=True, text=True, check=True)
     except (OSError, subprocess.CalledProcessError):
@@ -15,7 +15,7 @@ def git(folder: Path, *arguments: str) -> str:
 
 
 def provenance_tags(folder: Path) -> dict[str, str]:
-    """Tags of any run: the commit, whether tracked files differ from it, and what DVC says of itself."""
+    """Tags for a run: the commit, whether tracked files differ from it, and DVC's stage and experiment."""
     tags = {"git.commit": git(folder, "rev-parse", "HEAD")}
     tags["git.dirty"] = str(bool(git(folder, "status", "--porcelain", "--untracked-files=no"))).lower()
     for variable in ("DVC_STAGE", "DVC_EXP_NAME", "DVC_EXP_BASELINE_REV"):

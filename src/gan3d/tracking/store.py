@@ -1,4 +1,4 @@
-"""The MLflow store: SQLite and artifacts under mlruns/, unless MLFLOW_TRACKING_URI names another one."""
+"""The MLflow store: SQLite and artifacts in mlruns/, unless MLFLOW_TRACKING_URI names another one."""
 
 import contextlib
 import logging
@@ -15,26 +15,27 @@ from gan3d.errors import UserError
 
 EXPERIMENT = "gan3d"
 MODEL = "gan3d"
-VARIABLE = "MLFLOW_TRACKING_URI"
+URI_VARIABLE = "MLFLOW_TRACKING_URI"
 
-_own: set[str] = set()  # MLflow writes what it is told into the variable, where it would pass for the user's choice
+# MLflow stores a URI set here in the environment variable, where it would look like the user's choice
+_set_here: set[str] = set()
 
 
 def connect(mlruns: Path, experiment: str = EXPERIMENT) -> MlflowClient:
-    """Point MLflow at the project's store and experiment, both made when missing.
+    """Connect MLflow to the project's store and experiment; create them if they are missing.
 
-    The store is migrated under a lock, since processes that open a fresh SQLite store at once crash in the migration.
+    A lock guards the schema migration: processes that open a new SQLite store at the same time crash in it.
 
     Args:
-        mlruns: folder of the store; ignored when MLFLOW_TRACKING_URI is set.
+        mlruns: folder of the store; ignored if MLFLOW_TRACKING_URI is set.
 
     Raises:
-        UserError: when the store that MLFLOW_TRACKING_URI names does not answer.
+        UserError: if the store that MLFLOW_TRACKING_URI names does not answer, or the experiment was deleted.
     """
     logging.getLogger("mlflow").setLevel(logging.WARNING)
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
-    given = os.environ.get(VARIABLE)
-    if given and given not in _own:
+    given = os.environ.get(URI_VARIABLE)
+    if given and given not in _set_here:
         mlflow.set_tracking_uri(given)
         try:
             with without_retries():
@@ -43,15 +44,15 @@ def connect(mlruns: Path, experiment: str = EXPERIMENT) -> MlflowClient:
             why = str(error).splitlines()[0]
             if "deleted" in why:
                 raise UserError(
-                    f"{VARIABLE}={given} has deleted the experiment {experiment}: restore it there."
+                    f"the experiment {experiment} was deleted in {URI_VARIABLE}={given}: restore it there."
                 ) from error
             raise UserError(
-                f"{VARIABLE}={given} does not answer ({why}): start it, or unset the variable to use {mlruns}."
+                f"{URI_VARIABLE}={given} does not answer ({why}): start it, or unset the variable to use {mlruns}."
             ) from error
         return MlflowClient()
     mlruns.mkdir(parents=True, exist_ok=True)
     uri = f"sqlite:///{mlruns / 'mlflow.db'}"
-    _own.add(uri)
+    _set_here.add(uri)
     with FileLock(mlruns / ".lock"):
         mlflow.set_tracking_uri(uri)
         client = MlflowClient()
@@ -69,7 +70,7 @@ def connect(mlruns: Path, experiment: str = EXPERIMENT) -> MlflowClient:
 
 @contextlib.contextmanager
 def without_retries() -> Iterator[None]:
-    """Within it, a request to a server that does not answer is not repeated for minutes."""
+    """Make requests fail at once if the server does not answer; MLflow repeats them for minutes otherwise."""
     name = "MLFLOW_HTTP_REQUEST_MAX_RETRIES"
     before = os.environ.get(name)
     os.environ[name] = before or "1"

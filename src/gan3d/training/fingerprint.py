@@ -7,9 +7,8 @@ from pathlib import Path
 
 import keras
 
-import gan3d
 from gan3d.dataset import VoxelDataset
-from gan3d.model_file import TrainedModel
+from gan3d.model_file import TrainedModel, hash_weights
 from gan3d.training.recipe import Recipe
 
 CODE = ("backend", "networks", "training")  # the rooms that determine weights
@@ -31,10 +30,8 @@ def training_fingerprint(data: VoxelDataset, start: TrainedModel, recipe: Recipe
     settings = asdict(recipe) | {"stabilise": None, "backend": keras.backend.backend()}
     digest.update(json.dumps([settings, start.architecture.to_json()], sort_keys=True).encode())
     for weights in (start.ema, start.generator, start.discriminator):
-        for name, value in weights.items():
-            digest.update(name.encode())
-            digest.update(value.tobytes())
-    package = Path(gan3d.__file__).parent
+        hash_weights(digest, weights)
+    package = Path(__file__).parents[1]
     for part in CODE:
         for path in sorted((package / part).glob("*.py")):
             digest.update(path.read_bytes())

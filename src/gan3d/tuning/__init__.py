@@ -1,1 +1,1 @@
-"""Search for a stage's best parameters: Optuna studies, their trials as MLflow runs, the best into params.yaml."""
+"""Search for a stage's best parameters with Optuna; each trial is an MLflow run."""

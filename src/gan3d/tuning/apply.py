@@ -1,4 +1,4 @@
-"""The best values into params.yaml: only the values' own characters change."""
+"""Write values into params.yaml; nothing but their own characters changes."""
 
 import difflib
 from pathlib import Path
@@ -10,10 +10,10 @@ from gan3d.errors import UserError
 
 
 def replace(text: str, stage: str, values: dict[str, Any]) -> str:
-    """The text of a parameter file with some values of train.stages.<stage> replaced; all else stays, byte for byte.
+    """Replace some values of train.stages.<stage> in the text of params.yaml; all else stays, byte for byte.
 
     Raises:
-        UserError: when the file does not have a stage or one of its values, or shares one by an anchor.
+        UserError: if the stage or a value is not in the file, or shared by an anchor.
     """
     node: yaml.Node | None = yaml.compose(text, Loader=yaml.SafeLoader)
     for part in ("train", "stages", stage):
@@ -22,7 +22,9 @@ def replace(text: str, stage: str, values: dict[str, Any]) -> str:
     for name, value in values.items():
         found = _child(node, name, f"train.stages.{stage}.{name}")
         if yaml.safe_load(text[found.start_mark.index : found.end_mark.index]) != value:
-            spans.append((found.start_mark.index, found.end_mark.index, plain(value)))
+            start, end = found.start_mark.index, found.end_mark.index
+            space = " " if start == end else ""  # an empty value starts at its colon
+            spans.append((start, end, space + to_yaml(value)))
     changed = text
     for start, end, new in sorted(spans, reverse=True):
         changed = changed[:start] + new + changed[end:]
@@ -31,26 +33,26 @@ def replace(text: str, stage: str, values: dict[str, Any]) -> str:
 
 
 def _check(text: str, changed: str, stage: str, values: dict[str, Any]) -> None:
-    """Raise UserError unless the values have changed and nothing else, as where an alias stands for another value."""
-    wanted = yaml.safe_load(text)
-    wanted["train"]["stages"][stage] = wanted["train"]["stages"][stage] | values
+    """Raise UserError if anything but the values has changed, as where an alias repeats one of them."""
+    expected = yaml.safe_load(text)
+    expected["train"]["stages"][stage] = expected["train"]["stages"][stage] | values
     try:
-        same = yaml.safe_load(changed) == wanted
+        same = yaml.safe_load(changed) == expected
     except yaml.YAMLError:
         same = False
     if not same:
         raise UserError(
-            f"params.yaml shares values of train.stages.{stage} with others, by & and *: write them out there first."
+            f"params.yaml shares values of train.stages.{stage} with other keys, by & and *: write them out first."
         )
 
 
-def plain(value: Any) -> str:
-    """A number as YAML reads it back: 1.0e-05, since 1e-05 would be a text."""
+def to_yaml(value: Any) -> str:
+    """A number in YAML's notation: 1.0e-05, since 1e-05 is a string there."""
     return yaml.safe_dump(value).splitlines()[0]
 
 
 def write(path: Path, stage: str, values: dict[str, Any]) -> str:
-    """Change the file; returns the difference as unified diff, empty when nothing changed."""
+    """Change the file; returns the unified diff, empty if nothing changed."""
     with path.open(encoding="utf-8", newline="") as lines:
         old = lines.read()
     new = replace(old, stage, values)
@@ -65,4 +67,4 @@ def _child(node: yaml.Node | None, name: str, where: str) -> yaml.Node:
     for key, value in node.value if isinstance(node, yaml.MappingNode) else ():
         if key.value == name:
             return value
-    raise UserError(f"{where} is not written out in params.yaml: add it there.")
+    raise UserError(f"{where} is missing in params.yaml: add it there.")

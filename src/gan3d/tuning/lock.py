@@ -1,4 +1,4 @@
-"""Whose turn it is: a lock that all workers of a study share, wherever they run."""
+"""A lock that all workers of a study share, on whichever machine they run."""
 
 import hashlib
 from pathlib import Path
@@ -11,30 +11,30 @@ from sqlalchemy.pool import NullPool
 
 
 class StudyLock:
-    """Taken while a study is made and while a trial is begun; a process that dies gives it back.
+    """Held while a study is created and while a trial starts; released when its process dies.
 
-    On PostgreSQL it is an advisory lock of the database, which machines that share nothing else have in common. Else it
-    is a file: beside an SQLite database, or in `folder`.
+    On PostgreSQL it is an advisory lock of the database, since machines may share nothing else. Otherwise it is a file
+    beside the SQLite database, or in `folder`.
 
     Raises:
-        SQLAlchemyError: from `acquire`, when the database does not answer.
+        SQLAlchemyError: from `acquire`, if the database cannot be reached.
     """
 
     def __init__(self, url: str, study: str, folder: Path):
-        made = make_url(url)
+        parsed = make_url(url)
         self.connection: Connection | None = None
         self.file: FileLock | None = None
         self.key = int.from_bytes(hashlib.sha256(study.encode()).digest()[:8], signed=True)
-        if made.get_backend_name() == "postgresql":
+        if parsed.get_backend_name() == "postgresql":
             self.engine = create_engine(url, poolclass=NullPool)
             return
-        if made.get_backend_name() == "sqlite" and made.database:
-            folder = Path(made.database).resolve().parent
+        if parsed.get_backend_name() == "sqlite" and parsed.database:
+            folder = Path(parsed.database).resolve().parent
         folder.mkdir(parents=True, exist_ok=True)
         self.file = FileLock(folder / f".tune-{study}.lock")
 
     def acquire(self) -> None:
-        """Wait until nobody else has it."""
+        """Wait until the lock is free, and take it."""
         if self.file is not None:
             self.file.acquire()
             return
@@ -42,12 +42,12 @@ class StudyLock:
         self.connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": self.key})
 
     def release(self) -> None:
-        """Give it back; nothing happens when it was given back already."""
+        """Release the lock, if it is held."""
         if self.file is not None:
             self.file.release(force=True)
         elif self.connection is not None:
             connection, self.connection = self.connection, None
-            connection.close()  # the lock ends with its connection
+            connection.close()  # an advisory lock ends with its connection
 
     def __enter__(self) -> "StudyLock":
         self.acquire()

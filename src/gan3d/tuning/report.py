@@ -1,4 +1,4 @@
-"""What a study has found, in its parent run: the best values, and its figures as one interactive page."""
+"""What a study has found, written into its parent run: the best values, and its figures as one interactive page."""
 
 import html
 import json
@@ -16,18 +16,17 @@ from optuna import visualization
 from optuna.trial import FrozenTrial, TrialState
 
 from gan3d.errors import UserError
-from gan3d.tuning import space
 from gan3d.tuning.study_spec import StudySpec
 
 PAGE = "study.html"
-SHOWN = 5  # trials of a Pareto front that are told in words
+MAX_LISTED = 5  # trials of a Pareto front
 
 
 def best(study: optuna.Study, number: int | None = None) -> FrozenTrial:
-    """The best complete trial, or the one of this number.
+    """The best complete trial, or the one with this number.
 
     Raises:
-        UserError: when there is none, or when several objectives leave a choice.
+        UserError: if there is none, or if several are best, by different objectives.
     """
     trials = {trial.number: trial for trial in study.get_trials(deepcopy=False)}
     if number is not None:
@@ -43,13 +42,13 @@ def best(study: optuna.Study, number: int | None = None) -> FrozenTrial:
     return found[0]
 
 
-def write(study: optuna.Study, client: MlflowClient, parent: str, task: StudySpec) -> None:
-    """Write the best values and the figures into the parent run; earlier ones are replaced."""
+def write(study: optuna.Study, client: MlflowClient, parent_run: str, spec: StudySpec) -> None:
+    """Write the best values and the figures into the parent run, in place of earlier ones."""
     trials = study.get_trials(deepcopy=False)
     states = {state.name.lower(): sum(trial.state == state for trial in trials) for state in TrialState}
     for name, count in states.items():
-        client.set_tag(parent, f"trials.{name}", str(count))
-    client.set_tag(parent, MLFLOW_RUN_NOTE, "\n\n".join(verdict(study, task)))
+        client.set_tag(parent_run, f"trials.{name}", str(count))
+    client.set_tag(parent_run, MLFLOW_RUN_NOTE, "\n\n".join(verdict(study, spec)))
     found = study.best_trials
     if not found:
         return
@@ -57,35 +56,35 @@ def write(study: optuna.Study, client: MlflowClient, parent: str, task: StudySpe
         {
             "trial": trial.number,
             "run_id": trial.user_attrs.get("run_id"),
-            "scores": dict(zip(task.tune.objectives, trial.values, strict=True)),
-            "params": space.trained(trial.params),
+            "scores": dict(zip(spec.tune.objectives, trial.values, strict=True)),
+            "params": trial.params,
         }
         for trial in found
     ]
     for name, value in rows[0]["params"].items():
-        client.set_tag(parent, f"best.{name}", str(value))
-    client.set_tag(parent, "best.trial", str(found[0].number))
+        client.set_tag(parent_run, f"best.{name}", str(value))
+    client.set_tag(parent_run, "best.trial", str(found[0].number))
     for name, value in rows[0]["scores"].items():
-        client.log_metric(parent, f"best/{name}", value, step=sum(trial.state.is_finished() for trial in trials))
-    client.log_dict(parent, {"best": rows}, "best.json")
+        client.log_metric(parent_run, f"best/{name}", value, step=sum(trial.state.is_finished() for trial in trials))
+    client.log_dict(parent_run, {"best": rows}, "best.json")
     with tempfile.TemporaryDirectory() as scratch:
         path = Path(scratch) / PAGE
-        path.write_text(page(study, task), encoding="utf-8")
-        client.log_artifact(parent, str(path))
+        path.write_text(page(study, spec), encoding="utf-8")
+        client.log_artifact(parent_run, str(path))
 
 
-def progress(study: optuna.Study, client: MlflowClient, parent: str, task: StudySpec) -> None:
-    """The best so far as a curve of the parent run, over the trials that have ended."""
-    ended = [trial for trial in study.get_trials(deepcopy=False) if trial.state.is_finished()]
-    if len(study.directions) == 1 and any(trial.state == TrialState.COMPLETE for trial in ended):
-        client.log_metric(parent, f"best/{task.tune.objectives[0]}", study.best_value, step=len(ended))
+def log_progress(study: optuna.Study, client: MlflowClient, parent_run: str, spec: StudySpec) -> None:
+    """Log the best score so far to the parent run, over the number of finished trials."""
+    finished = [trial for trial in study.get_trials(deepcopy=False) if trial.state.is_finished()]
+    if len(study.directions) == 1 and any(trial.state == TrialState.COMPLETE for trial in finished):
+        client.log_metric(parent_run, f"best/{spec.tune.objectives[0]}", study.best_value, step=len(finished))
 
 
-def page(study: optuna.Study, task: StudySpec) -> str:
-    """All figures that the trials so far allow, on one page that needs no network."""
-    parts = [f"<h1>{html.escape(study.study_name)}</h1>", *(f"<p>{html.escape(x)}</p>" for x in verdict(study, task))]
+def page(study: optuna.Study, spec: StudySpec) -> str:
+    """All figures that the trials so far allow, as one HTML page that needs no network."""
+    parts = [f"<h1>{html.escape(study.study_name)}</h1>", *(f"<p>{html.escape(x)}</p>" for x in verdict(study, spec))]
     script: bool | str = True
-    for title, figure in figures(study, task.tune.objectives):
+    for title, figure in figures(study, spec.tune.objectives):
         figure.update_layout(title=None, margin={"t": 30})
         parts.append(f"<h2>{html.escape(title)}</h2>")
         parts.append(plotly.io.to_html(figure, full_html=False, include_plotlyjs=script))
@@ -96,25 +95,25 @@ def page(study: optuna.Study, task: StudySpec) -> str:
 
 
 def figures(study: optuna.Study, objectives: tuple[str, ...]) -> Iterator[tuple[str, Any]]:
-    """Titles and plotly figures; those that need more trials than there are, are left out."""
+    """Titles and plotly figures, without those that need more trials."""
     for i, name in enumerate(objectives):
         target: dict[str, Any] = {}
         if len(objectives) > 1:
             target = {"target": lambda trial, i=i: trial.values[i], "target_name": name}
-        yield from drawn(f"History of {name}", visualization.plot_optimization_history, study, **target)
-        yield from drawn(f"What {name} depends on", visualization.plot_param_importances, study, **target)
-        yield from drawn(f"Slices of {name}", visualization.plot_slice, study, **target)
+        yield from try_plot(f"History of {name}", visualization.plot_optimization_history, study, **target)
+        yield from try_plot(f"Parameter importances for {name}", visualization.plot_param_importances, study, **target)
+        yield from try_plot(f"Slices of {name}", visualization.plot_slice, study, **target)
     if 1 < len(objectives) < 4:
-        yield from drawn("Pareto front", visualization.plot_pareto_front, study)
+        yield from try_plot("Pareto front", visualization.plot_pareto_front, study)
     if len(objectives) == 1:
-        yield from drawn("Scores over images seen", visualization.plot_intermediate_values, study)
-    yield from drawn("Who ran when", visualization.plot_timeline, study)
+        yield from try_plot("Scores over images seen", visualization.plot_intermediate_values, study)
+    yield from try_plot("Timeline of trials", visualization.plot_timeline, study)
 
 
-def drawn(title: str, plot: Callable[..., Any], study: optuna.Study, **target: Any) -> Iterator[tuple[str, Any]]:
-    """A figure, unless the study has too few trials for it."""
+def try_plot(title: str, plot: Callable[..., Any], study: optuna.Study, **target: Any) -> Iterator[tuple[str, Any]]:
+    """A figure with its title, or nothing if the study has too few trials for it."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # that there are few trials: the page says how many
+        warnings.simplefilter("ignore")  # about the number of trials, which the page tells
         try:
             figure = plot(study, **target)
         except (ValueError, RuntimeError):
@@ -123,22 +122,22 @@ def drawn(title: str, plot: Callable[..., Any], study: optuna.Study, **target: A
 
 
 def summary(study: optuna.Study) -> str:
-    """One line: how many trials ended how, and the best."""
+    """One line: how many trials ended how."""
     trials = study.get_trials(deepcopy=False)
     counts = {state: sum(trial.state == state for trial in trials) for state in TrialState}
-    told = ", ".join(f"{count} {state.name.lower()}" for state, count in counts.items() if count)
-    return f"{len(trials)} trials: {told}."
+    states = ", ".join(f"{count} {state.name.lower()}" for state, count in counts.items() if count)
+    return f"{len(trials)} trials: {states}."
 
 
-def verdict(study: optuna.Study, task: StudySpec) -> list[str]:
-    """What a person should know at the end, in a few lines."""
+def verdict(study: optuna.Study, spec: StudySpec) -> list[str]:
+    """The outcome in a few lines: counts, best trials, and the command that applies the best one."""
     lines = [f"{study.study_name}: {summary(study)}"]
-    for trial in study.best_trials[:SHOWN]:
-        scores = ", ".join(f"{n} {v:.4f}" for n, v in zip(task.tune.objectives, trial.values, strict=True))
-        lines.append(f"best: trial {trial.number}, {scores}, {json.dumps(space.trained(trial.params))}")
-    if len(study.best_trials) > SHOWN:
-        lines.append(f"and {len(study.best_trials) - SHOWN} more that are best in their way")
+    for trial in study.best_trials[:MAX_LISTED]:
+        scores = ", ".join(f"{n} {v:.4f}" for n, v in zip(spec.tune.objectives, trial.values, strict=True))
+        lines.append(f"best: trial {trial.number}, {scores}, {json.dumps(trial.params)}")
+    if len(study.best_trials) > MAX_LISTED:
+        lines.append(f"and {len(study.best_trials) - MAX_LISTED} more on the Pareto front")
     if study.best_trials:
         which = "" if len(study.best_trials) == 1 else " --trial NUMBER"
-        lines.append(f"take it over with `gan3d tune apply {task.stage}{which}`, then `dvc repro`")
+        lines.append(f"apply it with `gan3d tune apply {spec.stage}{which}`, then run `dvc repro`")
     return lines

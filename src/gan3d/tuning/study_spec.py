@@ -16,7 +16,7 @@ from gan3d.tuning.lock import StudyLock
 
 @dataclass(frozen=True)
 class StudySpec:
-    """Which study: a stage with its parameters in a project, a storage and a name."""
+    """A study: a stage of a project with its parameters, the database's URL, and the study's name."""
 
     params: Params
     stage: str
@@ -29,17 +29,17 @@ class StudySpec:
         return self.params.tune
 
     @property
-    def shown(self) -> str:
-        """The storage without its password."""
+    def display_url(self) -> str:
+        """The URL without its password."""
         return make_url(self.url).render_as_string(hide_password=True)
 
-    def turn(self) -> StudyLock:
-        """Taken while the study is made and while a trial is begun."""
+    def lock(self) -> StudyLock:
+        """The lock to hold while the study is created and while a trial starts."""
         return StudyLock(self.url, self.name, self.project.mlruns)
 
-    def reached(self) -> contextlib.AbstractContextManager[None]:
-        """Within it, a database that does not answer is an error of the user's."""
-        return reached(self.url)
+    def translate_database_errors(self) -> contextlib.AbstractContextManager[None]:
+        """See the function of this name."""
+        return translate_database_errors(self.url)
 
 
 def study_spec(
@@ -48,17 +48,17 @@ def study_spec(
     """The study of a stage.
 
     Args:
-        storage: instead of tune.storage.
-        name: instead of the model's name and the stage.
+        storage: overrides tune.storage.
+        name: overrides `<model's name>-<stage>`.
 
     Raises:
-        UserError: for a stage that does not exist or that cannot be searched as params.yaml says.
+        UserError: for a stage that does not exist or cannot be searched with this space.
     """
     stages = params.train.stages
     if stage not in stages:
         raise UserError(f"stage {stage!r} is not in train.stages: choose one of {', '.join(stages)}, or all.")
     if "width" in params.tune.space and len(stages[stage].widths) > 1:
-        raise UserError(f"{stage} has several widths, which cannot be searched: take width out of tune.space.")
+        raise UserError(f"{stage} has several widths, which cannot be searched: remove width from tune.space.")
     return StudySpec(params, stage, project, database(params, project, storage), name or f"{params.name}-{stage}")
 
 
@@ -66,39 +66,41 @@ def database(params: Params, project: Project, storage: str | None = None) -> st
     """URL of the database that holds the studies.
 
     Args:
-        storage: instead of tune.storage; the path of an SQLite file is relative to the project.
+        storage: overrides tune.storage; the path of an SQLite file is relative to the project.
 
     Raises:
-        UserError: when it is no URL, or when the database's driver is missing.
+        UserError: if it is not a URL, or if the database's driver is missing.
     """
-    url = storage or params.tune.storage or f"sqlite:///{project.mlruns / 'optuna.db'}"
+    given = storage or params.tune.storage or f"sqlite:///{project.mlruns / 'optuna.db'}"
     try:
-        made = make_url(url)
-        if made.drivername in ("postgresql", "postgres"):  # whose default driver depends on SQLAlchemy's version
-            made = made.set(drivername="postgresql+psycopg")
-        made.get_dialect().import_dbapi()
+        url = make_url(given)
+        if url.drivername in ("postgresql", "postgres"):  # whose default driver depends on SQLAlchemy's version
+            url = url.set(drivername="postgresql+psycopg")
+        url.get_dialect().import_dbapi()
     except SQLAlchemyError:
-        raise UserError(f"storage {url!r} is no database URL: use one such as sqlite:///studies.db.") from None
+        raise UserError(f"storage {given!r} is not a database URL: use one such as sqlite:///studies.db.") from None
     except ImportError as error:
-        raise UserError(f"storage {made!r} needs the driver {error.name}: install gan3d[postgres], or it.") from None
-    if made.get_backend_name() == "sqlite" and made.database:  # workers begin in other folders
-        made = made.set(database=str(project.work / made.database))
-    return made.render_as_string(hide_password=False)
+        raise UserError(
+            f"storage {url!r} needs the driver {error.name}: install gan3d[postgres], or the driver."
+        ) from None
+    if url.get_backend_name() == "sqlite" and url.database:  # workers start in other folders
+        url = url.set(database=str(project.work / url.database))
+    return url.render_as_string(hide_password=False)
 
 
 @contextlib.contextmanager
-def reached(url: str) -> Iterator[None]:
-    """Within it, a database that does not answer is an error of the user's.
+def translate_database_errors(url: str) -> Iterator[None]:
+    """Turn the errors of a database that cannot be reached into a UserError.
 
     Raises:
-        UserError: when it does not answer.
+        UserError: if the database cannot be reached.
     """
-    shown = make_url(url).render_as_string(hide_password=True)
+    display_url = make_url(url).render_as_string(hide_password=True)
     try:
         yield
     except (SQLAlchemyError, StorageInternalError) as error:
         cause = error if isinstance(error, SQLAlchemyError) else error.__cause__
         why = " ".join(str(getattr(cause, "orig", None) or cause or error).split()).rstrip(". ")
         raise UserError(
-            f"the studies in {shown} cannot be reached ({why}): check tune.storage; the same command continues."
+            f"the studies in {display_url} cannot be reached ({why}): check tune.storage; the same command continues."
         ) from error

@@ -1,4 +1,4 @@
-"""A sweep of one stage by one or many workers, and of the whole pyramid."""
+"""A sweep of one stage by one or many workers, and of all stages in turn."""
 
 import contextlib
 import os
@@ -16,28 +16,29 @@ from gan3d.config.loading import load_params
 from gan3d.config.project import Project
 from gan3d.config.schema import Params
 from gan3d.errors import UserError
-from gan3d.tuning import apply, report, space
-from gan3d.tuning.study import find_study
+from gan3d.tuning import apply, report
+from gan3d.tuning.study import find_study, trained_values
 from gan3d.tuning.study_spec import StudySpec, study_spec
 from gan3d.tuning.worker import Worker
 
 
-def run(task: StudySpec, workers: int = 1, dask: str | None = None, say: Callable[[str], None] = print) -> optuna.Study:
-    """Sweep a stage to the end of its study.
+def run(spec: StudySpec, workers: int = 1, dask: str | None = None, log: Callable[[str], None] = print) -> optuna.Study:
+    """Sweep a stage until its study is done.
 
     Args:
         workers: processes on this machine.
-        dask: address of a Dask scheduler instead; each of its workers takes part.
+        dask: address of a Dask scheduler, to run one worker on each of its workers instead.
+        log: takes one line per event.
 
     Raises:
-        UserError: when the sweep cannot go on.
+        UserError: if the sweep cannot go on.
     """
     if dask is not None:
-        on_dask(task, dask, say)
-        return find_study(task)
-    others = [spawn(task) for _ in range(workers - 1)]
+        run_on_dask(spec, dask, log)
+        return find_study(spec)
+    others = [start_worker(spec) for _ in range(workers - 1)]
     try:
-        study = Worker(task, say).work()
+        study = Worker(spec, log).run()
         for other in others:
             other.wait()
     finally:
@@ -48,21 +49,25 @@ def run(task: StudySpec, workers: int = 1, dask: str | None = None, say: Callabl
     return study
 
 
-def spawn(task: StudySpec) -> subprocess.Popen:
-    """Another worker of the same study, as a process of its own."""
-    command = [sys.executable, "-m", "gan3d", "tune", task.stage, "--worker", "--study", task.name]
-    command += ["--trials", str(task.tune.trials)]
-    environment = os.environ | {"GAN3D_STORAGE": task.url}  # not among the arguments, which all can see
-    # in a group of its own: a Ctrl-C reaches it once, from here
-    return subprocess.Popen(command, cwd=task.project.work, env=environment, start_new_session=True)
+def start_worker(spec: StudySpec) -> subprocess.Popen:
+    """Start another worker of the study in a process of its own."""
+    command = [sys.executable, "-m", "gan3d", "tune", spec.stage, "--worker", "--study", spec.name]
+    command += ["--trials", str(spec.tune.trials)]
+    environment = os.environ | {"GAN3D_STORAGE": spec.url}  # arguments are visible to all users
+    # in a process group of its own: Ctrl-C reaches it once, through `run`
+    return subprocess.Popen(command, cwd=spec.project.work, env=environment, start_new_session=True)
 
 
-def on_dask(task: StudySpec, address: str, say: Callable[[str], None]) -> None:
-    """One worker of the study on each worker of a Dask cluster, which must see the project's folder."""
+def run_on_dask(spec: StudySpec, address: str, log: Callable[[str], None]) -> None:
+    """Run one worker of the study on each worker of a Dask cluster; all must see the project's folder.
+
+    Raises:
+        UserError: if the cluster cannot be used.
+    """
     try:
         from distributed import Client, Event
     except ModuleNotFoundError:
-        raise UserError("--dask needs the package distributed: install it beside gan3d.") from None
+        raise UserError("--dask needs the package distributed: install gan3d[dask].") from None
     try:
         client = Client(address, timeout="10s")
     except (OSError, ValueError, TimeoutError) as error:
@@ -71,68 +76,68 @@ def on_dask(task: StudySpec, address: str, say: Callable[[str], None]) -> None:
         names = list(client.scheduler_info(n_workers=-1)["workers"])
         if not names:
             raise UserError(f"the Dask scheduler at {address} has no workers: start some.")
-        say(f"{len(names)} Dask workers take part")
+        log(f"running on {len(names)} Dask workers")
         backend = os.environ["KERAS_BACKEND"]
-        stop = f"{task.name}-{uuid.uuid4().hex}"
+        stop = f"{spec.name}-{uuid.uuid4().hex}"
         futures = [
-            client.submit(take_part, task, backend, stop, workers=[name], allow_other_workers=True, pure=False)
+            client.submit(run_dask_worker, spec, backend, stop, workers=[name], allow_other_workers=True, pure=False)
             for name in names
         ]
         try:
             client.gather(futures)
         except KeyboardInterrupt:
-            say("the trials end at their next look")
+            log("stopping the trials")
             Event(stop).set()
             client.gather(futures)
             raise
 
 
-def take_part(task: StudySpec, backend: str, stop: str) -> None:
-    """A worker's part on a Dask worker, until the study is done or the event `stop` is set."""
+def run_dask_worker(spec: StudySpec, backend: str, stop: str) -> None:
+    """Run a worker in a Dask worker, until the study is done or the event `stop` is set."""
     from distributed import Event
 
     os.environ.setdefault("KERAS_BACKEND", backend)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    with contextlib.suppress(KeyboardInterrupt):  # it has closed everything
-        Worker(task, stopped=Event(stop).is_set).work()
+    with contextlib.suppress(KeyboardInterrupt):  # raised after everything is closed
+        Worker(spec, should_stop=Event(stop).is_set).run()
 
 
-def take_over(task: StudySpec, number: int | None = None) -> str:
-    """Write the best trial's values into params.yaml; returns the difference."""
-    found = report.best(find_study(task), number)
-    return apply.write(task.project.params, task.stage, space.trained(found.params))
+def apply_best(spec: StudySpec, number: int | None = None) -> str:
+    """Write the values of the best trial, or of one, into params.yaml; returns the difference."""
+    study = find_study(spec)
+    return apply.write(spec.project.params, spec.stage, trained_values(study, report.best(study, number)))
 
 
-def pyramid(
+def tune_all(
     project: Project,
     storage: str | None,
     workers: int,
     dask: str | None,
-    say: Callable[[str], None] = print,
+    log: Callable[[str], None] = print,
     repro: Callable[[str, Path], None] | None = None,
 ) -> None:
-    """Tune each stage, the smallest first, write its best values and train it with them through DVC."""
-    for stage in ordered(load_params(project.params)):
-        current = study_spec(load_params(project.params), stage, project, storage)
-        say("\n".join(report.verdict(run(current, workers, dask, say), current)))
-        say(take_over(current).rstrip() or f"{project.params.name} has the best values of {stage} already")
+    """Tune each stage, the smallest first, apply its best values, and train it with them through DVC."""
+    for stage in in_training_order(load_params(project.params)):
+        spec = study_spec(load_params(project.params), stage, project, storage)
+        log("\n".join(report.verdict(run(spec, workers, dask, log), spec)))
+        log(apply_best(spec).rstrip() or f"{project.params.name} has the best values of {stage} already")
         (repro or reproduce)(f"train@{stage}", project.work)
 
 
-def ordered(params: Params) -> Sequence[str]:
-    """The stages that lead to the final one, then the rest."""
+def in_training_order(params: Params) -> Sequence[str]:
+    """The stages that lead to the final one, then the others."""
     chain = params.train.chain(params.final)
     return [*chain, *(stage for stage in params.train.stages if stage not in chain)]
 
 
 def reproduce(target: str, folder: Path) -> None:
-    """`dvc repro` of a stage and what it needs.
+    """Run `dvc repro` on a stage.
 
     Raises:
-        UserError: when it fails; DVC has said why.
+        UserError: if it fails; DVC has printed the cause.
     """
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     environment: dict[str, Any] = os.environ | {"PATH": path}
     done = subprocess.run([sys.executable, "-m", "dvc", "repro", target], cwd=folder, env=environment)
     if done.returncode:
-        raise UserError(f"`dvc repro {target}` failed: mend what it names above; the same command continues.")
+        raise UserError(f"`dvc repro {target}` failed: fix the error above; the same command continues.")

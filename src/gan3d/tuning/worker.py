@@ -1,4 +1,4 @@
-"""What a worker does: begin trials of a study until there are enough, and take up those whose worker died."""
+"""One process's part in a study: it starts trials until there are enough, and retries those of dead workers."""
 
 import os
 import time
@@ -11,49 +11,52 @@ from optuna.storages import RetryHeartbeatStaleTrialCallback
 from optuna.trial import FrozenTrial, TrialState
 
 from gan3d.errors import UserError
+from gan3d.tracking.mlflow_callback import MLflowCallback
 from gan3d.tracking.store import connect
 from gan3d.tuning import report, space
 from gan3d.tuning import study as studies
+from gan3d.tuning.samplers import make_sampler
 from gan3d.tuning.study_spec import StudySpec
-from gan3d.tuning.trial import TrialRunner, log_untrained, recorder_for
+from gan3d.tuning.trial import TrialRunner, log_untrained, make_tracker
 
-Say = Callable[[str], None]
-
-POLL = 2.0  # seconds between two looks at trials that others run
-HOPELESS = 3  # trials that failed while none went well: the fault is not in their values
+POLL_SECONDS = 2.0  # between two checks of the trials that other workers run
+MAX_INITIAL_FAILURES = 3  # without a success; then the trials' values are not the cause
 
 
 class Worker:
-    """A process's part in a study.
+    """Runs trials of a study in this process.
 
     Args:
-        stopped: asked between trials and at every look at one; once it is true, the work ends as by Ctrl-C.
+        log: takes one line per event.
+        should_stop: asked between trials and after each chunk of steps; if true, the work ends as by Ctrl-C.
     """
 
-    def __init__(self, task: StudySpec, say: Say = print, stopped: Callable[[], bool] = lambda: False):
+    def __init__(
+        self, spec: StudySpec, log: Callable[[str], None] = print, should_stop: Callable[[], bool] = lambda: False
+    ):
         optuna.logging.set_verbosity(optuna.logging.ERROR)
-        self.task, self.say, self.stopped = task, say, stopped
-        self.client: MlflowClient = connect(task.project.mlruns)
-        self.runner = TrialRunner(task.params, task.stage, task.project)
-        self.study = studies.open_study(task, self.runner.inputs(), self.client)
-        self.parent: str = self.study.user_attrs[studies.PARENT]
-        self.turn = task.turn()
+        self.spec, self.log, self.should_stop = spec, log, should_stop
+        self.client: MlflowClient = connect(spec.project.mlruns)
+        self.runner = TrialRunner(spec.params, spec.stage, spec.project)
+        self.study = studies.open_study(spec, self.runner.fingerprint(), self.client)
+        self.parent_run: str = self.study.user_attrs[studies.PARENT_RUN]
+        self.lock = spec.lock()
         self.current: int | None = None
-        self.fault: UserError | None = None
+        self.user_error: UserError | None = None
 
-    def work(self) -> optuna.Study:
-        """Begin trials until all are done, here or elsewhere; then write the report into the parent run.
+    def run(self) -> optuna.Study:
+        """Run trials until the study is done, then write the report into the parent run.
 
         Raises:
-            UserError: when trials cannot be run at all.
-            KeyboardInterrupt: after everything was closed; the trial that ran is queued again.
+            UserError: if trials cannot be run at all.
+            KeyboardInterrupt: once all runs are closed and the interrupted trial is queued again.
         """
-        first, waiting, _ = studies.begun(self.study)
-        if first and not waiting:
-            self.say(f"study {self.task.name} goes on; trials so far: {first}")
-        with self.task.reached():
+        counts = studies.count_trials(self.study)
+        if counts.original and not counts.waiting:
+            self.log(f"study {self.spec.name} continues; trials so far: {counts.original}")
+        with self.spec.translate_database_errors():
             try:
-                while self.one():
+                while self.run_next_trial():
                     pass
             except (KeyboardInterrupt, UserError):
                 self._close(interrupted=True)
@@ -61,107 +64,106 @@ class Worker:
             self._close(interrupted=False)
         return self.study
 
-    def one(self) -> bool:
-        """Begin a trial or wait for others; False when the study is done."""
-        if self.stopped():
+    def run_next_trial(self) -> bool:
+        """Run a trial, or wait for other workers; False once the study is done."""
+        if self.should_stop():
             raise KeyboardInterrupt
-        self.turn.acquire()  # until the trial has its values: so there is none too many, and no two are the same
+        self.lock.acquire()  # until the trial has its values: no trial too many, and no values twice
         try:
-            optuna.storages.fail_stale_trials(self.study)
-            for orphan in studies.orphans(self.study, studies.SILENT * self.task.tune.heartbeat):
-                self.study.tell(orphan.number, state=TrialState.FAIL)
-                studies.stale_trial_callback(self.client)(self.study, orphan)
-            first, waiting, running = studies.begun(self.study)
-            if not waiting and first >= self.task.tune.trials:
-                self.turn.release()
-                if running:
-                    time.sleep(POLL)
-                return bool(running)
-            before = len(self.study.get_trials(deepcopy=False))
-            self.study.sampler = studies.sampler(self.task, before)
+            self._retry_lost_trials()
+            counts = studies.count_trials(self.study)
+            if not counts.waiting and counts.original >= self.spec.tune.trials:
+                self.lock.release()
+                if counts.running:
+                    time.sleep(POLL_SECONDS)
+                return bool(counts.running)
+            self.study.sampler = make_sampler(self.spec, len(self.study.get_trials(deepcopy=False)))
             try:
                 self.study.optimize(self._objective, n_trials=1, catch=(Exception,))
-            except ValueError as error:  # others took this worker for dead and have failed its trial
-                self.say(f"a trial was lost: {error}")
+            except ValueError as error:  # another worker took this one for dead and failed its trial
+                self.log(f"a trial was lost: {error}")
         finally:
-            self.turn.release()
-        if self.fault:
-            raise self.fault
-        with self.turn:  # two that write the same tag at once are an error of MLflow's
-            report.progress(self.study, self.client, self.parent, self.task)
-        self._not_hopeless()
+            self.lock.release()
+        if self.user_error:
+            raise self.user_error
+        with self.lock:  # MLflow fails if two processes write the same tag at once
+            report.log_progress(self.study, self.client, self.parent_run, self.spec)
+        self._check_not_all_failed()
         return True
 
+    def _retry_lost_trials(self) -> None:
+        """Fail and queue again the trials whose workers died."""
+        optuna.storages.fail_stale_trials(self.study)
+        for orphan in studies.orphans(self.study, studies.MISSED_HEARTBEATS * self.spec.tune.heartbeat):
+            self.study.tell(orphan.number, state=TrialState.FAIL)
+            studies.stale_trial_callback(self.client)(self.study, orphan)
+
     def _objective(self, trial: optuna.Trial) -> Any:
-        trial.set_user_attr(studies.BEGUN, os.getpid())
+        trial.set_user_attr(studies.WORKER_PID, os.getpid())
         self.current = trial.number
-        values = space.suggest(trial, self.task.tune.space)
-        twin = self._twin(trial, values)
-        recorder = recorder_for(self.runner, trial, values, self.client, self.parent)
-        self.turn.release()
-        name = f"{self.task.stage} trial {trial.number}"
-        told = ", ".join(f"{key} {value:g}" for key, value in values.items())
+        values = space.suggest(trial, self.spec.tune.space)
+        duplicate = self._find_duplicate(trial, values)
+        tracker = make_tracker(self.runner, trial, values, self.client, self.parent_run)
+        self.lock.release()
+        title = f"{self.spec.stage} trial {trial.number}"
+        title += f" ({', '.join(f'{name} {value:g}' for name, value in values.items())})"
         try:
-            if twin is not None:
-                result = self._as_twin(trial, twin, recorder)
+            if duplicate is not None:
+                result = self._copy_result(trial, duplicate, tracker)
             else:
-                result = self.runner.run(trial, values, recorder, self.stopped)
+                result = self.runner.run(trial, values, tracker, self.should_stop)
         except optuna.TrialPruned as reason:
-            self.say(f"{name} ({told}) ended early: {reason}")
+            self.log(f"{title} ended early: {reason}")
             raise
         except KeyboardInterrupt:
-            self.say(f"{name} ({told}) interrupted")
+            self.log(f"{title} interrupted")
             raise
         except UserError as error:
-            self.fault = error
+            self.user_error = error
             raise
         except Exception as error:
-            self.say(f"{name} ({told}) failed: {error}")
+            self.log(f"{title} failed: {error}")
             raise
-        scores = ", ".join(f"{n} {v:.4f}" for n, v in zip(self.task.tune.objectives, result, strict=True))
-        self.say(f"{name} ({told}): {scores}")
+        scores = ", ".join(f"{n} {v:.4f}" for n, v in zip(self.spec.tune.objectives, result, strict=True))
+        self.log(f"{title}: {scores}")
         return result
 
-    def _twin(self, trial: optuna.Trial, values: dict[str, Any]) -> FrozenTrial | None:
-        """Another trial of the same values, which needs no training again, since equal inputs give equal results."""
-        for other in self.study.get_trials(deepcopy=False):
-            if other.number < trial.number and other.state in (
-                TrialState.COMPLETE,
-                TrialState.PRUNED,
-                TrialState.RUNNING,
-            ):
-                known = set(values) <= set(other.params)
-                if known and {n: v for n, v in space.trained(other.params).items() if n in values} == values:
-                    return other
+    def _find_duplicate(self, trial: optuna.Trial, values: dict[str, Any]) -> FrozenTrial | None:
+        """An earlier trial with the same values, whose result this one would repeat."""
+        usable = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.RUNNING)
+        for other in self.study.get_trials(deepcopy=False, states=usable):
+            if other.number < trial.number and other.params.items() >= values.items():
+                return other
         return None
 
-    def _as_twin(self, trial: optuna.Trial, twin: FrozenTrial, recorder: Any) -> Any:
-        trial.set_user_attr("same_as", twin.number)
-        reason = f"the same values as trial {twin.number}, so it was not trained again."
-        log_untrained(trial, recorder, "FINISHED" if twin.state == TrialState.COMPLETE else "KILLED", reason)
-        if twin.state == TrialState.COMPLETE:
-            return tuple(twin.values)
+    def _copy_result(self, trial: optuna.Trial, duplicate: FrozenTrial, tracker: MLflowCallback) -> Any:
+        trial.set_user_attr("same_as", duplicate.number)
+        complete = duplicate.state == TrialState.COMPLETE
+        reason = f"same values as trial {duplicate.number}; not trained again."
+        log_untrained(trial, tracker, "FINISHED" if complete else "KILLED", reason)
+        if complete:
+            return tuple(duplicate.values)
         raise optuna.TrialPruned(reason)
 
-    def _not_hopeless(self) -> None:
+    def _check_not_all_failed(self) -> None:
         trials = self.study.get_trials(deepcopy=False)
         failed = [trial for trial in trials if trial.state == TrialState.FAIL]
-        well = any(trial.state in (TrialState.COMPLETE, TrialState.PRUNED) for trial in trials)
-        if len(failed) >= HOPELESS and not well:
+        succeeded = any(trial.state in (TrialState.COMPLETE, TrialState.PRUNED) for trial in trials)
+        if len(failed) >= MAX_INITIAL_FAILURES and not succeeded:
             reason = failed[-1].user_attrs.get("reason", "unknown")
             raise UserError(
-                f"the first {len(failed)} trials of {self.task.name} all failed ({reason}): mend that first."
+                f"the first {len(failed)} trials of {self.spec.name} all failed ({reason}): fix that first."
             )
 
     def _close(self, interrupted: bool) -> None:
-        """Queue again what was interrupted; report; end the parent run, unless other workers go on."""
+        """Queue the interrupted trial again, write the report, and end the parent run if no other worker goes on."""
         if interrupted and self.current is not None:
             trials = self.study.get_trials(deepcopy=True)
-            again = {number for one in trials for number in RetryHeartbeatStaleTrialCallback.retry_history(one)}
+            retried = {number for trial in trials for number in RetryHeartbeatStaleTrialCallback.retry_history(trial)}
             for trial in trials:
-                if trial.number == self.current and trial.state == TrialState.FAIL and trial.number not in again:
-                    studies.retry(self.study, trial, most=None)
-        with self.turn:
-            report.write(self.study, self.client, self.parent, self.task)
-            if not studies.begun(self.study)[2]:
-                self.client.set_terminated(self.parent, "KILLED" if interrupted else "FINISHED")
+                if trial.number == self.current and trial.state == TrialState.FAIL and trial.number not in retried:
+                    studies.retry(self.study, trial, max_retries=None)
+        with self.lock:
+            report.write(self.study, self.client, self.parent_run, self.spec)
+            if not studies.count_trials(self.study).running:
+                self.client.set_terminated(self.parent_run, "KILLED" if interrupted else "FINISHED")

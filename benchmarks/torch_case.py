@@ -1,9 +1,8 @@
 """The same networks, losses and penalties in plain PyTorch: `benchmarks.steps` compares them with gan3d's.
 
-A script that needs PyTorch and NumPy alone and reads what `benchmarks.steps` has written. It speaks as
-`benchmarks.step_case` does. Channels first, nearest upsampling, convolution, average pooling; gradients of gradients by
-`create_graph`. It does not compute twice what it can keep: D's scores serve for the losses and for the penalty, and G's
-shapes for both players.
+Needs only PyTorch and NumPy; reads the files and follows the protocol of `benchmarks.step_case`. Channels first,
+nearest upsampling, convolution, average pooling; second-order gradients by `create_graph`. D's scores are computed once
+for the loss and the penalty, and G's shapes once for both networks.
 """
 
 import json
@@ -48,8 +47,8 @@ def stage(resolution: int) -> str:
     return f"r{resolution:02d}"
 
 
-class Twin:
-    """Both networks and their training, from the arrays of gan3d's."""
+class TorchTraining:
+    """Both networks and their training, from the weights of gan3d's."""
 
     def __init__(self, given: dict[str, Any], arrays: dict[str, np.ndarray]):
         self.recipe, a = given["recipe"], given["architecture"]
@@ -105,7 +104,7 @@ class Twin:
         spread = torch.sqrt(y.var(0, correction=0) + 1e-8).mean((1, 2, 3, 4), keepdim=True).repeat(group, 1, 1, 1, 1)
         return torch.cat([x, spread.expand(-1, 1, *x.shape[2:])], 1)
 
-    def present(self, bits: np.ndarray, flip: Tensor, alpha: float) -> Tensor:
+    def preprocess_real(self, bits: np.ndarray, flip: Tensor, alpha: float) -> Tensor:
         """Real shapes, mirrored and faded in."""
         side = self.resolutions[-1]
         real = torch.tensor(np.unpackbits(bits, axis=1)).float().reshape(-1, 1, side, side, side)
@@ -117,7 +116,7 @@ class Twin:
         """One step with the relativistic loss, R1 and R2; both losses."""
         labels, latents = torch.tensor(batch["labels"]).long(), torch.tensor(batch["latents"])
         alpha, decay = float(batch["alpha"]), float(batch["decay"])
-        real = self.present(batch["bits"], torch.tensor(batch["flip"]), alpha).requires_grad_(penalised)
+        real = self.preprocess_real(batch["bits"], torch.tensor(batch["flip"]), alpha).requires_grad_(penalised)
         drawn = self.generate(latents, labels, alpha)
         fake = drawn.detach().requires_grad_(penalised)
 
@@ -128,17 +127,17 @@ class Twin:
             slopes = torch.autograd.grad([score.sum() for score in scores], [real, fake], create_graph=True)
             penalty = sum(slope.square().sum((1, 2, 3, 4)).mean() / 2 for slope in slopes)
             total = loss_d + self.recipe["gamma"] * self.recipe["penalty_every"] * penalty
-        self.learn(self.adam_d, self.d, total)
+        self.update(self.adam_d, self.d, total)
 
         fake_score = self.discriminate(drawn, labels, alpha)
         loss_g = F.softplus(scores[0].detach() - fake_score).mean()
-        self.learn(self.adam_g, self.g, loss_g)
+        self.update(self.adam_g, self.g, loss_g)
         with torch.no_grad():
             for name, value in self.ema.items():
                 value.lerp_(self.g[name], 1 - decay)
         return float(loss_d), float(loss_g)
 
-    def learn(self, adam: torch.optim.Adam, weights: Weights, loss: Tensor) -> None:
+    def update(self, adam: torch.optim.Adam, weights: Weights, loss: Tensor) -> None:
         gradients = torch.autograd.grad(loss, list(weights.values()), allow_unused=True)
         for weight, gradient in zip(weights.values(), gradients, strict=True):
             weight.grad = torch.zeros_like(weight) if gradient is None else gradient
@@ -146,22 +145,22 @@ class Twin:
 
 
 def peak() -> int:
-    """Most memory that this process has held, in bytes (`getrusage` would count its parent's, too)."""
+    """Peak memory of this process in bytes; `getrusage` would include its parent's."""
     status = Path("/proc/self/status").read_text(encoding="utf-8")
     return 1024 * int(status.split("VmHWM:")[1].split()[0])
 
 
 def main(folder: Path) -> None:
-    given = json.loads((folder / "task.json").read_text(encoding="utf-8"))
+    given = json.loads((folder / "case.json").read_text(encoding="utf-8"))
     with np.load(folder / "weights.npz") as arrays:
-        twin = Twin(given, {name: arrays[name] for name in arrays.files})
+        training = TorchTraining(given, {name: arrays[name] for name in arrays.files})
     with np.load(folder / "batches.npz") as arrays:
         batches = {name: arrays[name] for name in arrays.files}
     every = given["recipe"]["penalty_every"]
 
     def cycle() -> list[tuple[float, float]]:
         count = len(batches["labels"])
-        return [twin.step({name: v[i] for name, v in batches.items()}, i % every == 0) for i in range(count)]
+        return [training.step({name: v[i] for name, v in batches.items()}, i % every == 0) for i in range(count)]
 
     print(json.dumps({"losses": cycle(), "version": f"torch {torch.__version__}"}), flush=True)
     for line in sys.stdin:
@@ -169,7 +168,7 @@ def main(folder: Path) -> None:
             break
         start = time.perf_counter()
         if line.strip() == "penalised":
-            twin.step({name: v[0] for name, v in batches.items()}, True)
+            training.step({name: v[0] for name, v in batches.items()}, True)
         else:
             cycle()
         print(json.dumps({"seconds": time.perf_counter() - start}), flush=True)

@@ -1,0 +1,96 @@
+"""Rows of scores, as the protocol gives them: written, read, selected, and paired with their floor."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from gan3d.errors import UserError
+from gan3d.metrics.protocol import MEAN, Row
+from gan3d.metrics.table import SCORES
+
+Rows = Sequence[Mapping[str, Any]]
+
+
+@dataclass(frozen=True)
+class ClassScores:
+    """The two rows of one class, or of the mean over classes, at one resolution."""
+
+    generated: Mapping[str, Any]
+    floor: Mapping[str, Any]
+
+    @property
+    def name(self) -> str:
+        """The class, or "mean"."""
+        return self.generated["class"]
+
+    @property
+    def resolution(self) -> int:
+        """Voxels along an edge."""
+        return self.generated["resolution"]
+
+
+def class_scores(rows: Rows, resolution: int) -> list[ClassScores]:
+    """Pair the rows of generated shapes at a resolution with those of the floor."""
+    generated, floors = (select(rows, kind=kind, resolution=resolution) for kind in ("generated", "floor"))
+    floor_of = {row["class"]: row for row in floors}
+    return [ClassScores(row, floor_of[row["class"]]) for row in generated]
+
+
+def class_mean(rows: Rows, resolution: int) -> ClassScores:
+    """The mean over classes at a resolution."""
+    return next(scores for scores in class_scores(rows, resolution) if scores.name == MEAN)
+
+
+def select(rows: Rows, **wanted: Any) -> list[Row]:
+    """The rows with these values, such as kind="generated" or resolution=16."""
+    return [dict(row) for row in rows if all(row[name] == value for name, value in wanted.items())]
+
+
+def without_mean(rows: Rows) -> list[Row]:
+    """The rows of single classes."""
+    return [dict(row) for row in rows if row["class"] != MEAN]
+
+
+def resolutions(rows: Rows) -> Iterator[int]:
+    """Each resolution once, in the order of the rows."""
+    yield from dict.fromkeys(row["resolution"] for row in rows)
+
+
+def rounded(row: Mapping[str, Any]) -> Row:
+    """A row with six significant digits: all that a hundred shapes can tell, in a file whose diff can be read."""
+    return {name: float(f"{value:.6g}") if isinstance(value, float) else value for name, value in row.items()}
+
+
+def summary(mean: ClassScores) -> dict[str, float | None]:
+    """The few numbers that DVC shows and compares: means over classes, each followed by that of real shapes."""
+    values: dict[str, float | None] = {}
+    for score in SCORES:
+        if score.summary is not None:
+            values[score.summary] = mean.generated.get(score.key)
+            values[f"{score.summary}_real"], _ = score.real(mean.generated, mean.floor)
+    return {name: None if value is None else float(f"{value:.4g}") for name, value in values.items()}
+
+
+def write_json(path: Path, tree: Any) -> None:
+    """Write JSON; equal trees give equal bytes."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(tree, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def read_rows(path: Path) -> list[Row]:
+    """Read `evaluation/table.json`.
+
+    Raises:
+        UserError: if the file is missing, damaged, or has the layout of an older version.
+    """
+    if not path.is_file():
+        raise UserError(f"{path} is missing: run `gan3d evaluate` first.")
+    try:
+        rows = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise UserError(f"{path} is damaged ({error}): run `gan3d evaluate` again.") from error
+    if not isinstance(rows, list):
+        raise UserError(f"{path} has the layout of an older version of gan3d: run `gan3d evaluate` again.")
+    return rows

@@ -1,0 +1,27 @@
+"""Pictures of an evaluation: random samples next to real shapes, and interpolations."""
+
+import numpy as np
+
+from gan3d.dataset import VoxelDataset
+from gan3d.metrics.evaluation import PICTURED, ModelEvaluation
+from gan3d.metrics.reference import reference_rows
+from gan3d.rendering.sheets import comparison, sheet
+from gan3d.rendering.voxels import class_color
+
+
+def samples_sheet(evaluation: ModelEvaluation, data: VoxelDataset) -> np.ndarray:
+    """Random samples above random test shapes, class by class, uint8 (H, W, 3)."""
+    rows: dict[str, list[np.ndarray]] = {}
+    colors = []
+    for label, name in enumerate(data.classes):
+        rows[f"{name}, generated"] = list(evaluation.samples[name])
+        rows[f"{name}, real"] = list(data.voxels(evaluation.resolution, reference_rows(data, name, PICTURED)))
+        colors += [class_color(label)] * 2
+    return comparison(rows, up=data.up, colors=colors)
+
+
+def interpolation_sheet(evaluation: ModelEvaluation, data: VoxelDataset) -> np.ndarray:
+    """Interpolations, one row per class, uint8 (H, W, 3)."""
+    shapes = [shape for path in evaluation.interpolations.values() for shape in path]
+    colors = [class_color(label) for label, path in enumerate(evaluation.interpolations.values()) for _ in path]
+    return sheet(shapes, PICTURED, titles=list(evaluation.interpolations), up=data.up, colors=colors)

@@ -1,0 +1,51 @@
+"""Scores as a table for a terminal."""
+
+from gan3d.dataset import resolution_key
+from gan3d.metrics.intervals import Z_95
+from gan3d.metrics.rows import ClassScores, Rows, class_scores, resolutions
+from gan3d.metrics.table import SCORES, Score
+
+LEGEND = (
+    "real: training shapes scored against the same test shapes (the floor); from the largest component on, the test"
+    " shapes themselves.\n± is half the width of a 95 % interval."
+)
+
+
+def score_text(rows: Rows) -> str:
+    """All scores, one row per class and resolution, each above the row of real shapes."""
+    table = [["", *(score.heading for score in SCORES)]]
+    notes: dict[str, None] = {}
+    for resolution in resolutions(rows):
+        for scores in class_scores(rows, resolution):
+            title = f"{resolution_key(resolution)} {scores.name}"
+            table.append([f"{title} generated", *(_generated(score, scores) for score in SCORES)])
+            table.append([f"{title} real", *(_real(score, scores) for score in SCORES)])
+            if "note" in scores.generated:
+                notes[scores.generated["note"]] = None
+    return "\n".join([*aligned(table), LEGEND, *notes])
+
+
+def aligned(table: list[list[str]]) -> list[str]:
+    """Lines of a table: the first column to the left, the others to the right."""
+    widths = [max(len(cell) for cell in column) for column in zip(*table, strict=True)]
+    return [
+        "  ".join(
+            cell.rjust(width) if i else cell.ljust(width)
+            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
+        )
+        for row in table
+    ]
+
+
+def _generated(score: Score, scores: ClassScores) -> str:
+    return _cell(score, scores.generated.get(score.key), scores.generated.get(f"{score.key}_se"))
+
+
+def _real(score: Score, scores: ClassScores) -> str:
+    return _cell(score, *score.real(scores.generated, scores.floor))
+
+
+def _cell(score: Score, value: float | None, error: float | None) -> str:
+    """A score and half the width of its 95 % interval."""
+    half = f" ±{Z_95 * error:.{score.digits}f}" if value is not None and error is not None else ""
+    return score.text(value) + half
