@@ -231,7 +231,7 @@ def test_a_stage_trained_remotely_ends_with_the_same_bytes(repro, tmp_path):
     assert {path.name: path.read_bytes() for path in own.iterdir()} == before
     other = repro.run(*remote, check=False, KERAS_BACKEND="jax")
     assert other.returncode == 1
-    assert "train.backend tensorflow, and Keras runs on jax: set KERAS_BACKEND=tensorflow" in other.stderr
+    assert "train.backend tensorflow, but Keras runs on jax: set KERAS_BACKEND=tensorflow" in other.stderr
     refused = repro.run("gan3d", "pack", str(folder), check=False)
     assert refused.returncode == 1
     assert "is not an empty folder" in refused.stderr
