@@ -126,7 +126,7 @@ def _check_grid(axes: Axes, shape: tuple[int, ...], what: str, long: int) -> Non
 
 def _has_channels(shape: tuple[int, ...]) -> bool:
     """Whether (A, B, C, D) is one grid with channels, or a stack of colour pictures."""
-    return shape[3] in (2, 3, 4) and min(shape[1], shape[2]) > 2 * shape[3]
+    return shape[3] in (2, 3, 4) and shape[1] == shape[2] >= 16
 
 
 def too_long(grid: tuple[int, ...], subject: str = "") -> UnreadableFile:

@@ -7,6 +7,7 @@ lower and upper case, and between letters and digits; words are compared in NFC,
 
 import re
 import unicodedata
+from itertools import pairwise
 from typing import Literal, NamedTuple
 
 Role = Literal["grids", "labels", "classes"]
@@ -103,7 +104,7 @@ def words_of(name: str) -> list[Word]:
     result = []
     for match in _PIECES.finditer(name):
         cuts = [0, *(cut.start() for cut in _CAMEL.finditer(match[0])), len(match[0])]
-        for start, stop in zip(cuts, cuts[1:], strict=False):
+        for start, stop in pairwise(cuts):
             text = match[0][start:stop].casefold()
             parts = _GLUED.get(text, (text,)) if split_of_word(text) is None else (text,)
             at = match.start() + start

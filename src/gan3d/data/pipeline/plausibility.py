@@ -9,7 +9,6 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from gan3d.data.formats.extensions import ARRAY_SETS, suffix
-from gan3d.data.pipeline.contents import Shape
 from gan3d.data.sources.labels import split_of_path
 from gan3d.data.sources.walk import Source, SourceItem
 from gan3d.dataset import SPLITS
@@ -30,14 +29,13 @@ def check_classes(found: Source, source: object) -> None:
     shapes = {(item.class_name, item.group) for item in found.items}
     classes = Counter(name for name, _ in shapes)
     count = len(classes)
-    if count < MIN_CLASSES or (len(shapes) > count and not (
-        count >= MANY_CLASSES and len(shapes) < FEW_SHAPES * count
-    )):  # fmt: skip
+    few = count >= MANY_CLASSES and len(shapes) < FEW_SHAPES * count
+    if count < MIN_CLASSES or (len(shapes) > count and not few):
         return
     names = ", ".join(list(classes)[:3])
     raise UserError(
-        f"the source {source} gives {count} classes ({names}, …) for {len(shapes)} shapes, so its folders or labels name"
-        f" single shapes: {_SAY}."
+        f"the source {source} gives {count} classes ({names}, …) for {len(shapes)} shapes, so its folders or labels"
+        f" name single shapes: {_SAY}."
     )
 
 
@@ -68,16 +66,16 @@ def check_splits(chosen: Sequence[str], items: Iterable[SourceItem], source: obj
     """Raise UserError if all shapes are held out, or many shapes fall into one split."""
     counts = Counter(chosen)
     shown = ", ".join(f"{counts[split]} {split}" for split in SPLITS)
-    if not counts["train"] and len(chosen) >= MIN_SHAPES:
+    if not counts["train"]:
         raise UserError(
-            f"the source {source} states splits without training shapes ({shown}): name the folder above it, or state the"
-            " splits in the table of --labels (data.labels)."
+            f"the source {source} states splits without training shapes ({shown}): name the folder above it, or state"
+            " the splits in the table of --labels (data.labels)."
         )
     groups = {(item.class_name, item.group) for item in items}
     if len(counts) == 1 and len(chosen) > 10 * len(groups):
         raise UserError(
             f"the {len(chosen)} shapes of {source} were understood as forms of {len(groups)} shapes, all in one split"
-            f" ({shown}): give each shape a folder or a name of its own, or state the splits with --labels (data.labels)."
+            f" ({shown}): give each shape a folder or a name of its own, or state splits with --labels (data.labels)."
         )
 
 

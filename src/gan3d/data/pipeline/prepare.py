@@ -115,7 +115,7 @@ def prepare_source(
             found = walk(source, labels, sandbox, journal.folder / "archives")
             found.items = join_forms(found.items)
             plausibility.check_classes(found, source)
-            items = _limit_per_class(_select_classes(found, source, options.classes), options.limit)
+            items = limit_per_class(select_classes(found, source, options.classes), options.limit)
             journal.open(_journal_key(found, items, options.conversion), len(items))
             sandbox.workers = _worker_count(items, workers)
             failed = _convert(items, options.conversion, journal, _mapper(sandbox, dask, limits), progress)
@@ -143,7 +143,8 @@ def _disk_errors(out: Path) -> Iterator[None]:
         ) from None
 
 
-def _select_classes(found: Source, source: Path, classes: Sequence[str] | None) -> list[SourceItem]:
+def select_classes(found: Source, source: Path, classes: Sequence[str] | None) -> list[SourceItem]:
+    """The items of some classes, or of all; raises UserError for a class that the source does not have."""
     if classes is None:
         return found.items
     classes = [nfc(name) for name in classes]
@@ -154,7 +155,7 @@ def _select_classes(found: Source, source: Path, classes: Sequence[str] | None) 
     return [item for item in found.items if item.class_name in set(classes)]
 
 
-def _limit_per_class(items: list[SourceItem], limit: int | None) -> list[SourceItem]:
+def limit_per_class(items: list[SourceItem], limit: int | None) -> list[SourceItem]:
     """At most `limit` items per class, chosen by a hash of their names, in the given order."""
     if limit is None:
         return items

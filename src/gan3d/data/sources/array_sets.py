@@ -119,18 +119,9 @@ def _inspect(arrays: ArrayFile, name: str) -> list[GridArray]:
         if axes is not None and len(headers[key][0]) <= 3 and not axes.is_single:
             _check_flattened(arrays, key)
         shown = f"{count} packed grids" if axes is None else str(axes)
-        found.append(
-            GridArray(
-                key,
-                count,
-                names[key].split,
-                (),
-                labels,
-                f"{headers[key][0]} {headers[key][1]}: {shown}",
-                label_key,
-                keys=tuple(headers),
-            )  # fmt: skip
-        )
+        shown = f"{headers[key][0]} {headers[key][1]}: {shown}"
+        array = GridArray(key, count, names[key].split, (), labels, shown, label_key, keys=tuple(headers))
+        found.append(array)
     return name_labels(found, name, _given_names(arrays, headers, names, {array.label_key for array in found}))
 
 
@@ -305,7 +296,7 @@ def _label_key(key: str, headers: Mapping[str, Header], names: Mapping[str, Name
 
 def _could_label(header: Header, count: int) -> bool:
     shape, _ = header
-    return bool(shape) and shape[0] == count and len(shape) <= 2 or math.prod(shape) == count and len(shape) <= 2
+    return 1 <= len(shape) <= 2 and count in (shape[0], math.prod(shape))
 
 
 def read_labels(arrays: ArrayFile, key: str) -> np.ndarray:

@@ -31,8 +31,8 @@ _ROTATION = re.compile(r"(.*_\d{6,})_\d{1,2}")
 _VARIANT = re.compile(r"\.(solid|surface|presolid|filled)$")
 _LAST_NUMBER = re.compile(r"(.+)_\d{1,3}")
 FORMAT_FOLDERS = {
-    *("off", "obj", "ply", "stl", "glb", "gltf", "3mf", "dae", "binvox", "mat", "npy", "npz", "h5", "hdf5", "vox", "nii"),
-    *("mesh", "meshes", "voxel", "voxels", "grid", "grids", "volumes"),
+    *("off", "obj", "ply", "stl", "glb", "gltf", "3mf", "dae", "binvox", "mat", "npy", "npz", "h5", "hdf5"),
+    *("vox", "nii", "mesh", "meshes", "voxel", "voxels", "grid", "grids", "volumes"),
 }  # fmt: skip
 MIN_OBJECT_FOLDERS = 3  # fewer folders of one shape each are classes
 

@@ -166,8 +166,8 @@ def _named(sets: Sets, files: dict[str, LabelFile], source_name: str) -> tuple[S
             continue
         missing = sorted({number for array in arrays for number in array.numbers} - set(names))
         if missing:
-            faults.append((name, f"Its label {missing[0]} has no name among the {len(names)} class names of the source.",
-                           "Name each label."))  # fmt: skip
+            reason = f"Its label {missing[0]} has no name among the {len(names)} class names of the source."
+            faults.append((name, reason, "Name each label."))
             continue
         result[name] = [
             replace(array, classes=tuple(names[number] for number in array.numbers), is_named=True) for array in arrays

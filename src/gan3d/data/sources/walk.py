@@ -105,7 +105,7 @@ def walk(
 
     Args:
         path: the source.
-        labels: from `gan3d.data.sources.label_table.read_table`; if given, folders say nothing about classes and splits.
+        labels: from `gan3d.data.sources.label_table.read_table`; then folders say nothing about classes and splits.
         sandbox: reads the headers of array sets and the members of nested archives; without it, this process does.
         scratch: folder for decompressed archives; without it compressed and nested archives are rejected.
 
