@@ -9,7 +9,7 @@ from gan3d.data.pipeline.forms import join_forms
 from gan3d.data.pipeline.options import PrepareOptions
 from gan3d.data.pipeline.prepare import limit_per_class, select_classes
 from gan3d.data.sandbox.pool import Limits, SandboxPool
-from gan3d.data.sources.label_table import read_table
+from gan3d.data.sources.label_table import is_table, read_table
 from gan3d.data.sources.walk import Source, SourceItem, walk
 from gan3d.dataset import SPLITS
 from gan3d.errors import UserError
@@ -39,15 +39,19 @@ def preview(source: Path, options: PrepareOptions, limits: Limits | None = None)
     items = limit_per_class(select_classes(found, source, options.classes), options.limit)
     error = None
     try:
+        if not items:
+            raise UserError(f"no shape of {source} could be used: see the reasons above.")
         plausibility.check_classes(found, source)
         plausibility.check_stated_splits(found, items, items, source)
         if items and all(item.split in ("validation", "test") for item in items):
             plausibility.check_splits([item.split or "" for item in items], items, source)
-        if not items:
-            raise UserError(f"the source {source} holds no shape that could be used: see the reasons above.")
     except UserError as problem:
         error = problem
-    return "\n".join(_lines(found, items, source, options)), error
+    lines = _lines(found, items, source, options)
+    if options.labels is None and source.is_dir():
+        tables = [name for name in found.skipped if name.lower().endswith((".csv", ".tsv")) and is_table(source / name)]
+        lines += [f"{source / name} looks like a table of classes: use it with --labels" for name in tables[:1]]
+    return "\n".join(lines), error
 
 
 def _lines(found: Source, items: list[SourceItem], source: Path, options: PrepareOptions) -> list[str]:
@@ -56,7 +60,7 @@ def _lines(found: Source, items: list[SourceItem], source: Path, options: Prepar
     origin = "the table" if found.is_labelled else "labels" if _has_labels(found) else "folders and names"
     lines = [
         f"{source}: {found.kind}, {formats}",
-        f"{len(items)} shapes in {len(names)} classes, by {origin}; {_splits(items, options)}",
+        f"{len(items)} shapes in {_number(len(names), 'class', 'classes')}, by {origin}; {_splits(items, options)}",
     ]
     by_class = Counter((item.class_name, item.split) for item in items)
     lines += _capped([_class_line(name, by_class) for name in names], "classes")
@@ -73,6 +77,10 @@ def _lines(found: Source, items: list[SourceItem], source: Path, options: Prepar
         [f"  {count} x {key[0]} {key[1]} ({first[key]})" for key, count in rejects.most_common()], "reasons"
     )
     return lines
+
+
+def _number(count: int, one: str, many: str) -> str:
+    return f"{count} {one if count == 1 else many}"
 
 
 def _has_labels(found: Source) -> bool:

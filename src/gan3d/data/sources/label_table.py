@@ -61,6 +61,17 @@ def read_table(path: Path) -> dict[str, Label]:
     return table
 
 
+def is_table(path: Path) -> bool:
+    """Whether a file begins with the header of such a table."""
+    try:
+        with path.open("rb") as stream:
+            text = decode_table(stream.read(4096)).removeprefix("\ufeff")
+        header = next(csv.reader(text.splitlines(), delimiter=_find_delimiter(text)), [])
+    except (OSError, UnicodeDecodeError, csv.Error):
+        return False
+    return {"file", "class"} <= set(_find_columns(header))
+
+
 def _read_rows(path: Path) -> list[list[str]]:
     try:
         if path.exists() and not path.is_file():
