@@ -109,7 +109,7 @@ def describe(summary: dict[str, Any], out: Path) -> str:
         lines.append(f"why they could not be read: {out / 'rejects.csv'}")
     lines.append(f"report: {data_report.path_for(out)}")
     shares = [f"{at} {share:.1%}" for at, share in summary["occupancy"].items() if share is not None]
-    lines.append(f"occupancy: {', '.join(shares) or 'unknown, since there are no training shapes'}")
+    lines.append(f"occupancy: {', '.join(shares)}")
     return "\n".join(lines)
 
 

@@ -60,6 +60,17 @@ class GridArray:
     numbers: tuple[int, ...] = ()
     keys: tuple[str, ...] = ()
 
+    @property
+    def missing_labels(self) -> UnreadableFile | None:
+        """The error for an array named as one with labels, X_…, that has none."""
+        if self.labels is not None or not self.key.lower().startswith("x_"):
+            return None
+        wanted = "y_" + self.key[2:]
+        return UnreadableFile(
+            f"It has {self.key} but no {wanted}.",
+            f"In {wanted}, store {self.count} labels; or name the array `voxels` if it has none.",
+        )
+
 
 @dataclass(frozen=True)
 class LabelFile:
@@ -271,7 +282,7 @@ def _check_flattened(arrays: ArrayFile, key: str) -> None:
 
 
 def _label_key(key: str, headers: Mapping[str, Header], names: Mapping[str, Name], count: int) -> str | None:
-    """The name of the labels of an array; they are required for X_… and optional for others."""
+    """The name of the labels of an array."""
     if count == 1 and len(headers) == 1:
         return None
     mine = [
@@ -288,9 +299,6 @@ def _label_key(key: str, headers: Mapping[str, Header], names: Mapping[str, Name
         if not fitting and mine == ["classes"]:
             return None  # class names, of which there are fewer
         return (fitting or mine)[0]
-    if key.lower().startswith("x_"):
-        wanted = "y_" + key[2:] if key[0] == "x" or key[2:] else "y"
-        raise UnreadableFile(f"It has {key} but no {wanted}.", f"In {wanted}, store {count} labels.")
     return None
 
 

@@ -248,11 +248,16 @@ def _are_objects(folders: dict[str, tuple[str, ...]]) -> bool:
         files[parts[0]].add("/".join([*parts[1:], nfc(name).rsplit("/", 1)[-1]]))
     if len(files) < MIN_OBJECT_FOLDERS:
         return False
-    if 10 * sum(is_one_object(found) for found in files.values()) < 9 * len(files):
+    sets = Counter(frozenset(found) for found in files.values())
+    usual, count = sets.most_common(1)[0]
+    recurring = usual if count > len(usual) > 1 and not all(map(_is_count, files)) else frozenset()
+    if 10 * sum(is_one_object(found) or found == recurring for found in files.values()) < 9 * len(files):
         return False
+    if _are_serial(files):
+        return True
     common = Counter(file for found in files.values() for file in found).most_common(1)[0][1]
-    same = 10 * common >= 9 * len(files) and not _are_synsets(files)
-    return same or _are_serial(files)
+    alike = all(is_one_object(found) for found in files.values()) and 10 * common >= 9 * len(files)
+    return alike and not _are_synsets(files) and not _are_classes(files)
 
 
 def is_one_object(files: Collection[str]) -> bool:
@@ -275,8 +280,15 @@ def _are_serial(names: Collection[str]) -> bool:
     if all(re.fullmatch(r"(?=.*\d)[0-9a-f]{6,}|[0-9a-f-]{32,}|\d{4,}", name.casefold()) for name in names):
         return True
     patterns = {re.sub(r"\d+", "#", name.casefold()) for name in names}
-    kinds = {word.text for word in words_of(next(iter(names)))} & {"class", "category", "cat", "label", "type"}
-    return len(patterns) == 1 and "#" in next(iter(patterns)) and not kinds
+    return len(patterns) == 1 and "#" in next(iter(patterns)) and not _are_classes(names)
+
+
+def _are_classes(names: Collection[str]) -> bool:
+    """Whether names of folders speak of classes: `class_1`, or several series, `chair_1` beside `table_1`."""
+    if any({word.text for word in words_of(name)} & {"class", "category", "cat", "label", "type"} for name in names):
+        return True
+    series = Counter(re.sub(r"\d+", "#", name.casefold()) for name in names if re.search(r"\d", name))
+    return len([count for count in series.values() if count > 1]) > 1
 
 
 def base_of(name: str) -> str:

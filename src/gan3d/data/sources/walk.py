@@ -149,6 +149,9 @@ def walk(
         names = [*(file.name for file in shapes), *label_files]
         sets, faults = side_labels.join(sets, label_files, find_places(names), path.resolve().name)
         source.rejects += faults
+        for name in [name for name, arrays in sets.items() if _missing_labels(arrays)]:
+            fault = _missing_labels(sets.pop(name))
+            source.rejects += [(name, fault.reason, fault.advice)] if fault else []
     source.skipped += [name for name in label_files if name not in {reject[0] for reject in source.rejects}]
     source.skipped = list(dict.fromkeys(source.skipped))
     source.arrays, source.is_labelled = sets, labels is not None
@@ -201,6 +204,10 @@ def try_inspect(location: Location, name: str) -> list[GridArray] | LabelFile | 
         return array_sets.inspect(location, name)
     except UnreadableFile as error:
         return error
+
+
+def _missing_labels(arrays: list[GridArray]) -> UnreadableFile | None:
+    return next((fault for array in arrays if (fault := array.missing_labels)), None)
 
 
 def _read_texts(files: list[ListedFile], source: Source, sets: dict[str, list[GridArray]]) -> dict[str, LabelFile]:
@@ -300,6 +307,8 @@ def _walk_array_set(path: Path, call: Call) -> Source:
     arrays = call(try_inspect, Location(path), path.name)
     if isinstance(arrays, LabelFile):
         raise UserError(f"{path} holds labels, not shapes: name the folder that holds them and the arrays.")
+    if isinstance(arrays, list) and (fault := _missing_labels(arrays)):
+        arrays = fault
     if isinstance(arrays, (WorkerFailure, UnreadableFile)):
         reason, advice = arrays.reason.rstrip("."), f"{arrays.advice[:1].lower()}{arrays.advice[1:]}"
         raise UserError(f"{path} holds no readable shapes ({reason}): {advice}")
