@@ -14,7 +14,7 @@ from gan3d.rendering.sheets import sheet
 from gan3d.rendering.voxels import class_color
 from gan3d.voxels import AXES
 
-SHOWN = 8  # shapes a row of pictures
+SHOWN = 8  # shapes in a row of pictures
 CLASSES = 12  # rows of random shapes
 LISTED = 200  # rejected files in the table; rejects.csv has them all
 
