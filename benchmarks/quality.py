@@ -94,8 +94,11 @@ def main() -> None:
     found: Result = {"machine": machine.facts(), "stages": {}}
     with tempfile.TemporaryDirectory() as scratch:
         root = Path(scratch)
-        furniture.write(root / "furniture", **({"chairs": 160, "tables": 160, "test": 4} if given.tiny else {}))
-        prepare(root / "furniture", root / "voxels", max(map(resolution_of, stages)), seed=settings.seed)
+        share = 0.4 if given.tiny else settings.data.validation
+        furniture.write(root / "furniture", **({"chairs": 100, "tables": 100, "test": 4} if given.tiny else {}))
+        prepare(
+            root / "furniture", root / "voxels", max(map(resolution_of, stages)), seed=settings.seed, validation=share
+        )
         data, previous = VoxelDataset(root / "voxels"), None
         for stage in stages:
             recipe = settings.recipe(stage)

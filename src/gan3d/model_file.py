@@ -22,6 +22,7 @@ from gan3d.networks.architecture import Architecture
 from gan3d.networks.discriminator import Discriminator
 from gan3d.networks.generator import Generator
 from gan3d.networks.weights import assign_weights, weight_names
+from gan3d.outputs import new_file, write_text
 
 
 @dataclass(frozen=True)
@@ -77,28 +78,27 @@ def _fill(model: keras.Model, values: dict[str, np.ndarray]) -> None:
     assign_weights(model, values)
 
 
-def save(folder: Path, snapshot: TrainedModel) -> None:
-    """Write a snapshot into a folder, which is made."""
-    folder.mkdir(parents=True, exist_ok=True)
+def save(folder: Path, model: TrainedModel) -> None:
+    """Write a model into a folder, which is created if missing."""
     config = {
         "format": 1,
-        "architecture": snapshot.architecture.to_json(),
-        "threshold": snapshot.threshold,
-        "up": snapshot.up,
+        "architecture": model.architecture.to_json(),
+        "threshold": model.threshold,
+        "up": model.up,
     }
-    (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
-    _save(folder / "generator.npz", snapshot.ema)
-    trained = {f"generator/{name}": value for name, value in snapshot.generator.items()}
-    trained |= {f"discriminator/{name}": value for name, value in snapshot.discriminator.items()}
+    write_text(folder / "config.json", json.dumps(config, indent=2) + "\n")
+    _save(folder / "generator.npz", model.ema)
+    trained = {f"generator/{name}": value for name, value in model.generator.items()}
+    trained |= {f"discriminator/{name}": value for name, value in model.discriminator.items()}
     if trained:
         _save(folder / "training.npz", trained)
 
 
 def load(folder: str | Path) -> TrainedModel:
-    """Read a snapshot.
+    """Read a model.
 
     Raises:
-        UserError: when the folder does not hold one.
+        UserError: if the folder holds no model.
     """
     folder = Path(folder)
     config = read_config(folder)
@@ -122,10 +122,10 @@ def load(folder: str | Path) -> TrainedModel:
 
 
 def read_config(folder: Path) -> dict[str, Any]:
-    """The snapshot's config.json.
+    """The model's config.json.
 
     Raises:
-        UserError: when the folder does not hold a snapshot.
+        UserError: when the folder does not hold a model.
     """
     path = folder / "config.json"
     if not path.is_file():
@@ -137,7 +137,8 @@ def read_config(folder: Path) -> dict[str, Any]:
 
 
 def _save(path: Path, arrays: dict[str, np.ndarray]) -> None:
-    np.savez(path, **arrays)  # type: ignore[arg-type]  # NumPy 2.1 would store its keyword allow_pickle as an array
+    with new_file(path) as temporary:
+        np.savez(temporary, **arrays)  # type: ignore[arg-type]  # NumPy 2.1 would store allow_pickle as an array
 
 
 def _arrays(path: Path) -> dict[str, np.ndarray]:

@@ -76,7 +76,14 @@ def test_a_training_run_in_mlflow(repro, client, runs):
     assert run.data.tags["dvc.stage"] == "train@r08"
     assert run.data.tags["parent_model_run"] == runs["furniture r04"].info.run_id
     assert len(run.data.tags["git.commit"]) == 40
-    assert json.loads((repro.root / "runs" / "r08.json").read_text())["run_id"] == run.info.run_id
+    record = json.loads((repro.root / "runs" / "r08.json").read_text())
+    assert record == {
+        "run_id": run.info.run_id,
+        "training_fingerprint": run.data.tags["training_fingerprint"],
+        "images": 128,
+    }
+    assert (repro.root / "checkpoints" / "r08" / record["training_fingerprint"]).is_dir()
+    assert len(run.data.tags["dataset_fingerprint"]) == len(record["training_fingerprint"])
 
 
 def test_contact_sheets_and_files_in_mlflow(repro, client, runs):

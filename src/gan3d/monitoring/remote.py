@@ -18,7 +18,7 @@ import json
 import os
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -32,9 +32,9 @@ from gan3d.monitoring.monitor import TrainingMonitor
 from gan3d.networks.architecture import Architecture
 from gan3d.training.callback import Callback, Row
 from gan3d.training.fingerprint import training_fingerprint
-from gan3d.training.growth import grow
 from gan3d.training.loop import LoggingSchedule, train
 from gan3d.training.recipe import Recipe
+from gan3d.training.stage import StageSpec, build_stage
 
 LOGGED = (  # of a row
     "alpha",
@@ -46,23 +46,6 @@ LOGGED = (  # of a row
     "overfitting/r_v",
     "images_per_second",
 )
-
-
-@dataclass(frozen=True)
-class StageSpec:
-    """One stage to train.
-
-    Attributes:
-        stage: its name, such as r16.
-        prev: the stage it grows from; None for a stage that starts from scratch.
-        seed: of the first weights.
-    """
-
-    stage: str
-    prev: str | None
-    architecture: Architecture
-    recipe: Recipe
-    seed: int
 
 
 def write(path: Path, specs: list[StageSpec], schedule: LoggingSchedule, backend: str) -> None:
@@ -89,9 +72,9 @@ def read(path: Path) -> tuple[list[StageSpec], LoggingSchedule]:
     return [_stage_spec(**fields) for fields in tree["stages"]], LoggingSchedule(**tree["schedule"])
 
 
-def _stage_spec(stage: str, prev: str | None, architecture: dict, recipe: dict[str, Any], seed: int) -> StageSpec:
+def _stage_spec(architecture: dict[str, Any], recipe: dict[str, Any], **fields: Any) -> StageSpec:
     recipe = recipe | {"gate": tuple(recipe["gate"])}
-    return StageSpec(stage, prev, Architecture.from_json(architecture), Recipe(**recipe), seed)
+    return StageSpec(architecture=Architecture.from_json(architecture), recipe=Recipe(**recipe), **fields)
 
 
 def run(folder: Path, should_stop: Callable[[], bool], log: Callable[[str], None] = print) -> list[str]:
@@ -109,8 +92,8 @@ def run(folder: Path, should_stop: Callable[[], bool], log: Callable[[str], None
     for spec in specs:
         if spec.prev is not None and spec.prev not in models:
             models[spec.prev] = model_file.load(folder / "models" / spec.prev)
-        start = grow(None if spec.prev is None else models[spec.prev], spec.architecture, spec.seed)
-        checkpoints = folder / "checkpoints" / spec.stage / training_fingerprint(data, start[2], spec.recipe)
+        start = build_stage(spec, None if spec.prev is None else models[spec.prev])
+        checkpoints = folder / "checkpoints" / spec.name / training_fingerprint(data, start[2], spec.recipe)
         trained, rows = train(
             data,
             start,
@@ -121,11 +104,11 @@ def run(folder: Path, should_stop: Callable[[], bool], log: Callable[[str], None
             TrainingMonitor(data, start, schedule.samples_per_class),
             should_stop=should_stop,
         )
-        models[spec.stage] = replace(trained, up=data.up)
-        model_file.save(folder / "models" / spec.stage, models[spec.stage])
+        models[spec.name] = replace(trained, up=data.up)
+        model_file.save(folder / "models" / spec.name, models[spec.name])
         if rows[-1]["images"] < spec.recipe.images:
             break
-        finished.append(spec.stage)
+        finished.append(spec.name)
     return finished
 
 
@@ -136,15 +119,15 @@ class ConsoleLogger(Callback):
         self.spec, self.log = spec, log
 
     def on_train_begin(self, images: int, rows: list[Row], record: dict[str, Any]) -> dict[str, Any]:
-        self.log(f"{self.spec.stage}: {images:,} of {self.spec.recipe.images:,} images seen")
+        self.log(f"{self.spec.name}: {images:,} of {self.spec.recipe.images:,} images seen")
         return record
 
     def on_log(self, row: Row) -> None:
         values = " ".join(f"{name} {row[name]:.4g}" for name in LOGGED if name in row)
-        self.log(f"{self.spec.stage} {row['images']:9,.0f} {values}")
+        self.log(f"{self.spec.name} {row['images']:9,.0f} {values}")
 
     def on_warning(self, images: int, message: str) -> None:
-        self.log(f"{self.spec.stage} {images:9,} warning: {message}")
+        self.log(f"{self.spec.name} {images:9,} warning: {message}")
 
 
 def main() -> None:

@@ -20,11 +20,11 @@ from gan3d.sampling.latents import draw_latents
 
 
 class Sampler:
-    """Draws shapes from a snapshot's averaged generator, in batches of bounded size."""
+    """Draws shapes from a model's EMA generator, in batches of bounded size."""
 
-    def __init__(self, snapshot: TrainedModel, batch: int = 64):
-        self.model = snapshot
-        self.generator = snapshot.build_generator()
+    def __init__(self, model: TrainedModel, batch: int = 64):
+        self.model = model
+        self.generator = model.build_generator()
         self._draw = compile_forward(
             lambda z, y, alpha, psi: self.generator(z, y, alpha=alpha, truncation=psi),
         )

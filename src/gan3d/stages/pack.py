@@ -8,7 +8,7 @@ from gan3d.config.schema import SCRATCH, Params, resolution_of
 from gan3d.dataset import VoxelDataset, resolution_key
 from gan3d.errors import UserError
 from gan3d.monitoring import remote
-from gan3d.stages.train import architecture, logging_schedule
+from gan3d.stages.train import logging_schedule, stage_spec
 
 
 def run(params: Params, stages: tuple[str, ...], project: Project, out: Path) -> int:
@@ -31,10 +31,7 @@ def run(params: Params, stages: tuple[str, ...], project: Project, out: Path) ->
         prev = params.train.stages[name].prev
         if prev != SCRATCH and prev not in chosen:
             shutil.copytree(_model(project, prev), out / "models" / prev)
-        previous = None if prev == SCRATCH else prev
-        specs.append(
-            remote.StageSpec(name, previous, architecture(params, name, data), params.recipe(name), params.seed)
-        )
+        specs.append(stage_spec(params, name, data))
     (out / "data").mkdir(parents=True, exist_ok=True)
     grids = (f"{resolution_key(resolution_of(name))}*.npy" for name in chosen)
     for pattern in ("manifest.csv", "summary.json", *grids):

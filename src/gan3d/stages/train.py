@@ -21,10 +21,11 @@ from gan3d.dataset import VoxelDataset, resolution_key
 from gan3d.errors import UserError
 from gan3d.model_file import TrainedModel
 from gan3d.monitoring.callbacks import CallbackList, ProgressBar, SampleSheets
-from gan3d.monitoring.cost import estimate_cost, measure_conv_rate
+from gan3d.monitoring.cost import CostEstimate, estimate_cost, measure_conv_rate
 from gan3d.monitoring.monitor import TrainingMonitor
 from gan3d.monitoring.validation import validation
 from gan3d.networks.architecture import Architecture
+from gan3d.outputs import new_file, new_folder, write_text
 from gan3d.rendering.training_plots import training_curves
 from gan3d.rendering.viewer import write_page
 from gan3d.tracking.mlflow_callback import MLflowCallback
@@ -33,7 +34,7 @@ from gan3d.tracking.store import connect
 from gan3d.training.callback import Row
 from gan3d.training.fingerprint import training_fingerprint
 from gan3d.training.loop import LoggingSchedule, train
-from gan3d.training.stage import build_stage, finish_stage
+from gan3d.training.stage import StageSpec, build_stage, finish_stage
 
 
 def run(params: Params, stage: str, project: Project, dry_run: bool = False) -> None:
@@ -45,62 +46,82 @@ def run(params: Params, stage: str, project: Project, dry_run: bool = False) -> 
     Raises:
         UserError: if the stage does not exist, or the model it grows from is missing.
     """
-    recipe = params.recipe(stage)
-    previous = params.train.stages[stage].prev
     data = VoxelDataset(project.voxels, params.gan.conditional)
+    spec = stage_spec(params, stage, data)
     check_training_shapes(data)
-    parent = None if previous == SCRATCH else model_file.load(project.model(previous))
-    start = build_stage(parent, architecture(params, stage, data), params.seed, params.gan.threshold)
-    at = start[0].architecture
-    cost = estimate_cost(start[0], start[1], recipe, measure_conv_rate(at.widths[-1], at.resolution))
-    settings = {"stage": stage, "prev": previous, **fields_of(recipe), **fields_of(at)}
-    print(textwrap.fill(json.dumps(settings, ensure_ascii=False), 110))
+    start = build_stage(spec, None if spec.prev is None else model_file.load(project.model(spec.prev)))
+    cost = estimate_cost(*start[:2], spec.recipe, measure_conv_rate(spec.architecture.widths[-1], spec.resolution))
+    print(textwrap.fill(json.dumps(spec.settings, ensure_ascii=False), 110))
     print(f"{stage}: {cost}", flush=True)
     if dry_run:
         return
-    fingerprint = training_fingerprint(data, start[2], recipe)
+    fingerprint = training_fingerprint(data, start[2], spec.recipe)
     checkpoints = project.checkpoints / stage / fingerprint
     schedule = logging_schedule(params)
     if rank() > 0:  # only the first process writes
-        train(data, start, recipe, checkpoints, schedule)
+        train(data, start, spec.recipe, checkpoints, schedule)
         wait_for_first()
         return
-    dataset_fingerprint = data.fingerprint("train", at.resolution)
-    tags = provenance_tags(project.work) | {"stage": stage, "name": params.name, "training_fingerprint": fingerprint}
-    tags["dataset_fingerprint"] = dataset_fingerprint
-    if previous != SCRATCH and project.run_file(previous).is_file():
-        tags["parent_model_run"] = json.loads(project.run_file(previous).read_text(encoding="utf-8"))["run_id"]
-    mlflow_callback = MLflowCallback(
-        connect(project.mlruns),
-        f"{params.name} {stage}",
-        settings | {"parameters_g": cost.parameters_g, "parameters_d": cost.parameters_d},
-        tags,
-        data.classes,
-        data.up,
-        dataset_input(data, at.resolution, dataset_fingerprint),
-        mlruns=project.mlruns,
-    )
+    tracker = mlflow_callback(params.name, spec, data, project, fingerprint, cost)
     sheets = SampleSheets(project.output(params.name) / "vis" / stage, data.classes, data.up)
-    progress = ProgressBar(stage, recipe.images)
-    with ending_run(mlflow_callback, progress):
+    progress = ProgressBar(stage, spec.recipe.images)
+    with ending_run(tracker, progress):
         trained, rows = train(
             data,
             start,
-            recipe,
+            spec.recipe,
             checkpoints,
             schedule,
-            CallbackList(progress, mlflow_callback, sheets),
+            CallbackList(progress, tracker, sheets),
             TrainingMonitor(data, start, schedule.samples_per_class),
             validation(data, start[2]),
         )
-        trained = finish_stage(trained, data, params.gan.threshold)
+        trained = finish_stage(spec, trained, data)
         model_file.save(project.model(stage), trained)
-        mlflow_callback.finish(write_outputs(params, stage, project, trained, rows, sheets))
-    run_file = project.run_file(stage)
-    run_file.parent.mkdir(parents=True, exist_ok=True)
-    record = {"run_id": mlflow_callback.run_id, "training_fingerprint": fingerprint, "images": rows[-1]["images"]}
-    run_file.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+        tracker.finish(write_outputs(params.name, spec, project, trained, rows, sheets))
+    record = {"run_id": tracker.run_id, "training_fingerprint": fingerprint, "images": rows[-1]["images"]}
+    write_text(project.run_file(stage), json.dumps(record, indent=2) + "\n")
     wait_for_first()
+
+
+def stage_spec(params: Params, stage: str, data: VoxelDataset) -> StageSpec:
+    """A stage for a data set, as the parameters say.
+
+    Raises:
+        UserError: if the stage does not exist, or the data set stops below its resolution.
+    """
+    recipe = params.recipe(stage)
+    prev = params.train.stages[stage].prev
+    data.packed(resolution_of(stage))  # raises UserError
+    widths = params.widths(stage)
+    occupancy = tuple(data.summary["occupancy"][resolution_key(4 * 2**i)] for i in range(len(widths)))
+    architecture = Architecture(params.gan.latent, tuple(data.classes), widths, occupancy, params.train.precision)
+    return StageSpec(stage, None if prev == SCRATCH else prev, architecture, recipe, params.seed, params.gan.threshold)
+
+
+def mlflow_callback(
+    name: str, spec: StageSpec, data: VoxelDataset, project: Project, fingerprint: str, cost: CostEstimate
+) -> MLflowCallback:
+    """The stage's run in MLflow: parameters, the data set, and what it comes from."""
+    dataset_fingerprint = data.fingerprint("train", spec.resolution)
+    tags = provenance_tags(project.work) | {
+        "stage": spec.name,
+        "name": name,
+        "training_fingerprint": fingerprint,
+        "dataset_fingerprint": dataset_fingerprint,
+    }
+    if spec.prev is not None and project.run_file(spec.prev).is_file():
+        tags["parent_model_run"] = json.loads(project.run_file(spec.prev).read_text(encoding="utf-8"))["run_id"]
+    return MLflowCallback(
+        connect(project.mlruns),
+        f"{name} {spec.name}",
+        spec.settings | {"parameters_g": cost.parameters_g, "parameters_d": cost.parameters_d},
+        tags,
+        data.classes,
+        data.up,
+        dataset_input(data, spec.resolution, dataset_fingerprint),
+        mlruns=project.mlruns,
+    )
 
 
 def wait_for_first() -> None:
@@ -111,20 +132,6 @@ def wait_for_first() -> None:
 def logging_schedule(params: Params) -> LoggingSchedule:
     """The loop's schedule, from the section `logging`."""
     return LoggingSchedule(**params.logging.model_dump())
-
-
-def architecture(params: Params, stage: str, data: VoxelDataset) -> Architecture:
-    """Networks of a stage for a data set.
-
-    Raises:
-        UserError: if the data set stops below the stage's resolution.
-    """
-    widths = params.widths(stage)
-    data.packed(resolution_of(stage))  # raises UserError
-    occupancy = [data.summary["occupancy"][resolution_key(4 * 2**i)] for i in range(len(widths))]
-    return Architecture(
-        params.gan.latent, tuple(data.classes), widths, tuple(occupancy), precision=params.train.precision
-    )
 
 
 def dataset_input(data: VoxelDataset, at: int, fingerprint: str) -> Any:
@@ -141,35 +148,34 @@ def dataset_input(data: VoxelDataset, at: int, fingerprint: str) -> Any:
 
 
 def write_outputs(
-    params: Params, stage: str, project: Project, trained: TrainedModel, rows: list[Row], sheets: SampleSheets
+    name: str, spec: StageSpec, project: Project, trained: TrainedModel, rows: list[Row], sheets: SampleSheets
 ) -> dict[str, Path]:
     """Write curves, plots, page and model; returns what goes to MLflow, by artifact folder."""
-    output = project.output(params.name)
+    output, stage, title = project.output(name), spec.name, f"{name} at {spec.resolution}³"
     diagnosed = [row for row in rows if any("/" in name for name in row)]
     write_rows(project.curves(stage), [name for name in rows[-1] if "/" not in name], rows)
     write_rows(project.health(stage), [name for name in rows[-1] if "/" in name], diagnosed)
     plots = output / "loss" / stage
-    training_curves(rows, plots, f"{params.name} at {resolution_of(stage)}³")
+    training_curves(rows, plots, title)
     images, shapes = sheets.frames[-1]
     page = write_page(
         output / "vis" / stage / "shapes.html",
         shapes,
         [trained.architecture.classes[label] for label in sheets.labels],
-        f"{params.name} at {resolution_of(stage)}³",
+        title,
         note=f"After {images:,} images.",
         up=trained.up,
         frames=sheets.frames[:-1],
     )
-    model = output / "model" / stage
-    shutil.copytree(project.model(stage), model, dirs_exist_ok=True)
-    trained.build_generator().save(model / "generator.keras")
+    with new_folder(output / "model" / stage) as model:
+        shutil.copytree(project.model(stage), model, dirs_exist_ok=True)
+        trained.build_generator().save(model / "generator.keras")
     return {"plots": plots, "": page, "model": project.model(stage)}
 
 
 def write_rows(path: Path, columns: list[str], rows: list[Row]) -> None:
     """Write a CSV with the images seen and these columns."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w", newline="", encoding="utf-8") as out:
+    with new_file(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as out:
         names = list(dict.fromkeys(["images", *columns]))
         writer = csv.DictWriter(out, names, extrasaction="ignore", lineterminator="\n")
         writer.writeheader()
@@ -198,8 +204,3 @@ def check_training_shapes(data: VoxelDataset) -> None:
             raise UserError(
                 f"{data.folder} has no training shape of class {name!r}: add some, or remove it from data.classes."
             )
-
-
-def fields_of(settings: Any) -> dict[str, Any]:
-    """A dataclass's fields, one level deep."""
-    return {name: getattr(settings, name) for name in settings.__dataclass_fields__}

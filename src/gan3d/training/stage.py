@@ -1,6 +1,6 @@
-"""One training stage: what it starts from, and the threshold its model is used with."""
+"""One training stage: what it is, what it starts from, and the threshold its model is used with."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from gan3d.dataset import VoxelDataset
 from gan3d.model_file import TrainedModel
@@ -9,26 +9,57 @@ from gan3d.networks.discriminator import Discriminator
 from gan3d.networks.generator import Generator
 from gan3d.sampling.sampler import Sampler
 from gan3d.training.growth import grow
+from gan3d.training.recipe import Recipe
 from gan3d.training.threshold import calibrate_threshold
 
 CALIBRATED = "calibrated"  # in place of a threshold: fit it to the validation shapes
 
 
-def build_stage(
-    parent: TrainedModel | None, architecture: Architecture, seed: int, threshold: float | str
-) -> tuple[Generator, Discriminator, TrainedModel]:
-    """Networks and first weights of a stage; a threshold that is a number applies from the first sample on.
+@dataclass(frozen=True)
+class StageSpec:
+    """One stage to train, as plain values.
+
+    Attributes:
+        name: such as r16.
+        prev: the stage it grows from; None for a stage that starts from scratch.
+        architecture: of both networks.
+        recipe: how they are trained.
+        seed: of the initial weights.
+        threshold: occupancy above which a voxel is occupied, or CALIBRATED.
+    """
+
+    name: str
+    prev: str | None
+    architecture: Architecture
+    recipe: Recipe
+    seed: int
+    threshold: float | str = CALIBRATED
+
+    @property
+    def resolution(self) -> int:
+        return self.architecture.resolution
+
+    @property
+    def settings(self) -> dict[str, object]:
+        """What to log of a stage: the fields of its recipe and of its architecture."""
+        return {"stage": self.name, "prev": self.prev or "scratch", **vars(self.recipe), **vars(self.architecture)}
+
+
+def build_stage(spec: StageSpec, parent: TrainedModel | None) -> tuple[Generator, Discriminator, TrainedModel]:
+    """Networks and initial weights of a stage; a threshold that is a number applies from the first sample on.
 
     Args:
-        parent: the model it grows from, None for one that starts from scratch.
-        seed: of the first weights.
-        threshold: a number, or CALIBRATED.
+        parent: the model it grows from, None for a stage that starts from scratch.
     """
-    generator, discriminator, first = grow(parent, architecture, seed)
-    return generator, discriminator, first if isinstance(threshold, str) else replace(first, threshold=threshold)
+    generator, discriminator, first = grow(parent, spec.architecture, spec.seed)
+    return (
+        generator,
+        discriminator,
+        first if isinstance(spec.threshold, str) else replace(first, threshold=spec.threshold),
+    )
 
 
-def finish_stage(trained: TrainedModel, data: VoxelDataset, threshold: float | str) -> TrainedModel:
-    """The trained model with the data's up axis and its threshold, which is calibrated where that is asked for."""
-    value = calibrate_threshold(Sampler(trained), data) if isinstance(threshold, str) else threshold
-    return replace(trained, up=data.up, threshold=value)
+def finish_stage(spec: StageSpec, trained: TrainedModel, data: VoxelDataset) -> TrainedModel:
+    """The trained model with the data's up axis and the stage's threshold, calibrated if so specified."""
+    threshold = calibrate_threshold(Sampler(trained), data) if isinstance(spec.threshold, str) else spec.threshold
+    return replace(trained, up=data.up, threshold=threshold)

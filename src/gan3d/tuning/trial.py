@@ -23,7 +23,7 @@ from gan3d.errors import UserError
 from gan3d.metrics.validation import ValidationScorer
 from gan3d.monitoring import advice
 from gan3d.monitoring.monitor import TrainingMonitor
-from gan3d.stages.train import architecture
+from gan3d.stages.train import stage_spec
 from gan3d.tracking.mlflow_callback import MLflowCallback
 from gan3d.tracking.provenance import provenance_tags
 from gan3d.training.callback import Callback, Row, TrainingView
@@ -171,7 +171,7 @@ class TrialRunner:
             KeyboardInterrupt: also if `should_stop`.
         """
         params, recipe = space.with_budget(self.params, self.stage, values)
-        start = build_stage(self.parent, architecture(params, self.stage, self.data), params.seed, params.gan.threshold)
+        start = build_stage(stage_spec(params, self.stage, self.data), self.parent)
         folder = self.project.checkpoints / "tune" / self.stage / training_fingerprint(self.data, start[2], recipe)
         every = params.tune.report
         schedule = LoggingSchedule(min(params.logging.metrics_every, every), every, every, self.scorer.count)
