@@ -29,7 +29,7 @@ def test_nearest_neighbour_accuracy_equals_its_definition(numbers, count):
         right += (nearest < count) == (i < count)
     a, b = slice(None, count), slice(count, None)
     parts = (union[a, a].astype(float), union[a, b].astype(float), union[b, b].astype(float))
-    assert scores.nearest_neighbour_accuracy(*parts) == right / 7
+    assert scores.nearest_neighbour_accuracy(scores.union_distances(*parts), count) == right / 7
 
 
 def test_a_set_against_itself():
