@@ -79,6 +79,7 @@ OUTSIDE = (
 MAY_IMPORT["stages"] = (*MAY_IMPORT, "stages")
 MAY_IMPORT["tuning"] = (*MAY_IMPORT, "tuning")
 MAY_IMPORT["cli"] = (*MAY_IMPORT, "cli")
+MAY_IMPORT["api"] = ("metrics.scores", "registry.models", "sampling")
 MAY_IMPORT["__main__"] = ("cli",)
 
 
