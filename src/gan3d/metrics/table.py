@@ -76,8 +76,8 @@ SCORES = (  # in the order of columns
         "1-NNA-CD",
         3,
         "nearest to 0.5",
-        "Share of shapes whose nearest neighbour, among generated and real shapes mixed, is of the same kind. At 0.5 the"
-        " two kinds cannot be told apart; at 1 they always can. Look at this score first.",
+        "Share of shapes whose nearest neighbour, among generated and real shapes mixed, is of the same kind. At 0.5"
+        " the two kinds cannot be told apart; at 1 they always can. Look at this score first.",
         summary="one_nna_cd",
         objective=True,
         tagged=True,
