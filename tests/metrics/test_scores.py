@@ -10,7 +10,7 @@ from gan3d.metrics import chamfer, scores
 
 
 def boxes(count: int, seed: int, side: int = 8) -> np.ndarray:
-    """Different solid boxes, one a shape."""
+    """Different solid boxes, one per shape."""
     random = np.random.default_rng(seed)
     shapes = np.zeros((count, side, side, side), bool)
     for shape in shapes:
