@@ -52,7 +52,7 @@ bench: setup ## measure speed and time to quality; TORCH_PYTHON names a Python w
 lint: setup ## check format, lint and types
 	@ruff format --check . && ruff check . && mypy
 
-format: setup ## format, and mend what can be mended
+format: setup ## format, and fix what can be fixed
 	@ruff format . && ruff check --fix .
 
 docs: setup ## build the documentation into site/; a broken link fails

@@ -1,14 +1,45 @@
-"""gan3d: progressive 3D voxel GANs, reproducible, tracked and served."""
+"""gan3d: progressive 3D voxel GANs, reproducible, tracked and served.
+
+The public API, imported on first use:
+
+    import gan3d
+
+    model = gan3d.load("pretrained/modelnet10-r32")  # or "models:/gan3d@champion"
+    chairs = gan3d.sample(model, "chair", count=4, seed=7)  # booleans (4, 32, 32, 32)
+    steps = gan3d.interpolate(model, "chair", start=7, end=8)
+"""
 
 import os
+from importlib import import_module
+from typing import Any
 
 __version__ = "0.2.0"
 
-# Before TensorFlow is imported: without AVX-512 it leaves oneDNN off, and then a transposed 3D convolution of two or
-# more shapes took 140 times as long (measured: 7.3 s for 32 shapes, 8³ to 16³, against 51 ms).
+_PUBLIC = {  # name -> module
+    "load": "gan3d.api",
+    "sample": "gan3d.api",
+    "interpolate": "gan3d.api",
+    "score": "gan3d.api",
+    "TrainedModel": "gan3d.model_file",
+    "VoxelDataset": "gan3d.dataset",
+}
+__all__ = ["TrainedModel", "VoxelDataset", "__version__", "interpolate", "load", "sample", "score"]
+
+# Set before TensorFlow is imported: without AVX-512 it disables oneDNN, and a transposed 3D convolution of two or more
+# shapes is then 140 times slower (measured: 7.3 s instead of 51 ms for 32 shapes, 8³ to 16³).
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 
-# Before JAX asks for its devices: XLA computes 3D convolutions channels first unless told otherwise, and then spends a
-# fifth of a step's time in turning arrays for cuDNN, which knows them channels last alone on tensor cores.
+# Set before JAX initialises its devices: by default XLA computes 3D convolutions channels first, and a fifth of a step
+# is spent on transposing for cuDNN, whose tensor-core kernels are channels last.
 if "xla_gpu_force_conv" not in os.environ.get("XLA_FLAGS", ""):
     os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_gpu_force_conv_nhwc=true".strip()
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _PUBLIC:
+        raise AttributeError(f"module 'gan3d' has no attribute {name!r}")
+    return getattr(import_module(_PUBLIC[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_PUBLIC])

@@ -1,10 +1,10 @@
-"""A trained model on disk: what a stage leaves, the next one grows from, and the registry serves.
+"""A trained model on disk: the output of a training stage, input of the next one, and what the registry serves.
 
     DIR/config.json           architecture, threshold, up axis
-    DIR/generator.npz         the averaged generator, by weight name: what is sampled
-    DIR/training.npz          the generator and discriminator as they were trained: what the next resolution grows from
+    DIR/generator.npz         EMA weights of the generator, by name: used for sampling
+    DIR/training.npz          weights of generator and discriminator as trained: the next resolution grows from them
 
-Equal weights give equal bytes, so that DVC sees when a rerun changed nothing.
+Equal weights give equal bytes, which lets DVC see that a rerun changed nothing.
 """
 
 import hashlib
@@ -27,13 +27,13 @@ from gan3d.outputs import new_file, write_text
 
 @dataclass(frozen=True)
 class TrainedModel:
-    """Weights by name (see `gan3d.networks.weights`) with all that is needed to use them.
+    """Weights by name (see `gan3d.networks.weights`) with everything needed to use them.
 
     Attributes:
         architecture: of both networks.
         ema: the exponential moving average of the generator's weights.
         generator, discriminator: the weights as trained; empty in a model that is only served.
-        threshold: occupancy from which a voxel counts as occupied.
+        threshold: occupancy above which a voxel is occupied.
         up: the axis ("x", "y" or "z") that points up in the data.
     """
 
@@ -45,36 +45,47 @@ class TrainedModel:
     up: str = "y"
 
     def build_generator(self) -> Generator:
-        """The averaged generator as a Keras model in float32.
+        """The EMA generator as a Keras model in float32.
 
-        In bfloat16 it would take 18 times as long on a CPU without instructions for it, and half precision saves
-        time and memory only in training.
+        On a CPU without bfloat16 instructions, bfloat16 is 18 times slower; it saves time and memory only in training.
 
         Raises:
-            UserError: when the weights are not those of the architecture.
+            UserError: when the weights do not fit the architecture.
         """
         model = Generator(replace(self.architecture, precision="float32"))
         _fill(model, self.ema)
         return model
 
     def build_discriminator(self) -> Discriminator:
-        """The discriminator as it was trained, as a Keras model in float32.
+        """The trained discriminator as a Keras model in float32.
 
         Raises:
-            UserError: when the model was stored without it, or its weights are not those of the architecture.
+            UserError: when the model was stored without it, or its weights do not fit the architecture.
         """
         if not self.discriminator:
-            raise UserError("the model has no discriminator, as one that is only served: name one in models/ instead.")
+            raise UserError(
+                "the model has no discriminator, since it is only served: name a folder in models/ instead."
+            )
         model = Discriminator(replace(self.architecture, precision="float32"))
         _fill(model, self.discriminator)
         return model
 
+    def describe(self) -> dict[str, Any]:
+        """What a program must know to use the generator."""
+        return {
+            "classes": list(self.architecture.classes),
+            "resolution": self.architecture.resolution,
+            "latent": self.architecture.latent,
+            "threshold": self.threshold,
+            "up": self.up,
+        }
+
 
 def _fill(model: keras.Model, values: dict[str, np.ndarray]) -> None:
     shapes = dict(zip(weight_names(model), (tuple(v.shape) for v in model.trainable_variables), strict=True))
-    wrong = [name for name, shape in shapes.items() if name not in values or values[name].shape != shape]
-    if wrong:
-        raise UserError(f"the model's {', '.join(wrong)} are missing or misshapen: train or download it again.")
+    misfits = [name for name, shape in shapes.items() if name not in values or values[name].shape != shape]
+    if misfits:
+        raise UserError(f"the model's {', '.join(misfits)} are missing or misshapen: train or download it again.")
     assign_weights(model, values)
 
 
@@ -87,22 +98,22 @@ def save(folder: Path, model: TrainedModel) -> None:
         "up": model.up,
     }
     write_text(folder / "config.json", json.dumps(config, indent=2) + "\n")
-    _save(folder / "generator.npz", model.ema)
+    _save_arrays(folder / "generator.npz", model.ema)
     trained = {f"generator/{name}": value for name, value in model.generator.items()}
     trained |= {f"discriminator/{name}": value for name, value in model.discriminator.items()}
     if trained:
-        _save(folder / "training.npz", trained)
+        _save_arrays(folder / "training.npz", trained)
 
 
 def load(folder: str | Path) -> TrainedModel:
     """Read a model.
 
     Raises:
-        UserError: if the folder holds no model.
+        UserError: when the folder holds no model, or a damaged one.
     """
     folder = Path(folder)
     config = read_config(folder)
-    trained = _arrays(folder / "training.npz") if (folder / "training.npz").is_file() else {}
+    trained = _load_arrays(folder / "training.npz") if (folder / "training.npz").is_file() else {}
 
     def part(prefix: str) -> dict[str, np.ndarray]:
         return {name.removeprefix(prefix): value for name, value in trained.items() if name.startswith(prefix)}
@@ -110,7 +121,7 @@ def load(folder: str | Path) -> TrainedModel:
     try:
         return TrainedModel(
             architecture=Architecture.from_json(config["architecture"]),
-            ema=_arrays(folder / "generator.npz"),
+            ema=_load_arrays(folder / "generator.npz"),
             generator=part("generator/"),
             discriminator=part("discriminator/"),
             threshold=config["threshold"],
@@ -118,14 +129,16 @@ def load(folder: str | Path) -> TrainedModel:
         )
     except (KeyError, TypeError) as error:
         path = folder / "config.json"
-        raise UserError(f"{path} is not a model's ({error}): run `dvc checkout` or train the stage again.") from error
+        raise UserError(
+            f"{path} is not a model's configuration ({error}): run `dvc checkout` or train the stage again."
+        ) from error
 
 
 def read_config(folder: Path) -> dict[str, Any]:
-    """The model's config.json.
+    """Read a model's config.json.
 
     Raises:
-        UserError: when the folder does not hold a model.
+        UserError: when the folder holds no model.
     """
     path = folder / "config.json"
     if not path.is_file():
@@ -136,12 +149,12 @@ def read_config(folder: Path) -> dict[str, Any]:
         raise UserError(f"{path} is damaged ({error}): run `dvc checkout` or train the stage again.") from error
 
 
-def _save(path: Path, arrays: dict[str, np.ndarray]) -> None:
+def _save_arrays(path: Path, arrays: dict[str, np.ndarray]) -> None:
     with new_file(path) as temporary:
         np.savez(temporary, **arrays)  # type: ignore[arg-type]  # NumPy 2.1 would store allow_pickle as an array
 
 
-def _arrays(path: Path) -> dict[str, np.ndarray]:
+def _load_arrays(path: Path) -> dict[str, np.ndarray]:
     try:
         with np.load(path, allow_pickle=False) as arrays:
             return {name: arrays[name] for name in arrays.files}

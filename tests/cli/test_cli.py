@@ -1,4 +1,4 @@
-"""The command line: help everywhere, files that others script against, and errors of one line."""
+"""The command line: help, the files it writes, and one-line errors."""
 
 import csv
 import subprocess
@@ -46,7 +46,7 @@ def test_help(command):
 
 @pytest.fixture(scope="module")
 def prepared(tmp_path_factory):
-    """What `gan3d prepare --source --out` leaves, run outside any project."""
+    """The results of `gan3d prepare --source --out`, outside any project."""
     root = tmp_path_factory.mktemp("prepared")
     furniture.write(root / "mine", chairs=14, tables=12, test=4)
     (root / "mine" / "chair" / "train" / "broken.obj").write_text("v 1 2\nf 1 2 3\n")
@@ -56,15 +56,15 @@ def prepared(tmp_path_factory):
 
 
 def test_prepare_writes_manifest_and_rejects(prepared):
-    root, told = prepared
+    root, printed = prepared
     with (root / "voxels" / "manifest.csv").open() as lines:
         assert len(list(csv.DictReader(lines))) == 26
     with (root / "voxels" / "rejects.csv").open() as lines:
         rows = list(csv.DictReader(lines))
     assert list(rows[0]) == ["file", "reason", "advice"]
     assert [row["file"] for row in rows] == ["chair/train/broken.obj"]
-    assert "chair: " in told
-    assert "rejects.csv" in told
+    assert "chair: " in printed
+    assert "rejects.csv" in printed
 
 
 def test_export(prepared):
@@ -88,7 +88,7 @@ def test_show_draws_meshes_grids_and_sets(prepared):
         assert (root / out).stat().st_size > 1000
 
 
-def test_show_reads_side_files_and_says_what_is_wrong(tmp_path):
+def test_show_reads_side_files_and_names_invalid_files(tmp_path):
     box = trimesh.creation.box((1, 2, 3))
     for name, content in trimesh.exchange.gltf.export_gltf(box.scene()).items():
         (tmp_path / name.replace("model.gltf", "box.gltf")).write_bytes(content)
@@ -106,7 +106,7 @@ def test_show_reads_side_files_and_says_what_is_wrong(tmp_path):
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory):
-    """An untrained model, which draws shapes all the same."""
+    """An untrained model, which is enough to sample."""
     from gan3d import model_file
     from gan3d.networks.architecture import Architecture
     from gan3d.training.growth import grow
@@ -166,15 +166,15 @@ def test_interpolate_writes_a_strip_and_an_animation(model, tmp_path):
         (["prepare", "--source", "empty", "--out", "x"], "empty", "point data.source to a folder"),
         (["prepare", "--source", "empty", "--out", "x", "--resolution", "17"], "--resolution 17", "16"),
         (["show", "nothing.obj"], "nothing.obj", "name a voxel or mesh file"),
-        (["show", "bad.npy"], "bad.npy", "whole"),
-        (["show", "bad.binvox"], "bad.binvox", "whole"),
+        (["show", "bad.npy"], "bad.npy", "complete"),
+        (["show", "bad.binvox"], "bad.binvox", "512"),
         (["sample", "--model", "empty", "--out", "x.npz"], "empty", "config.json"),
         (["sample", "--out", "x.foo"], "x.foo", ".npz"),
         (["interpolate", "--out", "x.jpg"], "x.jpg", ".png"),
         (["data", "export", "--resolution", "16", "--out", "x.npz", "--data", "empty"], "empty", "gan3d prepare"),
     ],
 )
-def test_an_error_is_one_line_that_names_the_thing(tmp_path, monkeypatch, capfd, arguments, named, advice):
+def test_an_error_is_one_line_that_names_its_cause(tmp_path, monkeypatch, capfd, arguments, named, advice):
     (tmp_path / "empty").mkdir()
     (tmp_path / "bad.npy").write_bytes(b"\x93NUMPY nonsense")
     (tmp_path / "bad.binvox").write_bytes(b"#binvox 1\ndim 8 8 8\ndata\n\x01")
@@ -191,7 +191,7 @@ def test_an_error_is_one_line_that_names_the_thing(tmp_path, monkeypatch, capfd,
 
 
 @pytest.mark.slow
-def test_unknown_class_names_those_there_are(model):
+def test_an_unknown_class_lists_the_known_ones(model):
     done = gan3d("sample", "--model", model, "--class", "sofa", "--out", "x.npz", cwd=model)
     assert done.returncode == 1
     assert "'sofa'" in done.stderr
@@ -204,10 +204,9 @@ def test_debug_shows_the_traceback(tmp_path):
     assert "Traceback" in done.stderr
 
 
-def test_a_backend_that_contradicts_the_parameters(tmp_path):
-    repository = REPOSITORY
+def test_a_backend_that_contradicts_the_parameters():
     import os
 
-    done = gan3d("train", "r04", cwd=repository, env=os.environ | {"KERAS_BACKEND": "jax"})
+    done = gan3d("train", "r04", cwd=REPOSITORY, env=os.environ | {"KERAS_BACKEND": "jax"})
     assert done.returncode == 1
     assert "KERAS_BACKEND is jax" in done.stderr

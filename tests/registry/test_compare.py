@@ -1,4 +1,4 @@
-"""Two versions side by side: the page, and the run in MLflow."""
+"""Comparing two versions: the page, and the run in MLflow."""
 
 import re
 
@@ -34,13 +34,14 @@ def comparison(store):
     return compare.compare(connect(store), 1, 2, store)
 
 
-def test_the_page_has_scores_pictures_and_the_warning(comparison):
+def test_the_page_has_scores_pictures_and_a_warning(comparison):
     page = compare.page(comparison)
     cells = re.findall(r"<tr><td>1-NNA-CD</td>(.*?)</tr>", page)[0]
     assert re.sub(r"<.*?>", " ", cells).split() == ["0.800", "0.650", "-0.150", "nearest", "to", "0.5"]
-    assert 'class="number better">0.650' in cells
+    assert "<b>0.650</b>" in cells
+    assert "<b>0.800</b>" not in cells
     assert page.count("data:image/png;base64,") == 2
-    assert "The scores do not compare: the versions differ in test split." in page
+    assert "The scores are not comparable: the versions differ in test split." in page
     assert not re.findall(r'(?:src|href)="http', page)
 
 
@@ -73,8 +74,8 @@ def test_the_commands(store, monkeypatch):
         assert done.exit_code == 0, done.output
         return done.output
 
-    assert "version 1 is champion now" in run("promote", "1", "--reason", "the first")
-    assert "version 2 is champion now instead of 1" in run("promote", "2", "--reason", "better")
+    assert "version 1 is now champion" in run("promote", "1", "--reason", "the first")
+    assert "version 2 is now champion instead of 1" in run("promote", "2", "--reason", "better")
     assert "version 1 is champion again instead of 2" in run("rollback", "--reason", "floats")
     lines = run("list").splitlines()
     assert [line.split()[0] for line in lines] == ["2", "1"]
@@ -83,4 +84,4 @@ def test_the_commands(store, monkeypatch):
     assert "1-NNA-CD 0.800" in lines[1]
     assert "compare-1-2.html" in run("compare", "champion", "2")
     assert (project / "compare-1-2.html").stat().st_size > 10_000
-    assert CliRunner().invoke(cli, ["registry", "promote", "2"]).exit_code == 2  # a reason is asked for
+    assert CliRunner().invoke(cli, ["registry", "promote", "2"]).exit_code == 2  # a reason is required

@@ -1,4 +1,4 @@
-"""The registered model in an environment that is built from nothing but the model's own requirements."""
+"""The registered model in an environment with nothing but its logged requirements."""
 
 import base64
 import json
@@ -14,7 +14,7 @@ from gan3d import model_file
 from gan3d.registry.log import log_candidate
 from gan3d.sampling.sampler import Sampler
 
-SIGNS = {"stl": b"", "obj": b"# ", "ply": b"ply", "glb": b"glTF", "png": b"\x89PNG"}  # how a file begins
+MAGIC = {"stl": b"", "obj": b"# ", "ply": b"ply", "glb": b"glTF", "png": b"\x89PNG"}  # how a file begins
 
 ABSENT = "import importlib.util, sys; sys.exit(importlib.util.find_spec('gan3d') is not None)"
 
@@ -25,7 +25,7 @@ def run(*command, **options) -> None:
 
 
 @pytest.mark.full  # it installs a backend, which takes minutes
-def test_its_own_requirements_are_enough(new_store, folder, tmp_path):
+def test_its_requirements_are_complete(new_store, folder, tmp_path):
     mlruns = new_store("moved")
     client = connect(mlruns)
     version = log_candidate(client, folder, facts())
@@ -43,11 +43,11 @@ def test_its_own_requirements_are_enough(new_store, folder, tmp_path):
         status, answer = post(port, json.dumps(asked).encode())
         assert status == 200, answer
         np.testing.assert_array_equal(np.array(answer["predictions"]), expected)
-        for output, sign in SIGNS.items():
+        for output, magic in MAGIC.items():
             status, answer = post(port, json.dumps(asked | {"params": {"output": output}}).encode())
             assert status == 200, answer
             content = [base64.b64decode(row["data"]) for row in answer["predictions"]]
             assert len(content) == (1 if output == "png" else 2)
-            assert all(part.startswith(sign) and len(part) > 100 for part in content)
+            assert all(part.startswith(magic) and len(part) > 100 for part in content)
         status, answer = post(port, json.dumps({"dataframe_records": [{"class": "sofa"}]}).encode())
         assert (status, "choose one of chair, table" in answer["message"]) == (400, True)

@@ -1,4 +1,4 @@
-"""The exported generators draw what Keras draws, in programs of their own."""
+"""Exported generators give the shapes that Keras gives."""
 
 import json
 import subprocess
@@ -31,7 +31,7 @@ def onnx_file(sampler, tmp_path_factory):
 
 
 @pytest.mark.parametrize("count", [1, 3, 64])
-def test_onnx_draws_the_same(onnx_file, sampler, count):
+def test_onnx_gives_the_same_shapes(onnx_file, sampler, count):
     session = onnxruntime.InferenceSession(onnx_file, providers=["CPUExecutionProvider"])
     vectors, labels = draw_latents(4, count, 8), np.arange(count, dtype=np.int32) % 2
     drawn = session.run(["occupancy"], {"latents": vectors, "labels": labels})[0]
@@ -40,16 +40,16 @@ def test_onnx_draws_the_same(onnx_file, sampler, count):
     assert drawn.std() > 0.01
 
 
-def test_the_file_says_what_a_program_must_know(onnx_file):
-    told = onnxruntime.InferenceSession(onnx_file).get_modelmeta().custom_metadata_map
-    assert json.loads(told["classes"]) == ["chair", "table"]
-    assert (told["up"], told["threshold"], told["resolution"], told["latent"]) == ("y", "0.5", "8", "8")
+def test_the_file_has_metadata(onnx_file):
+    metadata = onnxruntime.InferenceSession(onnx_file).get_modelmeta().custom_metadata_map
+    assert json.loads(metadata["classes"]) == ["chair", "table"]
+    assert (metadata["up"], metadata["threshold"], metadata["resolution"], metadata["latent"]) == ("y", "0.5", "8", "8")
 
 
-def test_a_file_that_draws_something_else_is_not_left(sampler, tmp_path, monkeypatch):
+def test_a_file_that_differs_from_keras_is_not_kept(sampler, tmp_path, monkeypatch):
     monkeypatch.setattr(export, "deviation", lambda *_: 2e-4)
     with pytest.raises(UserError, match=r"differs from Keras' by 0\.0002, more than 0\.0001"):
-        export.write(sampler, tmp_path / "wrong.onnx")
+        export.write(sampler, tmp_path / "different.onnx")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -83,12 +83,12 @@ def test_a_saved_model_needs_tensorflow_alone(sampler, folder, tmp_path):
     assert json.loads((tmp_path / "saved" / "gan3d.json").read_text())["classes"] == ["chair", "table"]
 
 
-def test_nothing_else_is_replaced(sampler, tmp_path):
+def test_only_exports_are_replaced(sampler, tmp_path):
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.txt").touch()
     (tmp_path / "file").touch()
     (tmp_path / "folder.onnx").mkdir()
     for name in ("mine", "file", "folder.onnx"):
-        with pytest.raises(UserError, match="is something else already"):
+        with pytest.raises(UserError, match="exists and is not an export"):
             export.write(sampler, tmp_path / name)
     assert (tmp_path / "mine" / "thesis.txt").exists()

@@ -1,12 +1,13 @@
-"""From a path or an MLflow URI to a snapshot's folder."""
+"""From an address to a model's folder: paths, pretrained names, MLflow URIs."""
 
 import pytest
 from candidates import connect, facts
 
 from gan3d import model_file
 from gan3d.errors import UserError
-from gan3d.registry.fetch import resolve
+from gan3d.registry.fetch import resolve, version_name
 from gan3d.registry.log import log_candidate, weights_hash
+from gan3d.registry.models import model_folder, open_sampler
 
 
 @pytest.fixture(scope="module")
@@ -27,8 +28,21 @@ def store(registered):
     return registered[0]
 
 
-def test_a_path_is_itself(folder, store):
-    assert resolve(str(folder), store) == folder
+def test_a_folder_is_itself_and_needs_no_store(folder):
+    assert model_folder(str(folder)) == folder
+    assert version_name(str(folder)) == str(folder)
+    assert open_sampler(folder).classes == ("chair", "table")
+
+
+def test_a_pretrained_model_is_found_by_name(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert (model_folder("modelnet10-r32") / "generator.npz").is_file()
+    with pytest.raises(UserError, match=r"bathtubs is neither a folder nor .* one of furniture64-r64, modelnet10-"):
+        model_folder("bathtubs")
+
+
+def test_open_sampler_takes_uris(store):
+    assert open_sampler("models:/gan3d@champion", store).classes == ("chair", "table")
 
 
 @pytest.mark.parametrize("uri", ["models:/gan3d@champion", "models:/gan3d/1", "models:/gan3d/latest"])
@@ -81,4 +95,4 @@ def test_an_empty_registry_and_none_at_all(client, mlruns, tmp_path, monkeypatch
 
 def test_a_folder_without_a_model(store, tmp_path):
     with pytest.raises(UserError, match="holds no model"):
-        resolve(str(tmp_path), store)
+        model_folder(tmp_path, store)

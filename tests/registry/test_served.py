@@ -1,4 +1,4 @@
-"""The served model: its answers, its refusals, and that it needs nothing but itself."""
+"""The served model: its responses, rejected requests, and that it is self-contained."""
 
 import base64
 import io
@@ -52,7 +52,7 @@ def expected(folder):
     return np.concatenate([sampler.shapes(sampler.label(r["class"]), r["count"], r["seed"]) for r in REQUESTS])
 
 
-def test_rows_are_answered_in_order_by_class_and_seed(ask, expected):
+def test_rows_are_sampled_in_order_by_class_and_seed(ask, expected):
     voxels = ask(REQUESTS)
     assert voxels.dtype == np.uint8
     assert voxels.shape == (6, 8, 8, 8)
@@ -60,7 +60,7 @@ def test_rows_are_answered_in_order_by_class_and_seed(ask, expected):
     assert len({shape.tobytes() for shape in voxels}) == 6
 
 
-def test_other_rows_do_not_change_an_answer(ask, expected):
+def test_other_rows_do_not_change_a_result(ask, expected):
     np.testing.assert_array_equal(ask(REQUESTS[1:2]), expected[3:5])
 
 
@@ -71,12 +71,12 @@ def test_the_threshold_moves(ask):
     assert sizes[-1] == 0
 
 
-def test_a_walk_between_two_seeds(ask, folder):
-    walk = ask([{"class": "chair", "seed": 3, "to": 9, "steps": 4}])
+def test_an_interpolation_between_two_seeds(ask, folder):
+    steps = ask([{"class": "chair", "seed": 3, "to": 9, "steps": 4}])
     sampler = Sampler(model_file.load(folder))
     ends = [sampler.shapes(0, 1, seed)[0] for seed in (3, 9)]
-    assert len(walk) == 4
-    np.testing.assert_array_equal(walk[[0, -1]], ends)
+    assert len(steps) == 4
+    np.testing.assert_array_equal(steps[[0, -1]], ends)
     assert len(ask([{"class": "chair", "to": 9}])) == 9
 
 
@@ -85,7 +85,7 @@ def test_explicit_latents_give_what_their_seed_gives(ask):
     np.testing.assert_array_equal(ask(rows), ask(REQUESTS[:1]))
 
 
-def test_truncation_leads_to_one_shape_a_class(ask):
+def test_truncation_0_gives_one_shape_per_class(ask):
     sizes = [len({s.tobytes() for s in ask(REQUESTS[:2], truncation=t)}) for t in (0.0, 1.0)]
     assert sizes == [2, 5]
     np.testing.assert_array_equal(ask(REQUESTS, truncation=1.0), ask(REQUESTS))
@@ -99,7 +99,7 @@ def test_bits_are_the_packed_grid(ask):
 
 
 @pytest.mark.parametrize("output", ["stl", "obj", "ply", "glb"])
-def test_meshes_are_those_that_the_files_of_a_sample_hold(ask, folder, output, tmp_path):
+def test_meshes_equal_the_files_of_gan3d_sample(ask, folder, output, tmp_path):
     table = ask(REQUESTS[:2], output=output, style="blocks")
     assert len(table) == 5
     shape = Sampler(model_file.load(folder)).shapes(1, 3, 11)[2]
@@ -122,25 +122,25 @@ def test_a_picture_holds_all_shapes(ask):
     [
         ({"output": "fbx"}, "output 'fbx' does not exist: choose one of grid, bits, stl, obj, ply, glb, png."),
         ({"output": "glb", "style": "round"}, "style 'round' does not exist: choose one of marching_cubes, blocks."),
-        ({"output": "stl", "threshold": 1.0}, "shape 1 of 6 is empty, so that no mesh can be made of it"),
-        ({"truncation": 1.5}, "truncation 1.5 makes no sense: it lies between 0 and 1."),
+        ({"output": "stl", "threshold": 1.0}, "shape 1 of 6 is empty and has no mesh"),
+        ({"truncation": 1.5}, "truncation 1.5 is out of range: give a number from 0 to 1."),
     ],
 )
-def test_wrong_parameters_are_refused(ask, params, words):
+def test_invalid_parameters_are_rejected(ask, params, words):
     with pytest.raises(MlflowException) as error:
         ask(REQUESTS, **params)
     assert words in error.value.message
     assert error.value.get_http_status_code() == 400
 
 
-def test_fewer_meshes_than_grids_a_request(ask):
+def test_the_limit_for_meshes_is_lower_than_for_grids(ask):
     many = [REQUESTS[0] | {"count": 65}]
     assert len(ask(many)) == 65
-    with pytest.raises(MlflowException, match="65 shapes are too many for one request: ask for at most 64"):
+    with pytest.raises(MlflowException, match="65 shapes are too many for one request: request at most 64"):
         ask(many, output="stl")
 
 
-def test_one_class_need_not_be_named(tmp_path):
+def test_a_single_class_is_optional(tmp_path):
     model = tiny(classes=("chair",))
     model_file.save(tmp_path, model)
     served, context = load(tmp_path)
@@ -154,22 +154,22 @@ def test_one_class_need_not_be_named(tmp_path):
     [
         ({"class": "sofa"}, "class 'sofa' is not known to this model: choose one of chair, table."),
         ({"class": None}, "class None is not known to this model: choose one of chair, table."),
-        ({"count": 0}, "count 0 makes no sense: ask for at least 1 shape."),
-        ({"count": -3}, "count -3 makes no sense: ask for at least 1 shape."),
-        ({"count": 1022}, "1025 shapes are too many for one request: ask for at most 1024."),
+        ({"count": 0}, "count 0 is out of range: request at least 1 shape."),
+        ({"count": -3}, "count -3 is out of range: request at least 1 shape."),
+        ({"count": 1022}, "1025 shapes are too many for one request: request at most 1024."),
         ({"count": 2**62}, "too many for one request"),
-        ({"seed": -1}, "seed -1 makes no sense: a seed lies between 0 and 2⁶³ - 1."),
-        ({"steps": 4}, "steps are given without an end: name the seed of the last shape in `to`."),
-        ({"to": -2}, "to -2 makes no sense"),
+        ({"seed": -1}, "seed -1 is out of range: give a seed from 0 to 2⁶³ - 1."),
+        ({"steps": 4}, "steps is given without `to`: set `to` to the seed of the last shape."),
+        ({"to": -2}, "to -2 is out of range"),
         ({"count": 3, "to": 1, "steps": 4}, "count 3 contradicts the 4 steps: leave count out."),
-        ({"to": 1, "steps": 1, "count": None}, "steps 1 make no sense: a path has at least 2 shapes."),
-        ({"latents": [0.5] * 6}, "latents are given together with a seed"),
+        ({"to": 1, "steps": 1, "count": None}, "steps 1 is out of range: an interpolation has at least 2 shapes."),
+        ({"latents": [0.5] * 6}, "latents and a seed are both given"),
         ({"seed": None, "latents": [0.5] * 6}, "count 2 contradicts the 1 latents"),
         ({"seed": None, "count": None, "latents": [0.5] * 5}, "of 5 numbers does not fit this model: give 8 numbers"),
         ({"seed": None, "count": None, "latents": [float("nan")] * 8}, "not finite"),
     ],
 )
-def test_a_wrong_row_is_refused_in_one_sentence(ask, change, words):
+def test_an_invalid_row_is_rejected_in_one_sentence(ask, change, words):
     with pytest.raises(MlflowException) as error:
         ask([REQUESTS[0], REQUESTS[1] | change])
     assert words in error.value.message
@@ -178,15 +178,15 @@ def test_a_wrong_row_is_refused_in_one_sentence(ask, change, words):
 
 
 @pytest.mark.parametrize("threshold", [-0.1, 1.1, float("nan")])
-def test_a_wrong_threshold_is_refused(ask, threshold):
-    with pytest.raises(MlflowException, match="lies between 0 and 1") as error:
+def test_an_invalid_threshold_is_rejected(ask, threshold):
+    with pytest.raises(MlflowException, match="from 0 to 1") as error:
         ask(REQUESTS, threshold=threshold)
     assert error.value.get_http_status_code() == 400
 
 
 @pytest.fixture(scope="module")
 def champion(new_store, folder):
-    """The URI of a store whose champion is the snapshot."""
+    """The URI of a store whose champion is the model."""
     mlruns = new_store("served")
     client = connect(mlruns)
     client.set_registered_model_alias("gan3d", "champion", str(log_candidate(client, folder, facts())))
@@ -217,10 +217,10 @@ except ModuleNotFoundError:
 
 import mlflow, numpy, pandas
 model = mlflow.pyfunc.load_model("models:/gan3d@champion")
-requests, wrong = json.loads(sys.argv[1])
+requests, invalid = json.loads(sys.argv[1])
 numpy.save("voxels.npy", model.predict(pandas.DataFrame(requests)))
 errors = []
-for rows, params in wrong:
+for rows, params in invalid:
     try:
         model.predict(pandas.DataFrame(rows), params=params)
         errors.append(None)
@@ -229,14 +229,14 @@ for rows, params in wrong:
 import gan3d
 json.dump({
     "home": gan3d.__file__,
-    "own": sorted(name for name in sys.modules if name.split(".")[0] == "gan3d"),
+    "modules": sorted(name for name in sys.modules if name.split(".")[0] == "gan3d"),
     "foreign": [name for name in ("trimesh", "dvc", "optuna", "skimage") if name in sys.modules],
     "backend": os.environ["KERAS_BACKEND"],
     "errors": errors,
 }, open("report.json", "w"))
 """
 
-WRONG = [  # rows, parameters, a part of the sentence
+INVALID = [  # rows, parameters, part of the message
     ([{"class": "chair", "count": "3", "seed": 1}], {}, "column count"),
     ([{"class": "chair", "count": 2.5, "seed": 1}], {}, "column count"),
     ([{"class": 5, "count": 2, "seed": 1}], {}, "column class"),
@@ -249,7 +249,7 @@ WRONG = [  # rows, parameters, a part of the sentence
 
 @pytest.mark.slow
 def test_it_loads_where_gan3d_is_not_installed(champion, tmp_path, expected):
-    asked = json.dumps([REQUESTS, [(rows, params) for rows, params, _ in WRONG]])
+    asked = json.dumps([REQUESTS, [(rows, params) for rows, params, _ in INVALID]])
     command = [sys.executable, "-I", "-c", FRESH, asked]
     done = subprocess.run(command, cwd=tmp_path, env=environment(champion), capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
@@ -257,14 +257,14 @@ def test_it_loads_where_gan3d_is_not_installed(champion, tmp_path, expected):
     mlruns = Path(champion.removeprefix("sqlite:///")).parent
     assert Path(report["home"]).is_relative_to(mlruns / "artifacts")
     np.testing.assert_array_equal(np.load(tmp_path / "voxels.npy", allow_pickle=False), expected)
-    parts = "backend backend.tensorflow dataset errors grids"
+    parts = "backend backend.tensorflow dataset errors model_file"
     parts += " networks networks.architecture networks.convolutions networks.discriminator networks.generator"
-    parts += " networks.growth networks.layers"
-    parts += " request request.formats request.shapes sampling snapshot"
-    assert report["own"] == ["gan3d", *(f"gan3d.{part}" for part in parts.split())]
+    parts += " networks.layers networks.weights sampling sampling.latents sampling.requests sampling.sampler"
+    parts += " shape_io shape_io.encoding shape_io.formats voxels"
+    assert report["modules"] == ["gan3d", *(f"gan3d.{part}" for part in parts.split())]
     assert report["foreign"] == []
     assert report["backend"] == "tensorflow"
-    for (_, _, words), (status, sentence) in zip(WRONG, report["errors"], strict=True):
+    for (_, _, words), (status, sentence) in zip(INVALID, report["errors"], strict=True):
         assert status == 400
         assert words in sentence
 
@@ -277,7 +277,7 @@ def server(champion, tmp_path):
 
 
 @pytest.mark.slow
-def test_it_answers_over_http_and_lives_on_after_a_wrong_request(server, expected):
+def test_it_serves_http_and_survives_invalid_requests(server, expected):
     body = json.dumps({"dataframe_records": REQUESTS[:2]}).encode()
     status, answer = post(server, body)
     assert status == 200
@@ -293,15 +293,15 @@ def test_it_answers_over_http_and_lives_on_after_a_wrong_request(server, expecte
     status, answer = post(server, json.dumps(vector).encode())
     assert status == 200
     np.testing.assert_array_equal(np.array(answer["predictions"]), expected[:1])
-    for wrong, words in (
+    for invalid, words in (
         (b"no JSON", "JSON"),
         (body.replace(b'"table"', b'"sofa"'), "choose one of chair, table"),
         (body.replace(b"3", b'"many"'), "count"),
-        (body.replace(b"3", b"0"), "ask for at least 1 shape"),
-        (body.replace(b"3", b"10000"), "are too many for one request: ask for at most 1024."),
+        (body.replace(b"3", b"0"), "request at least 1 shape"),
+        (body.replace(b"3", b"10000"), "are too many for one request: request at most 1024."),
         (b'{"dataframe_records": [{"class": "chair", "latents": [1, 2.5]}]}', "a latent vector of 2 numbers"),
     ):
-        status, answer = post(server, wrong)
+        status, answer = post(server, invalid)
         assert status == 400
         assert words in answer["message"]
     assert post(server, body)[0] == 200

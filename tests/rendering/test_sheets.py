@@ -1,4 +1,4 @@
-"""Sheets, strips, comparisons and animations: sizes, order and what is written."""
+"""Sheets, strips, comparisons and animations: sizes, order and files."""
 
 import numpy as np
 import pytest
@@ -23,7 +23,7 @@ def test_sheet_places_every_shape_in_order(shapes):
     assert (picture[48:, 96:] == 255).all()
 
 
-def test_labels_take_room_and_are_written(shapes):
+def test_titles_and_captions_are_drawn(shapes):
     plain = sheets.sheet(shapes, 5, size=64)
     labelled = sheets.sheet(shapes, 5, titles=["a long class name"], captions=["one", "two"], size=64)
     assert labelled.shape[0] > plain.shape[0]
@@ -32,7 +32,7 @@ def test_labels_take_room_and_are_written(shapes):
     assert (labelled[64:] < 128).any()
 
 
-def test_a_class_has_its_colour_also_alone(shapes):
+def test_a_class_keeps_its_colour(shapes):
     alone = sheets.by_class(shapes[:2], ["table", "table"], classes=["chair", "table"])
     both = sheets.by_class(shapes[:2], ["chair", "table"], classes=["chair", "table"])
     half = alone.shape[1] // 2

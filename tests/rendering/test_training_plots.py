@@ -1,4 +1,4 @@
-"""Training plots: files are written whatever was logged, and the lines are those of the numbers."""
+"""Training plots: files for any rows, with lines that follow the values."""
 
 import numpy as np
 import pytest
@@ -38,7 +38,7 @@ def test_both_plots_are_written(tmp_path):
 
 
 def test_values_of_every_eighth_step_are_a_line(tmp_path):
-    """The third colour of the palette is that of the penalty, which a lazy run logs seldom."""
+    """The penalty has the third colour of the palette, and a lazy run logs it rarely."""
     with_it, without = (
         np.asarray(Image.open(training_plots.loss_curves(logged, tmp_path / f"{i}.png")).convert("RGB")).astype(int)
         for i, logged in enumerate([rows(), [row | {"penalty": None} for row in rows()]])

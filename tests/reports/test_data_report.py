@@ -1,4 +1,4 @@
-"""The page about a prepared data set."""
+"""The report on a prepared data set."""
 
 import re
 import shutil
@@ -27,11 +27,11 @@ def prepared(tmp_path_factory) -> Path:
     return root / "voxels"
 
 
-def test_the_page_says_what_is_there_and_what_was_left_out(prepared):
+def test_the_page_describes_contents_and_what_was_left_out(prepared):
     path = data_report.write(prepared)
     assert path == prepared.parent / "voxels-report.html"
     page = path.read_text(encoding="utf-8")
-    for part in ("Random shapes", "Strangest shapes", "Occupancy", "Mirror symmetry", "Rejected files", "in one piece"):
+    for part in ("Random shapes", "Outliers", "Occupancy", "Mirror symmetry", "Rejected files", "connected"):
         assert part in page
     assert "broken &amp; bold.obj" in page
     assert "It has no faces." in page

@@ -1,4 +1,4 @@
-"""Sampling: the same shapes for the same seed, paths between latents, classes by name."""
+"""Sampling: equal shapes for equal seeds, interpolation of latents, classes by name."""
 
 from dataclasses import replace
 
@@ -27,7 +27,7 @@ def two() -> Sampler:
 
 
 @given(seed=SEEDS, short=st.integers(0, 20), more=st.integers(0, 20), size=st.integers(1, 64))
-def test_a_longer_draw_begins_with_the_shorter_one(seed, short, more, size):
+def test_a_smaller_count_is_a_prefix_of_a_larger_one(seed, short, more, size):
     drawn = draw_latents(seed, short + more, size)
     assert drawn.shape == (short + more, size)
     assert drawn.dtype == np.float32
@@ -42,7 +42,7 @@ def test_seeds_differ_and_latents_are_standard_normal():
 
 
 @given(seed=SEEDS, size=st.integers(2, 64), steps=st.integers(2, 20))
-def test_a_spherical_path_starts_and_ends_where_it_should(seed, size, steps):
+def test_slerp_starts_and_ends_at_its_ends(seed, size, steps):
     start, end = draw_latents(seed, 2, size)
     path = slerp(start, end, steps)
     assert path.shape == (steps, size)
@@ -54,7 +54,7 @@ def test_a_spherical_path_starts_and_ends_where_it_should(seed, size, steps):
 
 
 @given(seed=SEEDS, size=st.integers(4, 64), steps=st.integers(3, 20))
-def test_between_points_of_a_sphere_the_path_stays_on_it_in_even_steps(seed, size, steps):
+def test_slerp_on_a_sphere_stays_on_it_in_even_steps(seed, size, steps):
     start, end = (v / np.linalg.norm(v) for v in draw_latents(seed, 2, size).astype(np.float64))
     path = slerp(start, end, steps)
     np.testing.assert_allclose(np.linalg.norm(path, axis=1), 1, atol=1e-4)
@@ -62,7 +62,7 @@ def test_between_points_of_a_sphere_the_path_stays_on_it_in_even_steps(seed, siz
     np.testing.assert_allclose(lengths, lengths.mean(), atol=1e-4)
 
 
-def test_a_path_between_almost_equal_points_is_a_line():
+def test_slerp_between_almost_equal_points_is_linear():
     start = draw_latents(0, 1, 16)[0]
     path = slerp(start, start, 5)
     np.testing.assert_allclose(path, np.tile(start, (5, 1)), rtol=1e-6)
@@ -81,11 +81,11 @@ def test_shapes_are_a_function_of_class_and_seed(two):
     assert not np.array_equal(shapes, two.shapes(1, 5, seed=4))
 
 
-def test_nothing_is_drawn_when_nothing_is_asked_for(two):
+def test_a_count_of_0_gives_no_shapes(two):
     assert two.shapes(0, 0, seed=1).shape == (0, 8, 8, 8)
 
 
-def test_batches_do_not_change_what_is_drawn(two):
+def test_the_batch_size_does_not_change_shapes(two):
     vectors, labels = draw_latents(0, 7, 6), np.array([0, 1, 1, 0, 1, 0, 0])
     expected = two.occupancy(vectors, labels)
     assert expected.dtype == np.float32
@@ -94,7 +94,7 @@ def test_batches_do_not_change_what_is_drawn(two):
         np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
 
 
-def test_a_shape_is_the_same_whatever_is_drawn_with_it(two):
+def test_other_shapes_of_a_batch_do_not_change_a_shape(two):
     vectors, labels = draw_latents(0, 64, 6), np.arange(64) % 2
     expected = two.occupancy(vectors, labels)
     for count in (1, 2, 3, 5, 8, 16, 17, 32, 63):
@@ -109,7 +109,7 @@ def test_the_model_s_threshold_decides(two):
     assert sampler(("chair",), threshold=0.05).binary(occupancy).all()
 
 
-def test_alpha_0_draws_the_coarse_shapes(two):
+def test_alpha_0_gives_the_coarse_shapes(two):
     coarse = two.occupancy(draw_latents(0, 3, 6), np.zeros(3), alpha=0.0)
     assert np.array_equal(coarse, coarse[:, ::2, ::2, ::2].repeat(2, 1).repeat(2, 2).repeat(2, 3))
 
@@ -120,6 +120,6 @@ def test_classes_by_name(two):
 
 
 @pytest.mark.parametrize("name", ["sofa", "", "Chair", None])
-def test_an_unknown_class_is_named_with_those_there_are(two, name):
+def test_an_unknown_class_lists_the_known_ones(two, name):
     with pytest.raises(UserError, match="chair, table"):
         two.label(name)

@@ -1,4 +1,4 @@
-"""What the server answers: every output, every refusal, and the same shapes as elsewhere."""
+"""The server's responses: every output, every rejected request, and the same shapes as elsewhere."""
 
 import io
 import json
@@ -16,12 +16,13 @@ from gan3d import model_file
 from gan3d.cli.app import cli
 from gan3d.sampling.latents import draw_latents
 from gan3d.sampling.sampler import Sampler
-from gan3d.serving.answer import answer
-from gan3d.serving.model import Loaded
+from gan3d.serving.model import ServedModel
+from gan3d.serving.response import respond
 from gan3d.serving.schema import ShapesRequest
 from gan3d.shape_io import meshing
+from gan3d.shape_io.formats import OUTPUTS
 
-MEDIA = {"stl": "model/stl", "obj": "model/obj", "ply": "model/ply", "glb": "model/gltf-binary"}
+MESHES = {"stl": "model/stl", "obj": "model/obj", "ply": "model/ply", "glb": "model/gltf-binary"}
 
 
 @pytest.fixture(scope="module")
@@ -46,10 +47,10 @@ def test_bits_are_packed(server, sampler):
     np.testing.assert_array_equal(voxels, sampler.shapes(0, 5, 2))
 
 
-@pytest.mark.parametrize("output", MEDIA)
+@pytest.mark.parametrize("output", MESHES)
 def test_a_mesh_is_the_file_itself(server, sampler, output, tmp_path):
     reply = server.shapes(class_="chair", seed=4, output=output, style="blocks")
-    assert (reply.status, reply.headers["content-type"].split(";")[0]) == (200, MEDIA[output])
+    assert (reply.status, reply.headers["content-type"].split(";")[0]) == (200, MESHES[output])
     assert reply.headers["content-disposition"] == f'inline; filename="chair.{output}"'
     shape = sampler.shapes(0, 1, 4)[0]
     assert reply.body == meshing.save_shape(tmp_path / f"x.{output}", shape, style="blocks").read_bytes()
@@ -77,13 +78,13 @@ def test_a_picture(server):
         assert len(picture.getcolors(10**6)) > 20
 
 
-def test_explicit_latents_and_a_walk(server, sampler):
+def test_explicit_latents_and_an_interpolation(server, sampler):
     vectors = draw_latents(5, 2, 8)
     given = server.shapes(class_="chair", latents=vectors.tolist())
     assert given.body == server.shapes(class_="chair", seed=5, count=2).body
-    walk = json.loads(server.shapes(class_="chair", seed=5, to=6, steps=4).body)["voxels"]
-    assert len(walk) == 4
-    np.testing.assert_array_equal(np.array(walk[-1], bool), sampler.shapes(0, 1, 6)[0])
+    steps = json.loads(server.shapes(class_="chair", seed=5, to=6, steps=4).body)["voxels"]
+    assert len(steps) == 4
+    np.testing.assert_array_equal(np.array(steps[-1], bool), sampler.shapes(0, 1, 6)[0])
 
 
 def test_command_line_and_server_draw_the_same(server, folder, tmp_path):
@@ -110,40 +111,40 @@ def test_truncation_narrows_towards_one_shape(server):
     assert 0 < spread(0.3) < spread(1)
 
 
-REFUSED = [
+INVALID = [
     ({"class": "sofa"}, "class 'sofa' is not known to this model: choose one of chair, table."),
     ({}, "choose one of chair, table"),
-    ({"class": 5}, "class is of the wrong kind: input should be a valid string."),
-    ({"class": "chair", "count": "3"}, "count is of the wrong kind: input should be a valid integer."),
-    ({"class": "chair", "count": 2.5}, "count is of the wrong kind"),
-    ({"class": "chair", "count": True}, "count is of the wrong kind"),
-    ({"class": "chair", "count": 0}, "count 0 makes no sense: ask for at least 1 shape."),
-    ({"class": "chair", "count": 1025}, "1025 shapes are too many for one request: ask for at most 1024."),
-    ({"class": "chair", "count": 65, "output": "png"}, "ask for at most 64"),
+    ({"class": 5}, "class has the wrong type: input should be a valid string."),
+    ({"class": "chair", "count": "3"}, "count has the wrong type: input should be a valid integer."),
+    ({"class": "chair", "count": 2.5}, "count has the wrong type"),
+    ({"class": "chair", "count": True}, "count has the wrong type"),
+    ({"class": "chair", "count": 0}, "count 0 is out of range: request at least 1 shape."),
+    ({"class": "chair", "count": 1025}, "1025 shapes are too many for one request: request at most 1024."),
+    ({"class": "chair", "count": 65, "output": "png"}, "request at most 64"),
     ({"class": "chair", "count": 10**300}, "too many for one request"),
-    ({"class": "chair", "seed": -1}, "seed -1 makes no sense"),
-    ({"class": "chair", "seed": 2**63}, "seed 9223372036854775808 makes no sense"),
-    ({"class": "chair", "seed": 10**300}, "seed of many digits makes no sense"),
+    ({"class": "chair", "seed": -1}, "seed -1 is out of range"),
+    ({"class": "chair", "seed": 2**63}, "seed 9223372036854775808 is out of range"),
+    ({"class": "chair", "seed": 10**300}, "seed of many digits is out of range"),
     ({"class": "chair", "latents": [[1.0, 2.0]]}, "a latent vector of 2 numbers does not fit this model: give 8"),
-    ({"class": "chair", "latents": []}, "latents hold no vector"),
-    ({"class": "chair", "latents": [["a"] * 8]}, "latents[0][0] is of the wrong kind"),
-    ({"class": "chair", "latents": [[1e300] * 8]}, "not finite or huge"),
-    ({"class": "chair", "latents": [[0.0] * 8], "seed": 1}, "either the one or the other"),
-    ({"class": "chair", "steps": 5}, "name the seed of the last shape"),
+    ({"class": "chair", "latents": []}, "latents is empty"),
+    ({"class": "chair", "latents": [["a"] * 8]}, "latents[0][0] has the wrong type"),
+    ({"class": "chair", "latents": [[1e300] * 8]}, "not finite or too large"),
+    ({"class": "chair", "latents": [[0.0] * 8], "seed": 1}, "give only one of them"),
+    ({"class": "chair", "steps": 5}, "set `to` to the seed of the last shape"),
     ({"class": "chair", "to": 5, "steps": 1}, "at least 2 shapes"),
     ({"class": "chair", "to": 5, "steps": 10**6}, "1000000 shapes are too many"),
-    ({"class": "chair", "truncation": 1.5}, "truncation 1.5 makes no sense: it lies between 0 and 1."),
-    ({"class": "chair", "threshold": float("nan")}, "threshold nan makes no sense"),
-    ({"class": "chair", "output": "fbx"}, "output is of the wrong kind"),
-    ({"class": "chair", "output": "stl", "threshold": 1}, "the shape is empty, so that no mesh can be made of it"),
-    ({"class": "chair", "treshold": 1}, "'treshold' is not known: choose among class, count, seed"),
-    ([{"class": "chair"}], "the body is no JSON object"),
-    ("chair", "the body is no JSON object"),
+    ({"class": "chair", "truncation": 1.5}, "truncation 1.5 is out of range: give a number from 0 to 1."),
+    ({"class": "chair", "threshold": float("nan")}, "threshold nan is out of range"),
+    ({"class": "chair", "output": "fbx"}, "output has the wrong type"),
+    ({"class": "chair", "output": "stl", "threshold": 1}, "the shape is empty and has no mesh"),
+    ({"class": "chair", "treshold": 1}, "'treshold' is not a known field: use class, count, seed"),
+    ([{"class": "chair"}], "the body is not a JSON object"),
+    ("chair", "the body is not a JSON object"),
 ]
 
 
-@pytest.mark.parametrize(("body", "words"), REFUSED)
-def test_what_makes_no_sense_is_refused_in_one_sentence(server, body, words):
+@pytest.mark.parametrize(("body", "words"), INVALID)
+def test_an_invalid_request_is_rejected_in_one_sentence(server, body, words):
     reply = server.ask("POST", "/shapes", json.dumps(body).encode())
     assert reply.status == 400
     assert words in reply.detail
@@ -154,45 +155,45 @@ def test_what_makes_no_sense_is_refused_in_one_sentence(server, body, words):
 @pytest.mark.parametrize(
     ("body", "words"),
     [
-        (b"", "no JSON object"),
+        (b"", "not a JSON object"),
         (b"{", "not valid JSON"),
         (b"\xff\xfe{}", "not valid JSON"),
         (b'{"class": "chair", "seed": ' + b"9" * 5000 + b"}", "not valid JSON"),
         (b"[" * 50_000, "not valid JSON"),
     ],
 )
-def test_what_is_no_json_is_refused(server, body, words):
+def test_a_body_that_is_not_json_is_rejected(server, body, words):
     reply = server.ask("POST", "/shapes", body)
     assert reply.status == 400
     assert words in reply.detail
 
 
-def test_a_million_wrong_numbers_are_one_error():
-    wrong = [[1] * 10 + ["x"] * 100_000], [1] * 100_000
-    for given in wrong:
+def test_a_million_invalid_numbers_are_one_error():
+    invalid = [[1] * 10 + ["x"] * 100_000], [1] * 100_000
+    for given in invalid:
         with pytest.raises(ValidationError) as error:
             ShapesRequest.model_validate({"latents": given})
         assert error.value.error_count() == 1
 
 
 def test_a_model_in_a_folder_of_any_name(sampler):
-    model = Loaded("models/Łódź/r08", sampler)
-    given = answer(model, ShapesRequest.model_validate({"class": sampler.classes[0], "count": 2}))
-    assert given.headers["X-Model"].encode("latin-1") == b"models/%C5%81%C3%B3d%C5%BA/r08"
-    assert json.loads(given.content)["classes"] == [sampler.classes[0]] * 2
+    model = ServedModel("models/Łódź/r08", sampler)
+    response = respond(model, ShapesRequest.model_validate({"class": sampler.classes[0], "count": 2}))
+    assert response.headers["X-Model"].encode("latin-1") == b"models/%C5%81%C3%B3d%C5%BA/r08"
+    assert json.loads(response.content)["classes"] == [sampler.classes[0]] * 2
 
 
-def test_the_wrong_path_and_method(server):
+def test_unknown_path_and_method(server):
     assert server.ask("GET", "/nothing").status == 404
     assert server.ask("PUT", "/shapes", b"{}").status == 405
 
 
-def test_health_readiness_and_facts(server, folder):
+def test_health_readiness_and_model(server, folder):
     assert json.loads(server.ask("GET", "/healthz").body) == {"status": "alive"}
     assert json.loads(server.ask("GET", "/readyz").body) == {"status": "ready", "model": str(folder)}
-    facts = json.loads(server.ask("GET", "/model").body)
-    assert facts["classes"] == ["chair", "table"]
-    assert (facts["resolution"], facts["latent"], facts["threshold"], facts["up"]) == (8, 8, 0.5, "y")
+    model = json.loads(server.ask("GET", "/model").body)
+    assert model["classes"] == ["chair", "table"]
+    assert (model["resolution"], model["latent"], model["threshold"], model["up"]) == (8, 8, 0.5, "y")
 
 
 def metric(server, name: str) -> float:
@@ -203,24 +204,26 @@ def metric(server, name: str) -> float:
 
 def test_metrics_count(server):
     names = ('gan3d_requests_total{route="/shapes",status="200"}', 'gan3d_requests_total{route="/shapes",status="400"}')
-    names += ('gan3d_shapes_total{output="bits"}', 'gan3d_request_seconds_count{route="/shapes"}')
+    names += ('gan3d_shapes_total{output="bits"}', 'gan3d_request_duration_seconds_count{route="/shapes"}')
     before = [metric(server, name) for name in names]
     server.shapes(class_="chair", count=7, output="bits")
     server.shapes(class_="sofa")
     assert [metric(server, name) - old for name, old in zip(names, before, strict=True)] == [1, 1, 7, 2]
-    assert metric(server, "gan3d_queue_places") == 64
-    assert metric(server, "gan3d_queue_taken") == 0
+    assert metric(server, "gan3d_queue_capacity") == 64
+    assert metric(server, "gan3d_queue_depth") == 0
+    assert metric(server, "gan3d_model_reloads_total") == 0
+    assert metric(server, f'gan3d_model_info{{model="{server.holder.current.name}"}}') == 1
 
 
-def test_paths_of_strangers_make_no_new_metrics(server):
+def test_unknown_paths_create_no_metrics(server):
     for i in range(3):
-        server.ask("GET", f"/stranger{i}")
+        server.ask("GET", f"/unknown{i}")
     text = server.ask("GET", "/metrics").body.decode()
-    assert "stranger" not in text
+    assert "unknown" not in text
     assert metric(server, 'gan3d_requests_total{route="other",status="404"}') >= 3
 
 
-def test_the_page_needs_nothing_from_elsewhere(server):
+def test_the_page_works_offline(server):
     reply = server.ask("GET", "/docs")
     assert reply.headers["content-type"].startswith("text/html")
     assert not re.findall(rb'(?:src|href)="(?:https?:)?//', reply.body)
@@ -228,7 +231,10 @@ def test_the_page_needs_nothing_from_elsewhere(server):
     api = json.loads(server.ask("GET", "/openapi.json").body)
     asked = api["paths"]["/shapes"]["post"]
     assert set(asked["responses"]) == {"200", "400", "408", "413", "503"}
-    assert set(asked["responses"]["200"]["content"]) >= {*MEDIA.values(), "image/png", "application/zip"}
+    assert set(asked["responses"]["200"]["content"]) == {
+        *(each.media_type for each in OUTPUTS.values()),
+        "application/zip",
+    }
     fields = api["components"]["schemas"]["ShapesRequest"]["properties"]
     names = {"class", "count", "seed", "latents", "to", "steps", "truncation", "threshold", "output", "style"}
     assert set(fields) == names

@@ -1,4 +1,4 @@
-"""The alias moves while clients ask without pause: none is dropped, and each gets what its version draws."""
+"""The alias moves while clients send requests: none is dropped, and each gets the shapes of the version it names."""
 
 import os
 import threading
@@ -13,7 +13,7 @@ from gan3d import model_file
 from gan3d.registry import aliases
 from gan3d.registry.log import log_candidate
 from gan3d.sampling.sampler import Sampler
-from gan3d.serving.model import Holder
+from gan3d.serving.model import ModelHolder
 
 pytestmark = pytest.mark.slow
 
@@ -31,9 +31,9 @@ def registry(tmp_path_factory):
     os.environ.pop("MLFLOW_TRACKING_URI", None)
 
 
-def until(true, seconds: float = 60) -> None:
+def wait_until(condition, seconds: float = 60) -> None:
     deadline = time.monotonic() + seconds
-    while not true():
+    while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.02)
 
@@ -45,7 +45,7 @@ def test_no_request_is_dropped_when_the_alias_moves(registry):
         sampler = Sampler(model_file.load(root / f"m{number - 1}"))
         expected[f"gan3d/{number}"] = np.packbits(sampler.shapes(0, 4, 3)).tobytes()
     replies, stop = [], threading.Event()
-    with serving(Holder("models:/gan3d@champion", root / "mlruns")) as server:
+    with serving(ModelHolder("models:/gan3d@champion", root / "mlruns")) as server:
 
         def client_loop():
             while not stop.is_set():
@@ -54,11 +54,11 @@ def test_no_request_is_dropped_when_the_alias_moves(registry):
         clients = [threading.Thread(target=client_loop) for _ in range(3)]
         for thread in clients:
             thread.start()
-        until(lambda: len(replies) > 5)
+        wait_until(lambda: len(replies) > 5)
         aliases.promote(client, 2, "a test")
-        until(lambda: replies[-1].headers["x-model"] == "gan3d/2")
+        wait_until(lambda: replies[-1].headers["x-model"] == "gan3d/2")
         aliases.rollback(client, "another test")
-        until(lambda: replies[-1].headers["x-model"] == "gan3d/1")
+        wait_until(lambda: replies[-1].headers["x-model"] == "gan3d/1")
         stop.set()
         for thread in clients:
             thread.join()
@@ -68,23 +68,23 @@ def test_no_request_is_dropped_when_the_alias_moves(registry):
     assert {reply.headers["x-model"] for reply in replies} == set(expected)
 
 
-def test_a_registry_that_is_away_stops_nobody(registry, caplog):
+def test_an_unreachable_alias_does_not_stop_the_server(registry, caplog):
     root, client = registry
     client.set_registered_model_alias("gan3d", "wandering", "1")
-    holder = Holder("models:/gan3d@wandering", root / "mlruns")
+    holder = ModelHolder("models:/gan3d@wandering", root / "mlruns")
     client.delete_registered_model_alias("gan3d", "wandering")
     assert not holder.refresh()
     assert not holder.refresh()
     assert (holder.failures, holder.current.name) == (2, "gan3d/1")
-    assert len([record for record in caplog.records if "is served on" in record.message]) == 1
+    assert len([record for record in caplog.records if "still serving" in record.message]) == 1
     client.set_registered_model_alias("gan3d", "wandering", "2")
     assert holder.refresh()
     assert holder.current.name == "gan3d/2"
 
 
-def test_a_number_and_a_folder_never_move(registry):
+def test_version_numbers_and_folders_never_reload(registry):
     root, _ = registry
     for model, name in (("models:/gan3d/2", "gan3d/2"), (str(root / "m0"), str(root / "m0"))):
-        holder = Holder(model, root / "mlruns")
+        holder = ModelHolder(model, root / "mlruns")
         assert holder.current.name == name
         assert not holder.refresh()

@@ -1,4 +1,4 @@
-"""Ten thousand requests, a thousand of them malformed: no error of the server's, no growing memory."""
+"""Ten thousand requests, a thousand of them invalid: no server error, no growing memory."""
 
 import json
 import subprocess

@@ -1,4 +1,4 @@
-"""Meshes of voxels: closed, outward, of the right size and place, and readable again."""
+"""Meshes of voxels: closed, oriented outwards, of the right size and position, and readable."""
 
 import numpy as np
 import pytest
@@ -34,13 +34,13 @@ def test_blocks_enclose_exactly_the_voxels(shape):
     assert mesh.center_mass == pytest.approx((np.argwhere(shape).mean(0) + 0.5) / side)
     directed, counts = np.unique(mesh.edges, axis=0, return_counts=True)
     back = np.unique(mesh.edges[:, ::-1], axis=0, return_counts=True)
-    assert np.array_equal(directed, back[0])  # every edge is walked as often one way as the other
+    assert np.array_equal(directed, back[0])  # every edge is used equally often in both directions
     assert np.array_equal(counts, back[1])
 
 
 @given(GRIDS)
 @settings(deadline=None, max_examples=40)
-def test_marching_cubes_is_closed_and_outward(shape):
+def test_marching_cubes_is_closed_and_oriented_outwards(shape):
     mesh = meshing.marching_cubes(shape)
     if not shape.any():
         assert not len(mesh.faces)
@@ -62,7 +62,7 @@ def test_two_boxes_are_watertight():
     assert meshing.blocks(shape).euler_number == 4
 
 
-def test_axes_and_place_are_kept():
+def test_axes_and_position_are_kept():
     shape = np.zeros((8, 8, 8), bool)
     shape[0:2, 3:6, 7] = True
     expected = [[0, 3 / 8, 7 / 8], [2 / 8, 6 / 8, 1]]
@@ -71,7 +71,7 @@ def test_axes_and_place_are_kept():
 
 
 def test_marching_cubes_follows_the_occupancy_and_the_threshold():
-    """A linear ramp along x crosses the threshold where it says."""
+    """The surface of a linear ramp along x is where it crosses the threshold."""
     ramp = np.broadcast_to(np.linspace(1, 0, 9)[:, None, None], (9, 9, 9))
     for threshold in (0.3, 0.55, 0.8):
         mesh = meshing.marching_cubes(ramp, threshold)
@@ -81,7 +81,7 @@ def test_marching_cubes_follows_the_occupancy_and_the_threshold():
 
 @pytest.mark.parametrize("style", ["blocks", "marching_cubes"])
 @pytest.mark.parametrize("extension", [".stl", ".obj", ".PLY", ".glb"])
-def test_files_can_be_read_again(tmp_path, extension, style):
+def test_files_are_readable(tmp_path, extension, style):
     shape = np.zeros((8, 8, 8), bool)
     shape[2:6, 1:3, 2:7] = shape[2:4, 3:8, 2:4] = True
     path = meshing.save_shape(tmp_path / "new" / f"shape{extension}", shape, style=style)
@@ -92,20 +92,20 @@ def test_files_can_be_read_again(tmp_path, extension, style):
 
 
 @pytest.mark.parametrize("up", ["x", "y", "z"])
-def test_only_glb_is_turned_so_that_y_is_up(tmp_path, up):
+def test_only_glb_is_rotated_to_y_up(tmp_path, up):
     shape = np.zeros((8, 8, 8), bool)
     shape[:, :, :2] = True  # asymmetric in all directions
     shape[:2, :6] = True
     shape = np.moveaxis(shape, 2, "xyz".index(up))
-    plain, turned = (
+    kept, rotated = (
         trimesh.load(meshing.save_shape(tmp_path / name, shape, style="blocks", up=up), force="mesh")
         for name in ("a.ply", "a.glb")
     )
-    heights = plain.center_mass["xyz".index(up)]
-    assert turned.center_mass[1] == pytest.approx(heights)
-    assert turned.volume == pytest.approx(plain.volume)  # a rotation: a mirror image would be inside out
+    heights = kept.center_mass["xyz".index(up)]
+    assert rotated.center_mass[1] == pytest.approx(heights)
+    assert rotated.volume == pytest.approx(kept.volume)  # a rotation: a reflection would be inside out
     if up == "y":
-        np.testing.assert_allclose(turned.bounds, plain.bounds)
+        np.testing.assert_allclose(rotated.bounds, kept.bounds)
 
 
 def test_a_float_occupancy_gives_a_smoother_surface(tmp_path):
@@ -119,7 +119,7 @@ def test_a_float_occupancy_gives_a_smoother_surface(tmp_path):
     assert error[0] < error[1] / 2
 
 
-def test_what_a_user_can_do_wrong(tmp_path):
+def test_invalid_arguments(tmp_path):
     shape = np.ones((4, 4, 4), bool)
     with pytest.raises(UserError, match=r"chair\.fbx cannot be written as a mesh: choose one of \.stl"):
         meshing.save_shape(tmp_path / "chair.fbx", shape)
@@ -132,6 +132,6 @@ def test_what_a_user_can_do_wrong(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_the_largest_grid_is_quick():
+def test_the_largest_grid():
     shape = surface_voxels(np.ones((1, 128, 128, 128), bool))[0]
     assert len(meshing.blocks(shape).faces) == 2 * 6 * (128**2 + 126**2)

@@ -160,6 +160,31 @@ def test_a_second_repro_runs_nothing(repro):
     assert time.monotonic() - start < 15
 
 
+@pytest.mark.parametrize(
+    ("file", "old", "new", "reruns"),
+    [
+        ("monitoring/advice.py", "about to diverge", "close to diverging", []),
+        ("training/threshold.py", "RANGE = (0.2, 0.8)", "RANGE = (0.1, 0.9)", ["train@r04", "train@r08"]),
+        ("synthetic/chairs.py", "Parametric chairs", "Chairs by parameters", ["synthetic"]),
+        ("reports/evaluation_report.py", '"""', '"""The report. ', ["evaluate"]),
+    ],
+)
+def test_an_edit_of_the_code_reruns_only_what_it_can_change(repro, file, old, new, reruns):
+    """A reworded warning reruns nothing, the threshold's calibration does."""
+    path = repro.root / "src" / "gan3d" / file
+    text = path.read_text(encoding="utf-8")
+    assert old in text
+    path.write_text(text.replace(old, new, 1), encoding="utf-8")
+    try:
+        status = json.loads(repro.run("dvc", "status", "--json").stdout)
+    finally:
+        path.write_text(text, encoding="utf-8")
+    edited = [name for name, changes in status.items() if f"src/gan3d/{file.split('/')[0]}" in json.dumps(changes)]
+    assert sorted(edited) == reruns
+    if not reruns:
+        assert set(status) <= {"synthetic"}, status  # which the small project never runs
+
+
 def test_a_learning_rate_reruns_its_stage_and_what_follows(repro, client):
     """The other stages are neither trained again nor registered twice."""
 
@@ -231,7 +256,7 @@ def test_a_stage_trained_remotely_ends_with_the_same_bytes(repro, tmp_path):
     assert {path.name: path.read_bytes() for path in own.iterdir()} == before
     other = repro.run(*remote, check=False, KERAS_BACKEND="jax")
     assert other.returncode == 1
-    assert "train.backend tensorflow, and Keras runs on jax: set KERAS_BACKEND=tensorflow" in other.stderr
+    assert "train.backend tensorflow, but Keras runs on jax: set KERAS_BACKEND=tensorflow" in other.stderr
     refused = repro.run("gan3d", "pack", str(folder), check=False)
     assert refused.returncode == 1
     assert "is not an empty folder" in refused.stderr

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 import uvicorn
 
-from gan3d.serving.app import make
-from gan3d.serving.model import Holder
+from gan3d.serving.app import create_app
+from gan3d.serving.model import ModelHolder
 
 JSON = {"Content-Type": "application/json"}
 
@@ -30,14 +30,14 @@ class Reply:
 @dataclass(frozen=True)
 class Server:
     port: int
-    holder: Holder
+    holder: ModelHolder
 
     def ask(self, method: str, path: str, body: bytes | None = None, headers: dict | None = None) -> Reply:
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
         try:
             connection.request(method, path, body, headers or (JSON if body is not None else {}))
-            answer = connection.getresponse()
-            return Reply(answer.status, {k.lower(): v for k, v in answer.getheaders()}, answer.read())
+            response = connection.getresponse()
+            return Reply(response.status, {k.lower(): v for k, v in response.getheaders()}, response.read())
         finally:
             connection.close()
 
@@ -47,9 +47,9 @@ class Server:
 
 
 @contextmanager
-def serving(holder: Holder, places: int = 64, most_bytes: int = 100_000, poll: float = 0.1):
+def serving(holder: ModelHolder, queue_capacity: int = 64, max_body: int = 100_000, poll: float = 0.1):
     listening = socket.create_server(("127.0.0.1", 0), backlog=128)
-    server = uvicorn.Server(uvicorn.Config(make(holder, places, most_bytes, poll), log_config=None))
+    server = uvicorn.Server(uvicorn.Config(create_app(holder, queue_capacity, max_body, poll), log_config=None))
     thread = threading.Thread(target=server.run, args=([listening],))
     thread.start()
     try:

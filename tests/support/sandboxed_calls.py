@@ -8,7 +8,13 @@ from pathlib import Path
 
 import numpy as np
 
+from gan3d.data.formats.extensions import suffix
 from gan3d.data.formats.readers import UnreadableFile, read
+from gan3d.data.pipeline.convert import ConversionSettings, convert_batch
+from gan3d.data.sources.archives import Location
+from gan3d.data.sources.walk import SourceItem, try_inspect
+
+SETTINGS = ConversionSettings(16)
 
 
 def double(number: int) -> int:
@@ -57,6 +63,22 @@ def count_faces(content: bytes, name: str) -> int | str:
         return len(read(content, name).faces)
     except UnreadableFile as error:
         return error.reason
+
+
+def read_file(path: Path) -> list:
+    """Read one file as the prepare stage does."""
+    location = Location(path, None, path.parent)
+    if suffix(path.name) not in (".npz", ".h5"):
+        return convert_batch([SourceItem(path.name, "x", None, path.name, path.name, location)], SETTINGS)
+    arrays = try_inspect(location, path.name)
+    if not isinstance(arrays, list):
+        return [(arrays.reason, arrays.advice)]
+    items = [
+        SourceItem(f"{path.name}[{row}]", "x", None, "", path.name, location, row, array.key)
+        for array in arrays
+        for row in range(min(array.count, 5))
+    ]
+    return convert_batch(items, SETTINGS) if items else []
 
 
 def mixed(kind: str, argument: int) -> object:

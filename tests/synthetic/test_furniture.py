@@ -21,11 +21,11 @@ def digest(folder: Path) -> str:
 
 @pytest.fixture(scope="module")
 def voxels() -> dict[str, np.ndarray]:
-    meshes = {name: [furniture.make(name, i) for i in range(150)] for name in furniture.MAKERS}
+    meshes = {name: [furniture.generate(name, i) for i in range(150)] for name in furniture.GENERATORS}
     return {name: np.stack([voxelize(m.vertices, m.faces, 16) for m in group]) for name, group in meshes.items()}
 
 
-def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(tmp_path):
+def test_equal_seeds_give_equal_bytes_and_other_seeds_other_ones(tmp_path):
     for name, seed in (("a", 0), ("b", 0), ("c", 1)):
         furniture.write(tmp_path / name, chairs=6, tables=6, seed=seed, test=2)
     assert digest(tmp_path / "a") == digest(tmp_path / "b") != digest(tmp_path / "c")
@@ -34,7 +34,7 @@ def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(tmp_path):
     assert len(list((tmp_path / "a").rglob("*.obj"))) == 6
 
 
-def test_a_folder_of_somebody_else_is_left_alone(tmp_path):
+def test_a_folder_with_other_files_is_refused(tmp_path):
     (tmp_path / "mine/sub").mkdir(parents=True)
     (tmp_path / "mine/sub/thesis.txt").write_text("all of it")
     (tmp_path / "note").write_text("a file")
@@ -47,33 +47,33 @@ def test_a_folder_of_somebody_else_is_left_alone(tmp_path):
     assert len(list((tmp_path / "empty").rglob("*.obj"))) == 4
 
 
-def test_meshes_read_back_as_they_were_made(tmp_path):
+def test_meshes_are_read_back_unchanged(tmp_path):
     furniture.write(tmp_path / "a", chairs=3, tables=3, test=1)
     for path in (tmp_path / "a").rglob("*.obj"):
-        made = furniture.make(path.parts[-3], int(path.stem[-4:]))
+        expected = furniture.generate(path.parts[-3], int(path.stem[-4:]))
         mesh = read(path, path.name)
-        assert np.allclose(mesh.vertices, made.vertices, atol=1e-4)
-        assert np.array_equal(np.sort(mesh.faces, 0), np.sort(made.faces, 0))
+        assert np.allclose(mesh.vertices, expected.vertices, atol=1e-4)
+        assert np.array_equal(np.sort(mesh.faces, 0), np.sort(expected.faces, 0))
 
 
-@pytest.mark.parametrize("class_name", list(furniture.MAKERS))
-def test_parts_are_closed_and_turn_outwards(class_name):
+@pytest.mark.parametrize("class_name", list(furniture.GENERATORS))
+def test_parts_are_closed_and_oriented(class_name):
     for index in range(60):
-        mesh = furniture.make(class_name, index)
+        mesh = furniture.generate(class_name, index)
         edges = np.concatenate([mesh.faces[:, [0, 1]], mesh.faces[:, [1, 2]], mesh.faces[:, [2, 0]]])
         forth, back = {tuple(edge) for edge in edges}, {tuple(edge[::-1]) for edge in edges}
-        assert forth == back  # every edge is passed once in each direction
+        assert forth == back  # every edge is used once in each direction
         assert mesh.vertices[:, 1].min() >= -1e-9
 
 
-def test_shapes_stand_on_the_ground_in_one_piece_and_mostly_symmetric(voxels):
+def test_shapes_are_connected_and_mostly_symmetric(voxels):
     for class_name, shapes in voxels.items():
         assert (largest_component_share(shapes) == 1).all(), class_name
         symmetric = (shapes == shapes[:, ::-1]).reshape(len(shapes), -1).mean(1) > 0.995
         assert symmetric.mean() > 0.8, class_name
 
 
-def test_shapes_vary_and_neighbours_are_no_relatives(voxels):
+def test_shapes_vary_and_neighbours_are_independent(voxels):
     for shapes in voxels.values():
         flat = shapes.reshape(len(shapes), -1)
         union = (flat[:, None] | flat[None]).sum(-1)
@@ -89,7 +89,7 @@ def test_shapes_vary_and_neighbours_are_no_relatives(voxels):
         assert occupancy.std() > 0.03
 
 
-def test_synthetic_is_written_once_and_again_when_it_is_out_of_date(tmp_path, monkeypatch):
+def test_synthetic_is_written_once_and_again_when_outdated(tmp_path, monkeypatch):
     written = []
     write = furniture.write
     monkeypatch.setattr(furniture, "write", lambda folder: (written.append(folder), write(folder, 2, 2, test=1)))

@@ -49,10 +49,9 @@ def test_values_of_0_1_were_rounded_before_the_training(spec, client):
     assert trained_values(study, trial) == {"lr_g": 0.006123, "batch": 8}
 
 
-@pytest.mark.parametrize("name", [WORKER_PID, "begun"])
-def test_an_orphan_is_a_running_trial_without_a_worker(name):
+def test_an_orphan_is_a_running_trial_without_a_worker():
     study = optuna.create_study()
     first, second = study.ask(), study.ask()
-    second.set_user_attr(name, 1)
+    second.set_user_attr(WORKER_PID, 1)
     assert [trial.number for trial in orphans(study, older=-1)] == [first.number]
     assert orphans(study, older=60) == []

@@ -1,7 +1,7 @@
-"""The command line. Each command reads its arguments and calls one function; the work is elsewhere.
+"""The command line: each command parses its arguments and calls one function of another room.
 
-Heavy packages are imported inside the commands, so that `gan3d --help` answers at once and a wrong parameter is
-named before TensorFlow loads.
+Heavy packages are imported inside the commands: `gan3d --help` stays fast, and an invalid parameter is reported before
+TensorFlow loads.
 """
 
 import sys
@@ -24,7 +24,7 @@ from gan3d.errors import UserError
 def cli(debug: bool) -> None:
     """Progressive 3D voxel GANs: from a folder of meshes to a registered generator.
 
-    The whole pipeline is `dvc repro`; these are its stages, and what can be done with a trained model.
+    `dvc repro` runs the whole pipeline; the commands are its stages, and what to do with a trained model.
     """
 
 
@@ -48,11 +48,11 @@ for command in (
 
 
 def main() -> None:
-    """Run the command line; an error of the user's is one line and exit code 1."""
+    """Run the command line; a UserError becomes one line on stderr and exit code 1."""
     try:
         cli.main(standalone_mode=False)
     except click.exceptions.Abort:
-        click.echo("interrupted; the same command continues", err=True)
+        click.echo("interrupted; run the same command again to continue", err=True)
         sys.exit(130)
     except click.ClickException as error:
         error.show()

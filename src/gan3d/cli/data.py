@@ -14,12 +14,12 @@ def data() -> None:
 
 @data.command()
 @click.option("--split", type=click.Choice(["train", "validation", "test"]), default="test", show_default=True)
-@click.option("--class", "class_name", help="All classes, when it is not given.")
+@click.option("--class", "class_name", help="Default: all classes.")
 @click.option("--resolution", type=int, required=True, help="Voxels along an edge.")
-@click.option("--out", type=path_option, required=True, help="An .npz with one array, voxels (n, R, R, R).")
-@click.option("--data", "folder", type=path_option, help="The data set, instead of data/voxels.")
+@click.option("--out", type=path_option, required=True, help="An .npz file with one array, voxels (n, R, R, R).")
+@click.option("--data", "folder", type=path_option, help="Folder of the data set, instead of data/voxels.")
 def export(split: str, class_name: str | None, resolution: int, out: Path, folder: Path | None) -> None:
-    """Write a split as an .npz, for scoring by others."""
+    """Write a split as an .npz file, for scoring elsewhere."""
     from gan3d.config.project import find_project
     from gan3d.data.pipeline.export import export as write
     from gan3d.dataset import VoxelDataset
@@ -30,13 +30,13 @@ def export(split: str, class_name: str | None, resolution: int, out: Path, folde
 
 @data.command()
 @click.argument("address")
-@click.option("--out", type=path_option, required=True, help="The file or folder to write, as data/raw/data.zip.")
-@click.option("--sha256", help="That the file must have.")
-@click.option("--endpoint", help="Of a server that speaks S3 and is not Amazon's.")
+@click.option("--out", type=path_option, required=True, help="File or folder to write, such as data/raw/data.zip.")
+@click.option("--sha256", help="Expected checksum of the file.")
+@click.option("--endpoint", help="URL of an S3-compatible server other than Amazon's.")
 def fetch(address: str, out: Path, sha256: str | None, endpoint: str | None) -> None:
     """Download ADDRESS: https://, s3://, or `3d_gans`, the data set of that project.
 
-    A download that broke off continues. To have DVC watch the address, use `dvc import-url` instead.
+    An interrupted download continues. To let DVC track the address, use `dvc import-url` instead.
     """
     from gan3d.data.sources import download
     from gan3d.monitoring.progress import progress_bar
@@ -46,20 +46,20 @@ def fetch(address: str, out: Path, sha256: str | None, endpoint: str | None) -> 
 
 
 @data.command()
-@click.option("--data", "folder", type=path_option, help="The data set, instead of data/voxels.")
-@click.option("--out", type=path_option, help="The page, instead of one beside the data set.")
+@click.option("--data", "folder", type=path_option, help="Folder of the data set, instead of data/voxels.")
+@click.option("--out", type=path_option, help="The page; default: beside the data set.")
 def report(folder: Path | None, out: Path | None) -> None:
-    """Write a page of what a prepared data set holds, and of what was left out."""
+    """Write a report on a prepared data set: its contents, and what was left out."""
     from gan3d.config.project import find_project
-    from gan3d.reports import data_report as stage
+    from gan3d.reports import data_report
 
-    click.echo(stage.write(folder or find_project().voxels, out))
+    click.echo(data_report.write(folder or find_project().voxels, out))
 
 
 @data.command()
-@click.option("--out", type=path_option, help="Where to write, instead of synthetic/.")
+@click.option("--out", type=path_option, help="Folder to write, instead of synthetic/.")
 def synthetic(out: Path | None) -> None:
-    """Write the embedded furniture as meshes in class folders."""
+    """Write the embedded furniture as meshes, one folder per class."""
     from gan3d.config.project import find_project
     from gan3d.synthetic import furniture
 

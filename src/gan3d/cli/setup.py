@@ -1,4 +1,4 @@
-"""What several commands begin with: shared options, the project, the backend, a model."""
+"""Setup shared by the commands: common options, the project, the backend, a model."""
 
 import os
 import sys
@@ -14,64 +14,60 @@ CHAMPION = "models:/gan3d@champion"
 
 path_option = click.Path(path_type=Path)
 model_option = click.option(
-    "--model", default=CHAMPION, show_default=True, help="A model's folder, as models/r16, or a registry URI."
+    "--model",
+    default=CHAMPION,
+    show_default=True,
+    help="A folder such as models/r16, a pretrained model's name, or a registry URI.",
 )
-class_option = click.option("--class", "class_name", help="Class of the shapes; needed where the model has several.")
+class_option = click.option("--class", "class_name", help="Class of the shapes; required where the model has several.")
 
 
 def project_and_params() -> tuple[Any, Any]:
-    """Checked parameters and the project, with the Keras backend chosen before Keras is imported."""
+    """Validated parameters and the project, with the Keras backend chosen before Keras is imported."""
     from gan3d.config.loading import load_params
     from gan3d.config.project import find_project
 
-    here = find_project()
-    loaded = load_params(here.params)
-    choose_backend(loaded.train.backend)
-    return loaded, here
+    project = find_project()
+    params = load_params(project.params)
+    choose_backend(params.train.backend)
+    return params, project
 
 
-def choose_backend(wanted: str) -> None:
-    """Import Keras with a backend.
+def choose_backend(wanted: str | None = None) -> None:
+    """Import Keras with a backend; by default that of KERAS_BACKEND, or else TensorFlow.
 
     Raises:
         UserError: when KERAS_BACKEND names another one.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    given = os.environ.setdefault("KERAS_BACKEND", wanted)
-    if given != wanted:
+    chosen = os.environ.setdefault("KERAS_BACKEND", wanted or "tensorflow")
+    if wanted and chosen != wanted:
         raise UserError(
-            f"KERAS_BACKEND is {given}, but train.backend in params.yaml is {wanted}: unset the one or edit the other."
+            f"KERAS_BACKEND is {chosen}, but train.backend in params.yaml is {wanted}: unset the one or edit the other."
         )
     _import_keras()
 
 
 def _import_keras() -> None:
-    """Import Keras with its backend, without TensorFlow's chatter; what it says before it fails is shown."""
-    with tempfile.TemporaryFile() as said:
+    """Import Keras and its backend with stderr captured; it is shown only if the import fails."""
+    with tempfile.TemporaryFile() as captured:
         sys.stderr.flush()
         terminal = os.dup(2)
-        os.dup2(said.fileno(), 2)
+        os.dup2(captured.fileno(), 2)
         try:
             import keras  # noqa: F401
         except BaseException:
-            said.seek(0)
-            os.write(terminal, said.read())
+            captured.seek(0)
+            os.write(terminal, captured.read())
             raise
         finally:
             os.dup2(terminal, 2)
             os.close(terminal)
 
 
-def open_sampler(model: str) -> Any:
-    """A sampler from a folder or a registry URI."""
-    from gan3d.config.project import find_project
+def open_sampler(address: str) -> Any:
+    """Choose the backend and open a model, as `gan3d.registry.models.open_sampler` does."""
+    choose_backend()
+    from gan3d.registry import models
 
-    choose_backend(os.environ.get("KERAS_BACKEND", "tensorflow"))
-    from gan3d import model_file
-    from gan3d.registry.fetch import resolve
-    from gan3d.sampling.sampler import Sampler
-
-    folder = Path(model)
-    if not folder.is_dir():
-        folder = resolve(model, find_project().mlruns)
-    return Sampler(model_file.load(folder))
+    return models.open_sampler(address)

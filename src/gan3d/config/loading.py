@@ -69,11 +69,12 @@ def override_section(defaults: S, given: dict[str, Any]) -> S:
         return type(defaults).model_validate(defaults.model_dump() | given)
     except ValidationError as error:
         first = error.errors()[0]
-        raise UserError(f"--{first['loc'][0]} {first['input']!r} is invalid: {first['msg']}.") from None
+        option = str(first["loc"][0]).replace("_", "-")
+        raise UserError(f"--{option} {first['input']!r} is invalid: {first['msg']}.") from None
 
 
 def explain(error: ValidationError, tree: dict[str, Any]) -> str:
-    """The first error in one sentence: its key, what is wrong and what is allowed; and how many there are."""
+    """The first error in one sentence: its key, what is wrong and what is allowed; and the number of errors."""
     first = error.errors()[0]
     where = _path(first["loc"], tree)
     if first["type"] == "extra_forbidden":

@@ -25,19 +25,25 @@ class Section(BaseModel):
 class Data(Section):
     """The only section with defaults: data can be prepared outside a project, without a params.yaml."""
 
-    source: str = "synthetic"
-    endpoint: str | None = None
-    sha256: Annotated[str, Field(pattern=r"^[0-9a-fA-F]{64}$")] | None = None
-    classes: Literal["all"] | tuple[str, ...] = "all"
-    resolution: Literal[4, 8, 16, 32, 64, 128] = 32
-    up: Literal["x", "y", "z"] = "y"
-    handedness: Literal["right", "left"] = "right"
-    fill: Literal["solid", "surface", "winding"] = "solid"
-    labels: str | None = None
-    validation: Share = 0.1
-    test: Share = 0.1
-    timeout: Annotated[float, Field(gt=0)] = 60
-    memory_limit: Annotated[int, Field(ge=64)] = 2048
+    source: str = Field(
+        default="synthetic", description="synthetic, a folder, an archive, a set of arrays, or an address."
+    )
+    endpoint: str | None = Field(default=None, description="URL of an S3-compatible server other than Amazon's.")
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-fA-F]{64}$")] | None = Field(
+        default=None, description="Checksum of a downloaded source."
+    )
+    classes: Literal["all"] | tuple[str, ...] = Field(default="all", description="all, or names joined by commas.")
+    resolution: Literal[4, 8, 16, 32, 64, 128] = Field(default=32, description="Voxels along an edge.")
+    up: Literal["x", "y", "z"] = Field(default="y", description="The source's axis that points up: x, y or z.")
+    handedness: Literal["right", "left"] = Field(default="right", description="Of the source's axes: right or left.")
+    fill: Literal["solid", "surface", "winding"] = Field(
+        default="solid", description="Of meshes: solid, surface or winding."
+    )
+    labels: str | None = Field(default=None, description="A CSV with the columns file and class.")
+    validation: Share = Field(default=0.1, description="Share of the shapes, unless the source states its splits.")
+    test: Share = Field(default=0.1, description="Share of the shapes, unless the source states its splits.")
+    timeout: Annotated[float, Field(gt=0)] = Field(default=60, description="Seconds per file.")
+    memory_limit: Annotated[int, Field(ge=64)] = Field(default=2048, description="MiB per worker process.")
 
 
 class Gan(Section):

@@ -49,7 +49,9 @@ def evaluate_model(
 
     Args:
         sampler: of a model with the classes of the data set, in the same order.
-        count, draws, progress: see `gan3d.metrics.protocol.evaluate`.
+        count: see `gan3d.metrics.protocol.evaluate`.
+        draws: likewise.
+        progress: likewise.
     """
     resolution = sampler.model.architecture.resolution
     classes = evaluate_classes(sampler.shapes, data, resolution, count, draws, SAMPLE_SEED, progress)

@@ -59,7 +59,7 @@ def number_of(client: MlflowClient, wanted: str) -> int:
     """The number of a version by any of its names: 3, champion, @champion, gan3d/3, models:/gan3d@champion.
 
     Raises:
-        UserError: if there is no such version; lists those there are.
+        UserError: if there is no such version; lists the known ones.
     """
     short = wanted.removeprefix("models:/").removeprefix(MODEL).lstrip("/@")
     known = [int(version.version) for version in versions(client)]

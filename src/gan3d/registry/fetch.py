@@ -1,4 +1,4 @@
-"""Where a model lies on this machine: a snapshot's folder for a path or an MLflow URI."""
+"""Fetch a model from MLflow: the folder of its files on this machine, for a URI."""
 
 import re
 import shutil
@@ -14,7 +14,7 @@ from mlflow.store.artifact.models_artifact_repo import ModelsArtifactRepository
 from mlflow.store.artifact.runs_artifact_repo import RunsArtifactRepository
 from mlflow.store.artifact.utils.models import get_model_name_and_version
 
-from gan3d import model_file
+from gan3d.config.project import find_project
 from gan3d.errors import UserError
 from gan3d.registry.aliases import open_registry
 from gan3d.tracking.store import MODEL
@@ -22,70 +22,67 @@ from gan3d.tracking.store import MODEL
 SCHEMES = {"models:/": ModelsArtifactRepository, "runs:/": RunsArtifactRepository}
 
 
-def resolve(model: str, mlruns: Path) -> Path:
-    """The folder of a snapshot (`gan3d.model_file`).
+def resolve(uri: str, mlruns: Path) -> Path:
+    """The folder with the files of a model (`gan3d.model_file`).
 
     Args:
-        model: a folder such as models/r16, or a URI: models:/gan3d@champion, models:/gan3d/3, runs:/RUN/model.
-        mlruns: the project's store (`gan3d.tracking.store.connect`). Downloads go into its folder `downloads`; a
-            version whose artifacts lie on this machine is not copied.
+        uri: models:/gan3d@champion, models:/gan3d/3, or runs:/RUN/model.
+        mlruns: the MLflow store (`gan3d.tracking.store.connect`). Downloads go into its folder `downloads`; artifacts
+            on this machine are used in place.
 
     Raises:
-        UserError: when there is no such model; for the registry the sentence says which there are.
+        UserError: when there is no such model; for the registry, the message lists the versions that exist.
     """
-    scheme = next((scheme for scheme in SCHEMES if model.startswith(scheme)), None)
-    if scheme is None:
-        model_file.read_config(Path(model))
-        return Path(model)
-    client = open_registry(mlruns, model)
+    repository = next(repository for scheme, repository in SCHEMES.items() if uri.startswith(scheme))
+    client = open_registry(mlruns, uri)
     try:
-        folder = _local(model, SCHEMES[scheme].get_underlying_uri(model), mlruns / "downloads")
+        folder = _local_artifacts(uri, repository.get_underlying_uri(uri), mlruns / "downloads")
     except MlflowException as error:
-        raise UserError(f"{model} is not known: {_advice(client, model)}.") from error
-    return _snapshot_in(folder, model)
+        raise UserError(f"{uri} is not known: {_advice(client, uri)}.") from error
+    return _model_in(folder, uri)
 
 
-def version_name(model: str, mlruns: Path) -> str:
-    """The version that a URI stands for now, as gan3d/3; anything that is no registered model is its own name.
+def version_name(address: str, mlruns: Path | None = None) -> str:
+    """The version that a registry URI points to now, as gan3d/3; any other address is returned unchanged.
 
     Raises:
         UserError: as `resolve`.
     """
-    if not model.startswith("models:/"):
-        return model
-    client = open_registry(mlruns, model)
+    if not address.startswith("models:/"):
+        return address
+    client = open_registry(mlruns or find_project().mlruns, address)
     try:
-        return "/".join(map(str, get_model_name_and_version(client, model)))
+        return "/".join(map(str, get_model_name_and_version(client, address)))
     except MlflowException as error:
-        raise UserError(f"{model} is not known: {_advice(client, model)}.") from error
+        raise UserError(f"{address} is not known: {_advice(client, address)}.") from error
 
 
-def _local(model: str, source: str, downloads: Path) -> Path:
-    """The artifacts at `source`, which the URI `model` stands for; downloaded when they are elsewhere."""
+def _local_artifacts(uri: str, source: str, downloads: Path) -> Path:
+    """The artifacts at `source`, the location behind `uri`; downloaded unless they are on this machine."""
     path = Path(url2pathname(urlparse(source).path))
     if urlparse(source).scheme in ("", "file") and path.is_dir():
         return path
     kept = downloads / re.sub(r"\W+", "-", source)
-    if kept.is_dir() and model.startswith("models:/"):  # a version never changes; a run's artifacts may
+    if kept.is_dir() and uri.startswith("models:/"):  # a version never changes; a run's artifacts may
         return kept
     downloads.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=downloads) as scratch:
-        fetched = mlflow.artifacts.download_artifacts(artifact_uri=model, dst_path=scratch)
+        fetched = mlflow.artifacts.download_artifacts(artifact_uri=uri, dst_path=scratch)
         shutil.rmtree(kept, ignore_errors=True)
         shutil.move(fetched, kept)
     return kept
 
 
-def _snapshot_in(folder: Path, model: str) -> Path:
-    found = sorted(path.parent for path in folder.rglob("generator.npz") if (path.parent / "config.json").is_file())
-    if not found:
-        raise UserError(f"{model} holds no generator of gan3d: name a registered version or a run's model.")
-    return found[0]
+def _model_in(folder: Path, uri: str) -> Path:
+    folders = sorted(path.parent for path in folder.rglob("generator.npz") if (path.parent / "config.json").is_file())
+    if not folders:
+        raise UserError(f"{uri} holds no generator of gan3d: name a registered version or a run's model.")
+    return folders[0]
 
 
-def _advice(client: MlflowClient, model: str) -> str:
-    """What exists instead."""
-    if model.startswith("runs:/"):
+def _advice(client: MlflowClient, uri: str) -> str:
+    """What to name instead."""
+    if uri.startswith("runs:/"):
         return "MLflow has no such run or no such artifact in it, so look the run up with `mlflow ui`"
     versions = sorted(int(version.version) for version in client.search_model_versions(f"name = '{MODEL}'"))
     if not versions:

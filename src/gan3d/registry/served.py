@@ -1,13 +1,14 @@
 """The served model: MLflow runs this file to load a registered generator ("models from code").
 
-It travels with the model, beside the sources of gan3d and the weights, so that neither the repository nor an installed
-gan3d is needed. Its modules are imported at load and no earlier, since Keras' backend is chosen first; what meshes and
-pictures need is imported when the first is asked for.
+The file is logged with the model, together with the sources of gan3d and the weights, so serving needs neither the
+repository nor an installed gan3d. Modules of gan3d are imported at load, after Keras' backend is chosen; those for
+meshes and pictures on their first request.
 
-A request is rows of `class` (not needed where there is only one), `count`, `seed`, `latents`, `to` and `steps`
-(`gan3d.sampling.requests.Request`), and parameters `truncation`, `threshold`, `output` and `style` for all of them. The
-answer to output "grid" is uint8 (n, R, R, R), 1 where a voxel is occupied, row after row; to any other a table of
-`class`, `media_type` and `data` (base64), a row a shape, or one row for the picture of all.
+A request is rows of `class` (optional where there is only one), `count`, `seed`, `latents`, `to` and `steps`
+(`gan3d.sampling.requests.Request`), with the parameters `truncation`, `threshold`, `output` and `style` for all rows.
+`output` is one of `gan3d.shape_io.formats.OUTPUTS`: for "grid" the response is uint8 (n, R, R, R), 1 where a voxel is
+occupied, row after row; otherwise a table of `class`, `media_type` and `data` (base64), one row per shape, or a single
+row for a picture of all.
 """
 
 import base64
@@ -21,8 +22,8 @@ from mlflow.exceptions import INVALID_PARAMETER_VALUE, MlflowException
 from mlflow.pyfunc import PythonModel, PythonModelContext
 
 
-class Refused(MlflowException):
-    """HTTP 400 with one sentence: MLflow's server would put the whole request in front of it."""
+class InvalidRequest(MlflowException):
+    """HTTP 400 with one sentence; MLflow's server would otherwise prepend the whole request."""
 
     def __init__(self, sentence: str) -> None:
         self.sentence = sentence
@@ -38,39 +39,41 @@ class Refused(MlflowException):
 
 
 class ServedGenerator(PythonModel):
-    """Draws what a request asks for from the snapshot that was logged with it."""
+    """Samples shapes from the model that was logged with this file."""
 
     def load_context(self, context: PythonModelContext) -> None:
         os.environ.setdefault("KERAS_BACKEND", context.model_config["backend"])
-        from gan3d import errors, model_file
+        from gan3d import errors
         from gan3d.sampling import requests, sampler
-        from gan3d.shape_io import encoding
+        from gan3d.shape_io import encoding, formats
 
-        self.encoding, self.requests, self.UserError = encoding, requests, errors.UserError
-        self.sampler = sampler.Sampler(model_file.load(context.artifacts["snapshot"]))
+        self.encoding, self.formats, self.requests, self.UserError = encoding, formats, requests, errors.UserError
+        self.sampler = sampler.Sampler.load(context.artifacts["snapshot"])
 
     def predict(
         self, context: PythonModelContext, model_input: pd.DataFrame, params: dict[str, Any] | None = None
     ) -> np.ndarray | pd.DataFrame:
-        """Shapes of all rows.
+        """Sample the shapes of all rows.
 
         Raises:
-            MlflowException: INVALID_PARAMETER_VALUE (HTTP 400) with one sentence for anything wrong in the request.
+            MlflowException: INVALID_PARAMETER_VALUE (HTTP 400) with one sentence for an invalid request.
         """
         given = params or {}
-        output, style = given.get("output") or "grid", given.get("style") or "marching_cubes"
+        output, style = given.get("output") or "grid", given.get("style") or self.formats.STYLES[0]
         try:
-            limit = self.encoding.limit(output, self.sampler.model.architecture.resolution)
+            limit = self.formats.max_shapes(output, self.sampler.model.architecture.resolution)
             rows = [self._request(row) for row in model_input.to_dict("records")]
-            drawn = self.requests.draw(self.sampler, rows, given.get("truncation"), given.get("threshold"), limit)
+            sampled = self.requests.sample_shapes(
+                self.sampler, rows, given.get("truncation"), given.get("threshold"), limit
+            )
             if output == "grid":
-                return drawn.voxels.astype(np.uint8)
-            return self._table(self.encoding.encode(drawn, output, style))
+                return sampled.voxels.astype(np.uint8)
+            return self._table(self.encoding.encode(sampled, output, style))
         except self.UserError as error:
-            raise Refused(str(error)) from error
+            raise InvalidRequest(str(error)) from error
 
     def _request(self, row: dict[Any, Any]) -> Any:
-        """A row of the table, in which anything but a class or a latent may be missing as None or NaN."""
+        """A row of the table as a request; missing numbers are None or NaN."""
         names = ("count", "seed", "to", "steps")
         numbers = {name: int(row[name]) for name in names if row.get(name) is not None and row[name] == row[name]}
         label, vector = row.get("class"), row.get("latents")

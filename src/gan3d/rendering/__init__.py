@@ -1,1 +1,1 @@
-"""Pictures, plots, contact sheets and the interactive viewer."""
+"""Pictures of voxels, contact sheets, plots, the interactive viewer and HTML pages."""

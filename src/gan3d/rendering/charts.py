@@ -1,4 +1,7 @@
-"""Charts as SVG within a page: numbers with their intervals beside what they should be, and distributions."""
+"""Charts as inline SVG: values with intervals beside those of real shapes, and histograms.
+
+matplotlib's SVG of the same charts is five times as large and a hundred times as slow (docs/decisions-libraries.md).
+"""
 
 import html
 from collections.abc import Sequence
@@ -13,7 +16,7 @@ FONT = 'font-family="system-ui, sans-serif" font-size="12.5"'
 
 @dataclass(frozen=True)
 class Mark:
-    """One line of `intervals`: a value with its half-width, and that of real shapes; None leaves a dot or bar out."""
+    """One row of `intervals`: a value and half its interval, and those of real shapes; None is not drawn."""
 
     name: str
     value: float | None
@@ -23,10 +26,13 @@ class Mark:
 
 
 def intervals(marks: Sequence[Mark], low: float, high: float, ideal: float | None = None, label: str = "") -> str:
-    """Dots with intervals, a line each, over an axis from `low` to `high`; real shapes below, in blue.
+    """Values with intervals, one row each, with those of real shapes below, in blue.
 
     Args:
-        ideal: where a line marks the best value.
+        marks: the rows.
+        low: start of the axis.
+        high: end of the axis.
+        ideal: best value, marked by a line.
         label: of the axis.
     """
     left, width, row, top = 150, 560, 30, 8
@@ -48,7 +54,7 @@ def intervals(marks: Sequence[Mark], low: float, high: float, ideal: float | Non
             if value is not None:
                 parts.append(_dot(x, value, error or 0.0, y + shift, color))
     parts.append(f'<text x="{left + width}" y="{bottom + 38}" text-anchor="end" fill="{FAINT}">{label}</text>')
-    parts.append(_key(left, bottom + 38, (("generated", GENERATED), ("real training shapes", REAL))))
+    parts.append(_legend(left, bottom + 38, (("generated", GENERATED), ("real training shapes", REAL))))
     return _svg(left + width + 24, bottom + 46, parts)
 
 
@@ -60,12 +66,15 @@ def histogram(
     high: float | None = None,
     percent: bool = False,
 ) -> str:
-    """Two distributions of numbers that are not negative over each other, as shares of either set.
+    """Two overlaid histograms of non-negative numbers, as shares of each set, with dashed medians.
 
     Args:
-        high: end of the axis; the 98th percentile of both when it is not given, 1 where both are empty. Greater values
-            fall into the last bin.
-        percent: write the axis as percentages.
+        generated: values of generated shapes.
+        real: values of real shapes.
+        title: above the chart.
+        bins: number of bins.
+        high: end of the axis, by default the 98th percentile of both sets; greater values fall into the last bin.
+        percent: label the axis in percent.
     """
     left, width, height, top = 14, 264, 110, 26
     values = np.concatenate([generated, real])
@@ -95,7 +104,7 @@ def histogram(
         if len(shapes):
             at = x(min(float(np.median(shapes)), edges[-1]))
             parts.append(f'<line x1="{at:.1f}" x2="{at:.1f}" y1="{top}" y2="{bottom}" stroke="{color}"{_DASHED}/>')
-    parts.append(_key(left, bottom + 36, (("generated", GENERATED), ("real, held out", REAL))))
+    parts.append(_legend(left, bottom + 36, (("generated", GENERATED), ("real, held out", REAL))))
     return _svg(left + width + 26, bottom + 44, parts)
 
 
@@ -108,7 +117,7 @@ def _dot(x, value: float, error: float, y: float, color: str) -> str:  # type: i
 
 
 def _ticks(low: float, high: float, x, top: float, bottom: float, percent: bool = False, count: int = 4) -> list[str]:  # type: ignore[no-untyped-def]
-    """Light vertical lines at round numbers, with the numbers below."""
+    """Light vertical lines at round numbers, labelled below."""
     rough = (high - low) / count
     power = 10.0 ** np.floor(np.log10(rough))
     step = next(power * k for k in (1, 2, 2.5, 5, 10) if power * k >= rough)
@@ -122,7 +131,7 @@ def _ticks(low: float, high: float, x, top: float, bottom: float, percent: bool 
     return parts
 
 
-def _key(left: float, y: float, entries: Sequence[tuple[str, str]]) -> str:
+def _legend(left: float, y: float, entries: Sequence[tuple[str, str]]) -> str:
     parts, at = [], left
     for name, color in entries:
         parts.append(

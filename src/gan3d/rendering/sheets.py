@@ -1,4 +1,4 @@
-"""Many shapes in one picture: labelled grids, strips, comparisons; and animations."""
+"""Contact sheets: many shapes in one picture, and animations."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from io import BytesIO
@@ -24,11 +24,13 @@ def sheet(
     """A grid of shapes, row by row.
 
     Args:
-        shapes: boolean grids (R, R, R), of any and even different resolutions.
-        titles: one a row, written to its left; the last ones may be missing.
-        captions: one a shape, written below it.
+        shapes: boolean grids (R, R, R); resolutions may differ.
+        columns: shapes per row.
+        titles: one per row, to its left; the last ones may be missing.
+        captions: one per shape, below it.
         size: edge of each shape's picture in pixels.
-        colors: one for all, or one a shape.
+        up: the axis that points up.
+        colors: one for all, or one per shape.
 
     Returns:
         uint8 (H, W, 3).
@@ -53,13 +55,13 @@ def sheet(
 
 
 def by_class(shapes: np.ndarray, labels: Sequence[str], up: str = "y", classes: Sequence[str] = ()) -> np.ndarray:
-    """Booleans (n, R, R, R) in rows of eight, with their class below each and a colour a class, uint8 (H, W, 3)."""
+    """Booleans (n, R, R, R) in rows of eight, captioned and coloured by class, uint8 (H, W, 3)."""
     captions = list(labels) if any(labels) else None
     return sheet(shapes, min(8, len(shapes)), captions=captions, up=up, colors=colors_of(labels, classes))
 
 
 def colors_of(labels: Sequence[str], classes: Sequence[str] = ()) -> list[Color]:
-    """The colour of each shape's class, by its place among all classes, or by its first appearance."""
+    """The colour of each shape's class, by its index in `classes`, or else by first appearance."""
     order = list(dict.fromkeys([*classes, *labels]))
     return [class_color(order.index(label)) for label in labels]
 
@@ -81,7 +83,7 @@ def comparison(
     up: str = "y",
     colors: Sequence[Color] | None = None,
 ) -> np.ndarray:
-    """Rows of shapes below each other, such as real and generated ones; each row has its name and may have a colour."""
+    """Named rows of shapes, such as real and generated ones; each row may have a colour."""
     columns = max(len(shapes) for shapes in rows.values())
     parts = []
     for i, shapes in enumerate(rows.values()):
@@ -98,13 +100,13 @@ def comparison(
 def turntable(
     voxels: np.ndarray, frames: int = 36, size: int = 256, up: str = "y", color: Color = PALETTE[0]
 ) -> list[np.ndarray]:
-    """Pictures of one shape that turns once around, for `animate`."""
+    """Pictures of one shape in a full rotation, for `animate`."""
     angles = AZIMUTH + np.arange(frames) * 360 / frames
     return [render(voxels, size, up, color, azimuth=float(angle)) for angle in angles]
 
 
 def save_png(path: str | Path, pixels: np.ndarray) -> Path:
-    """Write uint8 (H, W, 3), making the folder where it is missing."""
+    """Write uint8 (H, W, 3) as a PNG; create a missing folder."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(encode_png(pixels))
@@ -112,27 +114,28 @@ def save_png(path: str | Path, pixels: np.ndarray) -> Path:
 
 
 def encode_png(pixels: np.ndarray) -> bytes:
-    """The content of a PNG of uint8 (H, W, 3)."""
+    """Encode uint8 (H, W, 3) as a PNG."""
     content = BytesIO()
     Image.fromarray(pixels).save(content, "PNG", optimize=True)
     return content.getvalue()
 
 
 def animate(path: str | Path, frames: Sequence[np.ndarray], seconds: float = 0.1, bounce: bool = False) -> Path:
-    """Write a GIF that repeats for ever.
+    """Write a GIF that loops.
 
     Args:
+        path: of the file; a missing folder is created.
         frames: uint8 (H, W, 3) each, of one size.
-        seconds: that each frame stays; GIF counts hundredths.
-        bounce: go back again after the last frame, as suits an interpolation.
+        seconds: per frame, to a hundredth.
+        bounce: play backwards after the last frame.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     order = [*frames, *frames[-2:0:-1]] if bounce else list(frames)
-    # one palette for all frames, or still parts would flicker
+    # one palette for all frames: still parts would flicker otherwise
     palette = Image.fromarray(np.concatenate(order[:: max(1, len(order) // 8)])).quantize(255)
     colors = np.array(palette.getpalette()).reshape(-1, 3)
-    colors[(colors >= 248).all(1)] = BACKGROUND  # not the mean of the lightest greys
+    colors[(colors >= 248).all(1)] = BACKGROUND  # instead of the mean of the lightest greys
     palette.putpalette(colors.astype(np.uint8).tobytes())
     images = [Image.fromarray(frame).quantize(palette=palette, dither=Image.Dither.NONE) for frame in order]
     images[0].save(path, "GIF", save_all=True, append_images=images[1:], duration=round(seconds * 1000), loop=0)
@@ -144,7 +147,7 @@ def _width(font: ImageFont.FreeTypeFont | ImageFont.ImageFont, text: str) -> int
 
 
 def _text_size(size: int) -> float:
-    """Height of the letters beside pictures of this size, in pixels."""
+    """Font size for pictures of this size, in pixels."""
     return max(12.0, size / 11)
 
 

@@ -1,4 +1,4 @@
-"""Plots of a training run: losses, and how well the discriminator tells real from generated shapes."""
+"""Plots of a training run: losses, and the discriminator's accuracy and scores."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -23,18 +23,22 @@ def loss_curves(rows: Rows, path: str | Path, title: str = "") -> Path:
     """Plot the losses over images seen into a PNG.
 
     Args:
-        rows: one a step that was logged, in order: `images`, and any of `loss_g`, `loss_d`, `penalty`, `alpha`.
-            Values that are missing or None are passed over, those that are not finite leave a gap. Where alpha is
-            below 1 the background is shaded.
+        rows: one per logged step, in order: `images`, and any of `loss_g`, `loss_d`, `penalty`, `alpha`. Values that
+            are missing or None are skipped, values that are not finite leave a gap. Where alpha is below 1, the
+            background is shaded.
+        path: of the PNG.
+        title: above the plot.
     """
     return _plot(rows, path, title, [(LOSSES, "loss")])
 
 
 def accuracy_curves(rows: Rows, path: str | Path, title: str = "") -> Path:
-    """Plot the discriminator's accuracy and, where there are any, its scores over images seen into a PNG.
+    """Plot the discriminator's accuracy and, if logged, its scores over images seen into a PNG.
 
     Args:
         rows: like those of `loss_curves`, with any of `accuracy_real`, `accuracy_fake`, `score_real`, `score_fake`.
+        path: of the PNG.
+        title: above the plot.
     """
     panels = [(ACCURACIES, "discriminator accuracy"), (SCORES, "discriminator score")]
     return _plot(rows, path, title, [panel for panel in panels if panel[0] is ACCURACIES or _has(rows, panel[0])])
@@ -47,7 +51,7 @@ def training_curves(rows: Rows, folder: str | Path, title: str = "") -> list[Pat
 
 
 def _plot(rows: Rows, path: str | Path, title: str, panels: Sequence[tuple[Mapping[str, str], str]]) -> Path:
-    """Panels below each other, over the same images; drawn without a display and without pyplot's global state."""
+    """Stack panels over one axis of images; needs no display and no global state of pyplot."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     figure = Figure(figsize=(8, 0.6 + 3.2 * len(panels)), dpi=120, layout="constrained")
@@ -63,7 +67,7 @@ def _plot(rows: Rows, path: str | Path, title: str, panels: Sequence[tuple[Mappi
 
 def _panel(axis: Axes, rows: Rows, names: Mapping[str, str], label: str) -> None:
     for number, (key, name) in enumerate(names.items()):
-        logged = [row for row in rows if row.get(key) is not None]  # a lazy penalty is not there at every step
+        logged = [row for row in rows if row.get(key) is not None]  # a lazy penalty is not computed at every step
         images, values = _column(logged, "images"), _column(logged, key)
         if not np.isfinite(values).any():
             continue
@@ -83,11 +87,11 @@ def _panel(axis: Axes, rows: Rows, names: Mapping[str, str], label: str) -> None
     if axis.get_legend_handles_labels()[0]:
         axis.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False)
     else:
-        axis.text(0.5, 0.5, "nothing was logged", transform=axis.transAxes, ha="center", color="0.5")
+        axis.text(0.5, 0.5, "nothing logged", transform=axis.transAxes, ha="center", color="0.5")
 
 
 def smooth(values: np.ndarray, share: float = 0.04) -> np.ndarray:
-    """Centred moving average over a share of all points, (T,); gaps stay gaps and do not spread."""
+    """Centred moving average over a share of all points, (T,); gaps stay as they are and do not spread."""
     reach = int(len(values) * share / 2)
     known = np.isfinite(values)
     kernel = np.ones(2 * reach + 1)
@@ -97,7 +101,7 @@ def smooth(values: np.ndarray, share: float = 0.04) -> np.ndarray:
 
 
 def fading(rows: Rows) -> list[tuple[float, float]]:
-    """The ranges of images during which alpha was below 1."""
+    """The ranges of images in which alpha was below 1."""
     alpha, images = _column(rows, "alpha"), _column(rows, "images")
     ranges: list[tuple[float, float]] = []
     open_since = None
@@ -111,7 +115,7 @@ def fading(rows: Rows) -> list[tuple[float, float]]:
 
 
 def _column(rows: Rows, key: str) -> np.ndarray:
-    """One value a row as floats, not a number where it is missing."""
+    """One float per row; NaN where the value is missing."""
     values = [row.get(key) for row in rows]
     return np.array([np.nan if value is None or not np.isfinite(value) else value for value in values], float)
 

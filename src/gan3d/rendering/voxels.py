@@ -1,10 +1,9 @@
-"""A picture of one voxel grid: a fast software renderer in numpy.
+"""Render a voxel grid: a fast software renderer in NumPy.
 
-Parallel projection from the front, the right and above. Only three sides of a voxel can be seen then, and all voxels
-have the same hexagonal footprint; it is stamped back to front (C order of the grid is such an order), each pixel
-keeping the number of the voxel and of the footprint's pixel that it shows, and the pixels that remain are shaded once.
-Brightness is that of the side, times ambient occlusion at its four corners (Lysenko 2013, "Ambient occlusion for
-Minecraft-like worlds"), times that of the wider surroundings.
+The projection is parallel, from the front, the right and above. Three sides of a voxel are visible, and all voxels have
+the same hexagonal footprint. Footprints are stamped back to front (the grid's C order); each pixel keeps the index of
+the voxel and footprint pixel it shows, and is shaded once at the end. A side has its brightness, times ambient
+occlusion at its four corners (Lysenko 2013, "Ambient occlusion for Minecraft-like worlds") and in a neighbourhood.
 """
 
 from dataclasses import dataclass
@@ -17,7 +16,7 @@ from scipy import ndimage
 from gan3d.errors import UserError
 from gan3d.voxels import AXES
 
-# Okabe and Ito's colours for the colour-blind, softened; one a class
+# Okabe and Ito's colour-blind-safe palette, softened; one colour per class
 PALETTE = (
     (74, 144, 196),
     (231, 149, 62),
@@ -31,18 +30,18 @@ PALETTE = (
 BACKGROUND = (255, 255, 255)
 INK = (70, 74, 82)
 AZIMUTH, ELEVATION = float(np.degrees(np.arctan2(4, 6))), 30.0  # degrees to the right of the front; above the ground
-_UNIT = float(np.hypot(4, 6))  # at this length of a voxel, the view's axes are 6 right 2 down, 6 up, 4 left 3 down
+_UNIT = float(np.hypot(4, 6))  # voxel edge for which the view's axes are 6 right 2 down, 6 up, 4 left 3 down
 
 _SIDES = ((0, 1, 2), (1, 0, 2), (2, 0, 1))  # the axis of a side's normal, then the axes of its plane
 
 
 def class_color(index: int) -> tuple[int, int, int]:
-    """The colour of a class, the same in every picture."""
+    """The colour of a class, equal in all pictures."""
     return PALETTE[index % len(PALETTE)]
 
 
 def upright(voxels: np.ndarray, up: str) -> np.ndarray:
-    """Turn one grid (R, R, R) so that its axes point right, up and towards the viewer; a rotation, no mirror image.
+    """Rotate one grid (R, R, R): its axes then point right, up and toward the viewer.
 
     Raises:
         UserError: when `up` is not one of x, y and z.
@@ -63,26 +62,27 @@ def render(
     color: tuple[int, int, int] = PALETTE[0],
     azimuth: float = AZIMUTH,
 ) -> np.ndarray:
-    """Draw one boolean grid (R, R, R), R from 1 to 128 or so, seen from the front, the right and above.
+    """Render one boolean grid (R, R, R), R up to about 128, seen from the front, the right and above.
 
     Args:
         size: edge of the picture in pixels.
         up: the axis that points up: "x", "y" or "z".
-        azimuth: degrees that the viewer stands to the right of the front; any angle.
+        color: RGB of the voxels.
+        azimuth: angle of the viewer to the right of the front, in degrees.
 
     Returns:
-        uint8 (size, size, 3). The scale is that of the whole cube, so that pictures of one resolution can be compared.
+        uint8 (size, size, 3). The grid, not the shape, fills the picture.
     """
     quarters, angle = divmod(azimuth, 90.0)
     solid = np.rot90(upright(np.asarray(voxels, bool), up), int(quarters), (0, 2))
     if not solid.any():
         return _empty(size)
     camera = _camera(len(solid), size, round(angle, 3))
-    places, brightness = _draw(solid, camera)
+    pixels, brightness = _draw(solid, camera)
     square = (camera.width, camera.width)
     colored, covered = np.zeros((*square, 3), np.uint8), np.zeros(square, np.uint8)
-    colored.reshape(-1, 3)[places] = _ramp(color)[brightness]
-    covered.reshape(-1)[places] = 255
+    colored.reshape(-1, 3)[pixels] = _ramp(color)[brightness]
+    covered.reshape(-1)[pixels] = 255
     picture, alpha = (
         np.asarray(Image.fromarray(part).resize((size, size), Image.Resampling.BOX)) for part in (colored, covered)
     )
@@ -94,18 +94,18 @@ def render(
 class _Camera:
     """Projection of a cube of voxels onto a square canvas of `width` subpixels, for a picture of `size` pixels.
 
-    The way on the canvas of one voxel along each axis, `axes` (3, 2), right and down, is in whole subpixels: footprints
-    tile the plane without cracks.
+    One voxel along each axis is a step `axes` (3, 2), right and down, of whole subpixels; footprints therefore tile the
+    plane without gaps.
     """
 
     size: int
     width: int
     axes: np.ndarray
-    origin: np.ndarray  # (2,) integers: the place of the cube's corner 0, 0, 0
-    offsets: np.ndarray  # (K,) int32: the footprint's pixels in the flat canvas, from the voxel's own
-    sides: np.ndarray  # (K,) int32: which of _SIDES such a pixel shows
-    across: np.ndarray  # (K, 2): and where on it, 0 to 1
-    light: tuple[float, float, float]  # brightness of the sides towards the right, up and the front
+    origin: np.ndarray  # (2,) integers: the position of the cube's corner 0, 0, 0
+    offsets: np.ndarray  # (K,) int32: the footprint's pixels in the flat canvas, relative to the voxel's
+    sides: np.ndarray  # (K,) int32: the index in _SIDES that a pixel shows
+    across: np.ndarray  # (K, 2): and its position there, 0 to 1
+    light: tuple[float, float, float]  # brightness of the right, top and front sides
 
     @property
     def fine(self) -> float:
@@ -123,21 +123,21 @@ def _camera(side: int, size: int, angle: float) -> _Camera:
             [-np.sin(turn), np.cos(turn) * np.sin(tilt)],
         ]
     )
-    extent = 1.06 * (np.cos(tilt) + np.sqrt(2) * np.sin(tilt))  # of the turning cube, with a margin
+    extent = 1.06 * (np.cos(tilt) + np.sqrt(2) * np.sin(tilt))  # of the rotating cube, with a margin
     least = 1 if angle == round(AZIMUTH, 3) else 2
     unit = _UNIT * max(least, np.ceil(2 * size / (extent * side * _UNIT)))
     axes = np.rint(axes * unit).astype(int)
     width = int(np.ceil(extent * side * unit))
     origin = (width - axes.sum(0) * side) // 2
-    front = 0.78 + 0.19 * angle / 90  # lit from the left, so that a side darkens as it turns to the right
+    front = 0.78 + 0.19 * angle / 90  # lit from the left: a side darkens as it turns to the right
     return _Camera(size, width, axes, origin, *_footprint(axes, width), light=(front - 0.19, 1.0, front))
 
 
 def _footprint(axes: np.ndarray, width: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The pixels that a voxel covers: offsets, sides and places across the side, see `_Camera`."""
+    """The pixels that a voxel covers: offsets, sides and positions on the side, see `_Camera`."""
     reach = int(np.abs(axes).sum())
     down, right = np.mgrid[-reach : reach + 1, -reach : reach + 1]
-    point = np.stack([right + 0.501, down + 0.5017], -1)  # on no edge, so that each pixel belongs to one side
+    point = np.stack([right + 0.501, down + 0.5017], -1)  # not on an edge: each pixel belongs to one side
     sides, across = np.full(point.shape[:2], -1, np.int32), np.zeros(point.shape)
     for number, (normal, first, second) in enumerate(_SIDES):
         basis = axes[[first, second]]
@@ -151,44 +151,44 @@ def _footprint(axes: np.ndarray, width: int) -> tuple[np.ndarray, np.ndarray, np
 
 
 def _draw(solid: np.ndarray, camera: _Camera) -> tuple[np.ndarray, np.ndarray]:
-    """Flat places of the canvas's covered pixels, and the brightness of each, 0 to 255."""
-    where = _seen(solid)
-    places = ((where @ camera.axes + camera.origin) @ np.array([1, camera.width])).astype(np.int32)
+    """Flat indices of the canvas's covered pixels, and the brightness of each, 0 to 255."""
+    where = _visible(solid)
+    anchors = ((where @ camera.axes + camera.origin) @ np.array([1, camera.width])).astype(np.int32)
     flat = np.full(camera.width**2, -1, np.int32)
     footprint = len(camera.offsets)
     step = max(1, 2**20 // footprint)
-    for start in range(0, len(places), step):
-        stop = min(start + step, len(places))
+    for start in range(0, len(anchors), step):
+        stop = min(start + step, len(anchors))
         stamps = np.arange(start * footprint, stop * footprint, dtype=np.int32).reshape(-1, footprint)
-        flat[places[start:stop, None] + camera.offsets] = stamps  # of equal places the last one stays
+        flat[anchors[start:stop, None] + camera.offsets] = stamps  # of equal indices the last one wins
     shown = np.flatnonzero(flat >= 0)
     return shown, _brightness(solid, where, camera, flat[shown])
 
 
-def _seen(solid: np.ndarray) -> np.ndarray:
-    """Indices (V, 3) of the voxels with at least one open side towards the viewer, back to front."""
+def _visible(solid: np.ndarray) -> np.ndarray:
+    """Indices (V, 3) of the voxels with at least one visible side, back to front."""
     covered = np.zeros_like(solid)
     covered[:-1, :-1, :-1] = solid[1:, :-1, :-1] & solid[:-1, 1:, :-1] & solid[:-1, :-1, 1:]
     return np.argwhere(solid & ~covered)
 
 
 def _brightness(solid: np.ndarray, where: np.ndarray, camera: _Camera, stamps: np.ndarray) -> np.ndarray:
-    """Brightness of the pixels that show these stamps: voxel of `where` times K plus pixel of the footprint."""
+    """Brightness of pixels by their stamps: the voxel's row in `where` times K, plus the footprint pixel."""
     voxel, pixel = np.divmod(stamps, np.int32(len(camera.offsets)))
-    corners = _corner_light(solid, where) * _surroundings(solid, where)[:, :, None, None]
+    corners = _corner_light(solid, where) * _neighbourhood_light(solid, where)[:, :, None, None]
     corners *= 255 * np.array(camera.light, np.float32)[None, :, None, None]
     u, v = camera.across.T
     weights = np.stack([(1 - u) * (1 - v), (1 - u) * v, u * (1 - v), u * v], 1)
     thickness = float(np.linalg.norm(camera.axes[1])) / camera.fine  # of a voxel, in pixels of the picture
     if thickness > 3.5:
         edge = np.minimum(camera.across, 1 - camera.across).min(1) * thickness < 0.5
-        weights[edge] *= 1 - 0.14 * min(1.0, (thickness - 2) / 6)  # the finer the grid, the fainter its lines
+        weights[edge] *= 1 - 0.14 * min(1.0, (thickness - 2) / 6)  # finer grids have fainter lines
     sides = corners.reshape(-1, 4)[voxel * 3 + camera.sides[pixel]]
     return np.einsum("ij,ij->i", sides, weights.astype(np.float32)[pixel]).astype(np.uint8)
 
 
 def _corner_light(solid: np.ndarray, where: np.ndarray) -> np.ndarray:
-    """Ambient light at the corners of each voxel's three sides, float32 (V, 3, 2, 2): 1 where nothing stands around."""
+    """Ambient light at the corners of each voxel's three sides, float32 (V, 3, 2, 2); 1 where nothing is adjacent."""
     padded = np.pad(solid, 1)
     light = np.empty((len(where), 3, 2, 2), np.float32)
     table = np.array([1.0, 0.84, 0.7, 0.58], np.float32)
@@ -198,10 +198,10 @@ def _corner_light(solid: np.ndarray, where: np.ndarray) -> np.ndarray:
         around = {}
         for i in (-1, 0, 1):
             for j in (-1, 0, 1):
-                place = front.copy()
-                place[:, first] += i
-                place[:, second] += j
-                around[i, j] = padded[tuple(place.T)].astype(np.int8)
+                cell = front.copy()
+                cell[:, first] += i
+                cell[:, second] += j
+                around[i, j] = padded[tuple(cell.T)].astype(np.int8)
         for u, i in enumerate((-1, 1)):
             for v, j in enumerate((-1, 1)):
                 one, other = around[i, 0], around[0, j]
@@ -210,22 +210,22 @@ def _corner_light(solid: np.ndarray, where: np.ndarray) -> np.ndarray:
     return light
 
 
-def _surroundings(solid: np.ndarray, where: np.ndarray) -> np.ndarray:
-    """Light that the wider surroundings leave to each voxel's three sides, float32 (V, 3)."""
+def _neighbourhood_light(solid: np.ndarray, where: np.ndarray) -> np.ndarray:
+    """Ambient light in the wider neighbourhood of each voxel's three sides, float32 (V, 3)."""
     reach = max(1, len(solid) // 10)
     density = ndimage.uniform_filter(solid.astype(np.float32), 2 * reach + 1, mode="constant")
     light = np.empty((len(where), 3), np.float32)
     for number, (normal, _, _) in enumerate(_SIDES):
-        place = where.copy()
-        place[:, normal] += reach + 1
-        outside = place[:, normal] >= len(solid)
-        place[outside, normal] = len(solid) - 1
-        light[:, number] = np.where(outside, 1, 1 - 0.6 * np.minimum(density[tuple(place.T)], 0.6))
+        cell = where.copy()
+        cell[:, normal] += reach + 1
+        outside = cell[:, normal] >= len(solid)
+        cell[outside, normal] = len(solid) - 1
+        light[:, number] = np.where(outside, 1, 1 - 0.6 * np.minimum(density[tuple(cell.T)], 0.6))
     return light
 
 
 def _ramp(color: tuple[int, int, int]) -> np.ndarray:
-    """Colour of each brightness, uint8 (256, 3): dark and a little cooler, the colour itself at 0.85, then lighter."""
+    """Colour by brightness, uint8 (256, 3): darker and cooler below 0.85, the colour itself there, then lighter."""
     base = np.array(color, float)
     stops = np.array([base * 0.12, base * (0.5, 0.52, 0.58), base, base + (255 - base) * 0.38])
     return np.stack([np.interp(np.linspace(0, 1, 256), (0, 0.5, 0.85, 1), stop) for stop in stops.T], 1).astype(
@@ -234,7 +234,7 @@ def _ramp(color: tuple[int, int, int]) -> np.ndarray:
 
 
 def _ground(solid: np.ndarray, camera: _Camera) -> np.ndarray:
-    """The background (size, size, 3) with the soft shadow of the shape on the ground below it."""
+    """The background (size, size, 3), with the shape's soft shadow on the ground."""
     side = len(solid)
     bottom = int(np.flatnonzero(solid.any((0, 2)))[0])
     scale = max(1, side // 32)
@@ -255,7 +255,7 @@ def _ground(solid: np.ndarray, camera: _Camera) -> np.ndarray:
 
 
 def _empty(size: int) -> np.ndarray:
-    """The outline of the cube and the word that it is empty."""
+    """The outline of the cube and the word "empty"."""
     camera = _camera(1, size, round(AZIMUTH, 3))
     picture = Image.new("RGB", (camera.width,) * 2, BACKGROUND)
     draw = ImageDraw.Draw(picture)

@@ -1,49 +1,52 @@
-"""The page that says what a prepared data set holds, what was left out, and why: one file, without any address."""
+"""The report on a prepared data set: its contents, what was left out, and why; one self-contained page."""
 
 import csv
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from gan3d.data.pipeline.statistics import Statistics, find_outliers, measure, measure_mirror_axes
-from gan3d.dataset import SPLITS, VoxelDataset
-from gan3d.rendering import document
+from gan3d.dataset import SPLITS, VoxelDataset, resolution_key
+from gan3d.rendering.document import Markup, shorten
+from gan3d.rendering.pages import fill_template, save_page
 from gan3d.rendering.sheets import sheet
 from gan3d.rendering.voxels import class_color
-from gan3d.voxels import AXES
+from gan3d.voxels import AXES, RESOLUTIONS
 
-SHOWN = 8  # shapes in a row of pictures
-CLASSES = 12  # rows of random shapes
-LISTED = 200  # rejected files in the table; rejects.csv has them all
+SHAPES_PER_ROW = 8
+MAX_CLASSES = 12  # rows of random shapes
+MAX_REJECTS = 200  # rejected files in the table; rejects.csv has them all
+MAX_DUPLICATES = 16
 
 
 def path_for(folder: Path) -> Path:
-    """Where the report of a data set lies: beside it, as `voxels-report.html`."""
+    """The path of a data set's report: beside it, as `voxels-report.html`."""
     return folder.with_name(f"{folder.name}-report.html")
 
 
 def write(folder: Path, path: Path | None = None) -> Path:
-    """Write the report of the data set in FOLDER; equal data sets give equal bytes."""
-    path = path or path_for(folder)
+    """Write the report on the data set in FOLDER; equal data sets give equal bytes."""
     data = VoxelDataset(folder)
-    found = measure(data)
-    parts = [
-        _head(data),
-        _counts(data, found),
-        _pictures(data, found),
-        _occupancy(data),
-        _symmetry(data, found),
-        _left_out(data),
-    ]
-    title = f"Data report: {', '.join(data.classes[:6])}{' …' if len(data.classes) > 6 else ''}"
-    return document.write(path, title, parts)
+    statistics = measure(data)
+    page = fill_template(
+        "data_report",
+        title=f"Data report: {', '.join(data.classes[:6])}{' …' if len(data.classes) > 6 else ''}",
+        **_source(data),
+        **_counts(data, statistics),
+        **_pictures(data, statistics),
+        occupancy=_occupancy(data),
+        **_symmetry(data, statistics),
+        **_left_out(data),
+    )
+    return save_page(path or path_for(folder), page)
 
 
-def _head(data: VoxelDataset) -> str:
+def _source(data: VoxelDataset) -> dict[str, Any]:
     summary = data.summary
-    tiles = {
+    totals = {
         "shapes": len(data),
         "classes": len(data.classes),
         "resolution": f"{summary['resolution']}³",
@@ -51,135 +54,96 @@ def _head(data: VoxelDataset) -> str:
         "files rejected": summary["rejected"],
         "empty": summary["dropped_empty"],
     }
-    words = (
-        f"{document.text(data.up)} points up; the source is {document.text(summary.get('handedness', 'right'))}-handed."
-        f" A voxel of a mesh is {document.text(summary['fill'])}. Towards lower resolutions,"
-        f" {document.text(summary['reduction'])}."
-    )
-    shown = document.tiles([(name, value, "") for name, value in tiles.items()])
-    return f'<p class="note">{words}</p>{shown}'
+    return {
+        "up": data.up,
+        "handedness": summary.get("handedness", "right"),
+        "fill": summary["fill"],
+        "reduction": summary["reduction"],
+        "totals": [(name, value, "") for name, value in totals.items()],
+    }
 
 
-def _counts(data: VoxelDataset, found: Statistics) -> str:
+def _counts(data: VoxelDataset, statistics: Statistics) -> dict[str, Any]:
     rows: list[Sequence[object]] = []
     for label, name in enumerate(data.classes):
         counts = data.summary["counts"][name]
-        rows.append([name, *(counts[s] for s in SPLITS), sum(counts.values()), f"{found.connected_share(label):.0%}"])
+        connected = f"{statistics.connected_share(label):.0%}"
+        rows.append([name, *(counts[split] for split in SPLITS), sum(counts.values()), connected])
     totals = [sum(data.summary["counts"][name][split] for name in data.classes) for split in SPLITS]
-    rows.append(["all", *totals, sum(totals), f"{found.connected_share():.0%}"])
-    note = ""
-    across = data.summary.get("cross_split_duplicates", 0)
-    if across:
-        note = f"<p>Validation and test shapes that are also training shapes, as the source states them: {across}.</p>"
-    return (
-        "<h2>Shapes by class and split</h2>"
-        + document.table(["class", *SPLITS, "all", "in one piece"], rows, True)
-        + note
-    )
+    rows.append(["all", *totals, sum(totals), f"{statistics.connected_share():.0%}"])
+    return {
+        "counts_head": ["class", *SPLITS, "all", "connected"],
+        "counts": rows,
+        "cross_split_duplicates": data.summary.get("cross_split_duplicates", 0),
+    }
 
 
-def _pictures(data: VoxelDataset, found: Statistics) -> str:
-    at = found.resolution
+def _pictures(data: VoxelDataset, statistics: Statistics) -> dict[str, Any]:
+    resolution = statistics.resolution
     rng = np.random.default_rng(0)
     shapes: list[np.ndarray] = []
     colors = []
-    shown = list(range(len(data.classes)))[:CLASSES]
+    shown = list(range(len(data.classes)))[:MAX_CLASSES]
     for label in shown:
-        members = found.rows[found.labels == label]
-        chosen = rng.permutation(members)[:SHOWN]
-        row = list(data.voxels(at, chosen))
-        shapes += row + [np.zeros((at,) * 3, bool)] * (SHOWN - len(row))
-        colors += [class_color(label)] * SHOWN
-    titles = [document.shorten(data.classes[label]) for label in shown]
-    random = sheet(shapes, SHOWN, titles=titles, size=140, up=data.up, colors=colors)
-    strange = find_outliers(found, 2 * SHOWN, data.up)
-    rows = np.array([row for row, _ in strange])
-    captions = [f"{number}: {why}" for number, (_, why) in enumerate(strange, 1)]
-    picture = sheet(
-        list(data.voxels(at, rows)),
-        SHOWN,
-        captions=captions,
-        size=155,
-        up=data.up,
-        colors=[class_color(int(data.labels[row])) for row in rows],
-    )
-    more = f" The first {CLASSES} of {len(data.classes)} classes." if len(data.classes) > CLASSES else ""
-    sources = [
-        [number, data.rows[row]["class"], data.rows[row]["source"]] for number, (row, _) in enumerate(strange, 1)
-    ]
-    names = document.table(["", "class", "file"], sources)
-    return (
-        f"<h2>Random shapes, at {at}³</h2><p class='note'>Drawn without choice.{more}</p>{document.image(random)}"
-        "<h2>Strangest shapes</h2><p class='note'>Those that differ most from the middle of their class, with the"
-        " property and how many times the usual deviation it is off. Look whether they are what you meant: a full cube,"
-        f" a fallen chair, a lost leg.</p>{document.image(picture)}{names}"
-    )
+        members = statistics.rows[statistics.labels == label]
+        row = list(data.voxels(resolution, rng.permutation(members)[:SHAPES_PER_ROW]))
+        shapes += row + [np.zeros((resolution,) * 3, bool)] * (SHAPES_PER_ROW - len(row))
+        colors += [class_color(label)] * SHAPES_PER_ROW
+    titles = [shorten(data.classes[label]) for label in shown]
+    outliers = find_outliers(statistics, 2 * SHAPES_PER_ROW, data.up)
+    rows = np.array([row for row, _ in outliers])
+    return {
+        "resolution": resolution,
+        "shown_classes": MAX_CLASSES,
+        "more_classes": len(data.classes) if len(data.classes) > MAX_CLASSES else 0,
+        "random_shapes": sheet(shapes, SHAPES_PER_ROW, titles=titles, size=140, up=data.up, colors=colors),
+        "outlier_shapes": sheet(
+            list(data.voxels(resolution, rows)),
+            SHAPES_PER_ROW,
+            captions=[f"{number}: {why}" for number, (_, why) in enumerate(outliers, 1)],
+            size=155,
+            up=data.up,
+            colors=[class_color(int(data.labels[row])) for row in rows],
+        ),
+        "outliers": [[number, data.rows[row]["class"], data.rows[row]["source"]] for number, row in enumerate(rows, 1)],
+    }
 
 
-def _occupancy(data: VoxelDataset) -> str:
-    shares = {at: share for at, share in data.summary["occupancy"].items() if share is not None}
+def _occupancy(data: VoxelDataset) -> list[Sequence[object]]:
+    stored = {side: data.summary["occupancy"].get(resolution_key(side)) for side in RESOLUTIONS}
+    shares = {side: share for side, share in stored.items() if share is not None}
     largest = max(shares.values(), default=1.0)
-    rows = [
-        [
-            f"{int(at[1:])}³",
-            f"{share:.1%}",
-            document.Markup(f'<span class="bar" style="width:{300 * share / largest:.0f}px"></span>'),
-        ]
-        for at, share in shares.items()
-    ]
-    note = (
-        "Mean share of occupied voxels of the training shapes. A coarse grid is fuller, for one occupied voxel makes"
-        " the whole cell above it occupied: nothing thin is lost, and surfaces grow by less than a voxel."
-    )
-    return f"<h2>Occupancy at every resolution</h2><p class='note'>{note}</p>" + document.table(
-        ["grid", "occupied", ""], rows
-    )
+    bar = Markup('<span class="bar" style="width:{:.0f}px"></span>')
+    return [[f"{side}³", f"{share:.1%}", bar.format(300 * share / largest)] for side, share in shares.items()]
 
 
-def _symmetry(data: VoxelDataset, found: Statistics) -> str:
+def _symmetry(data: VoxelDataset, statistics: Statistics) -> dict[str, Any]:
     axes = measure_mirror_axes(data)
     rows = [
-        [name, *(f"{value:.2f}" for value in found.mean_symmetry(label)), axes[name]]
+        [name, *(f"{value:.2f}" for value in statistics.mean_symmetry(label)), axes[name]]
         for label, name in enumerate(data.classes)
     ]
-    advice = "With <code>gan.mirror: measured</code> each class is flipped at random along its own axis, if it has one."
-    note = (
-        "Mean overlap (intersection over union) of a shape and its mirror image; 1.00 is perfect symmetry. A class has"
-        " an axis when one half of its shapes, flipped along it, is on average like the other half."
-    )
-    table = document.table(["class", *(f"along {axis}" for axis in AXES), "its axis"], rows)
-    return f"<h2>Mirror symmetry</h2><p class='note'>{note}</p>{table}<p>{advice}</p>"
+    return {"symmetry_head": ["class", *(f"along {axis}" for axis in AXES), "mirror axis"], "symmetry": rows}
 
 
-def _left_out(data: VoxelDataset) -> str:
-    rejects = _read(data.folder / "rejects.csv")
-    files = _read(data.folder / "files.csv")
-    reasons = Counter((row["reason"], row["advice"]) for row in rejects)
-    parts = ["<h2>What was left out</h2>"]
+def _left_out(data: VoxelDataset) -> dict[str, Any]:
+    rejects = _read_csv(data.folder / "rejects.csv")
+    files = _read_csv(data.folder / "files.csv")
     duplicates = [(row["file"], int(row["duplicates"])) for row in files if int(row["duplicates"])]
-    if duplicates:
-        duplicates.sort(key=lambda row: (-row[1], row[0]))
-        note = (
-            f"{data.summary['duplicates']} shapes equal another one of their class, voxel by voxel, and were dropped."
-        )
-        more = f" The first {SHOWN * 2} of {len(duplicates)} files:" if len(duplicates) > SHOWN * 2 else ""
-        parts.append(f"<p>{note}{more}</p>" + document.table(["file", "duplicates"], duplicates[: SHOWN * 2]))
-    if data.summary["skipped"]:
-        parts.append(
-            f"<p>{data.summary['skipped']} files are no shapes (texts, pictures, materials, hidden files).</p>"
-        )
-    if not rejects:
-        parts.append("<p>Every other file could be read.</p>")
-        return "".join(parts)
-    rows = [[count, reason, advice] for (reason, advice), count in reasons.most_common(20)]
-    parts.append(document.table(["files", "why they were rejected", "what to do"], rows))
-    listed = [[row["file"], row["reason"], row["advice"]] for row in rejects[:LISTED]]
-    more = f" (the first {LISTED} of {len(rejects)}; all are in rejects.csv)" if len(rejects) > LISTED else ""
-    parts.append(f"<h2>Rejected files{more}</h2>" + document.table(["file", "reason", "advice"], listed))
-    return "".join(parts)
+    duplicates.sort(key=lambda row: (-row[1], row[0]))
+    reasons = Counter((row["reason"], row["advice"]) for row in rejects)
+    return {
+        "duplicate_count": data.summary["duplicates"],
+        "duplicate_files": len(duplicates),
+        "duplicates": duplicates[:MAX_DUPLICATES],
+        "skipped": data.summary["skipped"],
+        "reasons": [[count, reason, advice] for (reason, advice), count in reasons.most_common(20)],
+        "reject_count": len(rejects),
+        "rejects": [[row["file"], row["reason"], row["advice"]] for row in rejects[:MAX_REJECTS]],
+    }
 
 
-def _read(path: Path) -> list[dict[str, str]]:
+def _read_csv(path: Path) -> list[dict[str, str]]:
     if not path.is_file():
         return []
     with path.open(newline="", encoding="utf-8", errors="surrogateescape") as lines:

@@ -1,1 +1,1 @@
-"""Shapes from a trained generator: latents by seed, interpolation, truncation, requests."""
+"""Sampling from a trained generator: latents by seed, interpolation, truncation, requests."""

@@ -1,15 +1,15 @@
-"""Latent vectors by seed, and paths between them."""
+"""Latent vectors by seed, and interpolation between them."""
 
 import numpy as np
 
 
 def draw_latents(seed: int, count: int, size: int) -> np.ndarray:
-    """Latent vectors of a seed, (count, size) float32; a longer draw begins with the shorter one's vectors."""
+    """Latent vectors of a seed, (count, size) float32; a smaller count gives the first vectors of a larger one."""
     return np.random.default_rng([seed, 3]).standard_normal((count, size), np.float32)
 
 
 def slerp(start: np.ndarray, end: np.ndarray, steps: int) -> np.ndarray:
-    """Spherical path between two latent vectors, ends included, (steps, size) (White 2016)."""
+    """Interpolate spherically between two latent vectors, ends included, (steps, size) (White 2016)."""
     cosine = np.dot(start, end) / (np.linalg.norm(start) * np.linalg.norm(end))
     angle = np.arccos(np.clip(cosine, -1.0, 1.0))
     t = np.linspace(0.0, 1.0, steps)[:, None]

@@ -1,17 +1,19 @@
-"""Shapes from a generator: latents by seed, threshold, interpolation, truncation.
+"""Sample shapes from a generator: threshold, truncation, batches.
 
-Truncation trades variety for typical shapes. Drawing latents from a narrower distribution (Brock et al. 2019, §3.1)
-would do little here, since the generator scales each latent to unit mean square before it uses it. So the trick is that
-of Karras et al. 2019 (appendix B): features w behind the first layer become w̄ + ψ (w - w̄). The first layer is linear in
-the scaled latent, whose mean is zero, so w̄ is what the class alone gives, and all there is to do is to multiply the
-scaled latent by ψ. ψ = 1 changes nothing; at ψ = 0 every shape is the mean one of its class.
+Truncation trades variety for typicality. Sampling latents from a narrower distribution (Brock et al. 2019, §3.1) has
+little effect here, since the generator scales each latent to unit mean square. Truncation therefore follows Karras et
+al. 2019 (appendix B): features w after the first layer become w̄ + ψ (w - w̄). The first layer is linear in the scaled
+latent, whose mean is zero, so w̄ is the class's contribution alone, and truncation multiplies the scaled latent by ψ.
+ψ = 1 changes nothing; at ψ = 0 every shape is the mean shape of its class.
 """
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import keras
 import numpy as np
 
+from gan3d import model_file
 from gan3d.backend import compile_forward
 from gan3d.dataset import UNCONDITIONAL
 from gan3d.errors import UserError
@@ -20,25 +22,30 @@ from gan3d.sampling.latents import draw_latents
 
 
 class Sampler:
-    """Draws shapes from a model's EMA generator, in batches of bounded size."""
+    """Samples shapes from a model's EMA generator, in batches of bounded size."""
 
     def __init__(self, model: TrainedModel, batch: int = 64):
         self.model = model
         self.generator = model.build_generator()
-        self._draw = compile_forward(
+        self._forward = compile_forward(
             lambda z, y, alpha, psi: self.generator(z, y, alpha=alpha, truncation=psi),
         )
         self.batch = batch
+
+    @classmethod
+    def load(cls, folder: str | Path) -> "Sampler":
+        """The sampler of a model's folder; raises UserError as `gan3d.model_file.load` does."""
+        return cls(model_file.load(folder))
 
     @property
     def classes(self) -> tuple[str, ...]:
         return self.model.architecture.classes
 
     def label(self, class_name: str | None) -> int:
-        """The label of a class; None is right where there is only one.
+        """The label of a class; None is allowed where there is only one.
 
         Raises:
-            UserError: for a class that the model does not know.
+            UserError: for an unknown class.
         """
         if class_name is None and len(self.classes) == 1:
             return 0
@@ -64,15 +71,15 @@ class Sampler:
         return self.binary(self.occupancy(vectors, np.full(count, label)))
 
     def binary(self, occupancy: np.ndarray) -> np.ndarray:
-        """Occupied voxels: those above the model's threshold."""
+        """Threshold occupancies: booleans, true above the model's threshold."""
         return occupancy > self.model.threshold
 
     def _batches(self, vectors: np.ndarray, labels: np.ndarray, alpha: float, psi: float) -> Iterator[np.ndarray]:
         for start in range(0, len(vectors), self.batch):
             z, y = vectors[start : start + self.batch], labels[start : start + self.batch]
-            # few sizes of batch, since each may change the last digits of a shape's occupancy: a matrix product treats
-            # rows that fill no block otherwise; powers of four leave one row over blocks of three, as one shape does
+            # pad to powers of four: the last digits of an occupancy depend on how many rows fill the matrix product's
+            # blocks of three, and every power of four leaves one row over, as a single shape does
             spare = 4 ** -(-(len(z) - 1).bit_length() // 2) - len(z)
             padded = np.pad(z, ((0, spare), (0, 0)), mode="edge"), np.pad(y, (0, spare), mode="edge")
-            drawn = self._draw(*padded, np.float32(alpha), np.float32(psi))
-            yield keras.ops.convert_to_numpy(drawn)[: len(z), ..., 0]
+            occupancy = self._forward(*padded, np.float32(alpha), np.float32(psi))
+            yield keras.ops.convert_to_numpy(occupancy)[: len(z), ..., 0]

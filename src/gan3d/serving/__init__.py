@@ -1,1 +1,1 @@
-"""`gan3d serve`: the registry's generator over HTTP, with meshes and pictures as the files that they are."""
+"""`gan3d serve`: shapes of a model over HTTP, with meshes and pictures as plain files."""

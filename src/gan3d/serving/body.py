@@ -1,4 +1,4 @@
-"""Bodies of bounded size: a larger one is refused before it is read, one in chunks where it passes the limit."""
+"""Limit the size of request bodies: reject a declared length up front, a chunked body when it passes the limit."""
 
 import asyncio
 import json
@@ -6,55 +6,56 @@ from typing import Any
 
 Scope = dict[str, Any]
 
-PATIENCE = 30.0  # seconds that a body may take
-LINGER = 2.0  # seconds in which the rest of a refused body is thrown away, so that its sender comes to read the answer
+BODY_TIMEOUT = 30.0  # seconds
+DRAIN_TIMEOUT = 2.0  # seconds to discard the rest of a rejected body, so that its sender gets to read the response
 
 
 class BodyLimit:
-    """ASGI middleware that hands the application whole bodies of at most `most` bytes.
+    """ASGI middleware that passes on complete bodies of at most `max_bytes`.
 
-    A declared length above it is answered with 413 at once; a client that sends `Expect: 100-continue`, as curl does,
-    then sends nothing at all. A body in chunks is answered with 413 when it has passed the limit, one that does not
-    end in time with 408.
+    A larger declared length is answered with 413 at once; a client that sends `Expect: 100-continue`, as curl does,
+    then sends no body. A chunked body is answered with 413 when it passes the limit, and an incomplete one with 408
+    after BODY_TIMEOUT.
     """
 
-    def __init__(self, app: Any, most: int) -> None:
-        self.app, self.most = app, most
+    def __init__(self, app: Any, max_bytes: int) -> None:
+        self.app, self.max_bytes = app, max_bytes
 
     async def __call__(self, scope: Scope, receive: Any, send: Any) -> None:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
+        too_large = f"the body is larger than the limit of {self.max_bytes} bytes."
         declared = dict(scope["headers"]).get(b"content-length", b"0")
-        if not declared.isdigit() or int(declared[:20]) > self.most:
-            await self._refuse(413, f"the body is larger than the {self.most} bytes that are allowed.", receive, send)
+        if not declared.isdigit() or int(declared[:20]) > self.max_bytes:
+            await self._reject(413, too_large, receive, send)
             return
         parts, size, more = [], 0, True
         try:
-            async with asyncio.timeout(PATIENCE):
+            async with asyncio.timeout(BODY_TIMEOUT):
                 while more:
                     message = await receive()
                     if message["type"] == "http.disconnect":
                         return
                     parts.append(message.get("body", b""))
                     size += len(parts[-1])
-                    more = message.get("more_body", False) and size <= self.most
+                    more = message.get("more_body", False) and size <= self.max_bytes
         except TimeoutError:
-            await self._refuse(408, f"the body did not arrive within {PATIENCE:g} s.", receive, send)
+            await self._reject(408, f"the body did not arrive within {BODY_TIMEOUT:g} s.", receive, send)
             return
-        if size > self.most:
-            await self._refuse(413, f"the body is larger than the {self.most} bytes that are allowed.", receive, send)
+        if size > self.max_bytes:
+            await self._reject(413, too_large, receive, send)
             return
-        whole: list[dict[str, Any]] = [{"type": "http.request", "body": b"".join(parts), "more_body": False}]
+        complete: list[dict[str, Any]] = [{"type": "http.request", "body": b"".join(parts), "more_body": False}]
 
         async def replay() -> dict[str, Any]:
-            return whole.pop() if whole else await receive()
+            return complete.pop() if complete else await receive()
 
         await self.app(scope, replay, send)
 
-    async def _refuse(self, status: int, sentence: str, receive: Any, send: Any) -> None:
-        """Answer, and close the connection a little later: closed at once, it would be reset while the client sends."""
-        body = json.dumps({"detail": sentence}).encode()
+    async def _reject(self, status: int, detail: str, receive: Any, send: Any) -> None:
+        """Respond, and close the connection after a short delay; otherwise it is reset while the client still sends."""
+        body = json.dumps({"detail": detail}).encode()
         headers = [
             (b"content-type", b"application/json"),
             (b"content-length", str(len(body)).encode()),
@@ -63,7 +64,7 @@ class BodyLimit:
         await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": body, "more_body": True})
         try:
-            async with asyncio.timeout(LINGER):
+            async with asyncio.timeout(DRAIN_TIMEOUT):
                 while (message := await receive())["type"] == "http.request" and message.get("more_body"):
                     pass
         except TimeoutError:

@@ -1,59 +1,62 @@
-"""What Prometheus reads: requests by route and status, their time, shapes, the queue, the model."""
+"""Prometheus metrics: requests by route and status, their duration, shapes, the queue, the model."""
 
 import time
+from collections.abc import Iterator
 from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
-from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 
-from gan3d.serving.model import Holder
-from gan3d.serving.queue import Queue
+from gan3d.serving.model import ModelHolder
+from gan3d.serving.queue import RequestQueue
 
-SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
+BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)  # seconds
 
 
 class Metrics:
-    """Counters of one server, which do not mix with those of another in the same process."""
+    """The metrics of one server, separate from those of any other in the same process."""
 
-    def __init__(self, holder: Holder, queue: Queue) -> None:
+    def __init__(self, holder: ModelHolder, queue: RequestQueue) -> None:
         self.registry = CollectorRegistry()
-        self.requests = Counter("gan3d_requests", "Requests answered.", ["route", "status"], registry=self.registry)
-        self.seconds = Histogram(
-            "gan3d_request_seconds",
-            "From the first byte to the last.",
+        self.requests = Counter("gan3d_requests", "HTTP requests.", ["route", "status"], registry=self.registry)
+        self.durations = Histogram(
+            "gan3d_request_duration_seconds",
+            "Time from the first byte of a request to the last of its response.",
             ["route"],
-            buckets=SECONDS,
+            buckets=BUCKETS,
             registry=self.registry,
         )
-        self.shapes = Counter("gan3d_shapes", "Shapes handed out.", ["output"], registry=self.registry)
+        self.shapes = Counter("gan3d_shapes", "Shapes returned.", ["output"], registry=self.registry)
         for name, text, value in (
-            ("gan3d_queue_taken", "Requests that wait or are drawn.", lambda: queue.taken),
-            ("gan3d_queue_places", "Requests that may wait or be drawn.", lambda: queue.places),
-            ("gan3d_reloads", "How often the model was exchanged.", lambda: holder.reloads),
-            ("gan3d_reload_failures", "How often the alias could not be followed.", lambda: holder.failures),
+            ("gan3d_queue_depth", "Requests in the queue, the running one included.", lambda: queue.depth),
+            ("gan3d_queue_capacity", "Requests that fit into the queue.", lambda: queue.capacity),
         ):
             Gauge(name, text, registry=self.registry).set_function(value)
-        self.registry.register(_Model(holder))
+        self.registry.register(_ModelCollector(holder))
 
     def text(self) -> bytes:
-        """In Prometheus' text format."""
+        """All metrics in Prometheus' text format."""
         return generate_latest(self.registry)
 
 
-class _Model:
-    """A gauge that is 1, labelled with the model that is served now."""
+class _ModelCollector:
+    """The served model as a label, and how often it was reloaded."""
 
-    def __init__(self, holder: Holder) -> None:
+    def __init__(self, holder: ModelHolder) -> None:
         self.holder = holder
 
-    def collect(self) -> Any:
-        family = GaugeMetricFamily("gan3d_model", "1 for the model that is served.", labels=["model"])
-        family.add_metric([self.holder.current.name], 1)
-        yield family
+    def collect(self) -> Iterator[Any]:
+        info = GaugeMetricFamily("gan3d_model_info", "1, labelled with the served model.", labels=["model"])
+        info.add_metric([self.holder.current.name], 1)
+        yield info
+        yield CounterMetricFamily("gan3d_model_reloads", "Times the model was replaced.", self.holder.reloads)
+        yield CounterMetricFamily(
+            "gan3d_model_reload_failures", "Times the alias could not be followed.", self.holder.failures
+        )
 
 
-class Measured:
-    """ASGI middleware that counts and times requests; a path that is no route is counted as "other"."""
+class MetricsMiddleware:
+    """ASGI middleware that counts and times requests; unknown paths are counted as route "other"."""
 
     def __init__(self, app: Any, metrics: Metrics, routes: frozenset[str]) -> None:
         self.app, self.metrics, self.routes = app, metrics, routes
@@ -63,19 +66,19 @@ class Measured:
             await self.app(scope, receive, send)
             return
         route = scope["path"] if scope["path"] in self.routes else "other"
-        start, status = time.perf_counter(), 499  # the client had gone before there was an answer
+        start, status = time.perf_counter(), 499  # stays if the client disconnects before the response
 
-        async def noted(message: dict[str, Any]) -> None:
+        async def send_and_note_status(message: dict[str, Any]) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
             await send(message)
 
         try:
-            await self.app(scope, receive, noted)
+            await self.app(scope, receive, send_and_note_status)
         except BaseException:
             status = 500
             raise
         finally:
             self.metrics.requests.labels(route, str(status)).inc()
-            self.metrics.seconds.labels(route).observe(time.perf_counter() - start)
+            self.metrics.durations.labels(route).observe(time.perf_counter() - start)

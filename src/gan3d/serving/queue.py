@@ -1,4 +1,4 @@
-"""A queue of bounded length in front of one thread that draws: the generator uses all cores for one request anyway."""
+"""A bounded queue in front of one sampling thread, since one request already uses all cores."""
 
 import asyncio
 import math
@@ -7,61 +7,61 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
-Answer = TypeVar("Answer")
-LONGEST_WAIT = 60  # seconds that a client is told to wait at most
+Result = TypeVar("Result")
+MAX_RETRY_AFTER = 60  # seconds
 
 
-class FullError(Exception):
-    """No place is left; `retry_after` is the number of seconds after which there should be one."""
+class QueueFullError(Exception):
+    """The queue is full; `retry_after` is the number of seconds until a retry is worthwhile."""
 
     def __init__(self, retry_after: int) -> None:
-        super().__init__(f"all places are taken: try again in {retry_after} s.")
+        super().__init__(f"the queue is full: try again in {retry_after} s.")
         self.retry_after = retry_after
 
 
-class Queue:
-    """Runs functions one after the other for the tasks of one event loop.
+class RequestQueue:
+    """Runs functions one at a time for the tasks of one event loop.
 
     Attributes:
-        places: how many may wait or be drawn at a time.
-        taken: how many do.
+        capacity: how many requests may be queued, the running one included.
+        depth: how many are.
     """
 
-    def __init__(self, places: int) -> None:
-        self.places = places
-        self.taken = 0
-        self._seconds = 0.1  # that a request takes, averaged over the last ones
-        self._thread = ThreadPoolExecutor(1, "draw")
+    def __init__(self, capacity: int) -> None:
+        self.capacity = capacity
+        self.depth = 0
+        self._mean_seconds = 0.1  # per request, as a moving average
+        self._thread = ThreadPoolExecutor(1, "sampling")
 
     @property
     def full(self) -> bool:
-        return self.taken >= self.places
+        return self.depth >= self.capacity
 
-    async def run(self, function: Callable[[], Answer]) -> Answer:
-        """The function's result.
+    async def run(self, function: Callable[[], Result]) -> Result:
+        """Return the function's result.
 
         Raises:
-            FullError: at once, when no place is left.
+            QueueFullError: immediately, when the queue is full.
         """
         if self.full:
-            raise FullError(min(LONGEST_WAIT, max(1, math.ceil(self.taken * self._seconds))))
-        self.taken += 1
-        drawing = asyncio.get_running_loop().run_in_executor(self._thread, self._timed, function)
-        drawing.add_done_callback(self._leave)  # also when the client has gone: the thread is busy until then
-        return await asyncio.shield(drawing)
+            raise QueueFullError(min(MAX_RETRY_AFTER, max(1, math.ceil(self.depth * self._mean_seconds))))
+        self.depth += 1
+        running = asyncio.get_running_loop().run_in_executor(self._thread, self._run_timed, function)
+        running.add_done_callback(self._leave)  # even if the client has disconnected: the thread is busy until then
+        return await asyncio.shield(running)
 
     def close(self) -> None:
-        """End the thread after what it has begun."""
+        """Stop the thread after the running function."""
         self._thread.shutdown(cancel_futures=True)
 
     def _leave(self, done: asyncio.Future) -> None:
-        self.taken -= 1
+        self.depth -= 1
         if not done.cancelled():
-            done.exception()  # it was raised to the one who waits, who may have gone
+            done.exception()  # mark it as retrieved: the client that waited for it may be gone
 
-    def _timed(self, function: Callable[[], Answer]) -> Answer:
+    def _run_timed(self, function: Callable[[], Result]) -> Result:
         start = time.perf_counter()
         try:
             return function()
         finally:
-            self._seconds += 0.1 * (time.perf_counter() - start - self._seconds)
+            self._mean_seconds += 0.1 * (time.perf_counter() - start - self._mean_seconds)

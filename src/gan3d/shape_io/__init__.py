@@ -1,1 +1,1 @@
-"""Voxels to meshes and files, and back."""
+"""Voxels to meshes and files and back, with one table of output formats."""

@@ -1,4 +1,4 @@
-"""Shapes to files and from files, by extension: grids, meshes, pictures, pages."""
+"""Write shapes to files and read them back, by extension."""
 
 import zlib
 from collections.abc import Sequence
@@ -16,21 +16,16 @@ from gan3d.rendering.sheets import animate, by_class, colors_of, save_png, strip
 from gan3d.rendering.viewer import write_page
 from gan3d.rendering.voxels import render
 from gan3d.shape_io import meshing
-
-ARRAYS = (".npy", ".npz")
-PICTURES = (".png", ".html")
-ONE_EACH = (".binvox", *meshing.EXTENSIONS)  # formats that hold one shape a file
+from gan3d.shape_io.formats import FILES, STYLES, Style, file_format
 
 
 def check_output(path: Path) -> None:
-    """Refuse an extension that nothing here writes, before any work is done.
+    """Refuse an unknown extension before any work is done.
 
     Raises:
-        UserError: naming those that there are.
+        UserError: listing the known extensions.
     """
-    if path.suffix.lower() not in (*ARRAYS, *ONE_EACH, *PICTURES):
-        known = ", ".join((*ARRAYS, *ONE_EACH, *PICTURES))
-        raise UserError(f"{path} cannot be written: give it one of the extensions {known}.")
+    file_format(path)
 
 
 def write_shapes(
@@ -40,12 +35,12 @@ def write_shapes(
     up: str = "y",
     occupancy: np.ndarray | None = None,
     threshold: float = 0.5,
-    style: meshing.Style = "marching_cubes",
+    style: Style = STYLES[0],
     classes: Sequence[str] = (),
 ) -> list[Path]:
-    """Write shapes in the format of the path's extension; a folder that is missing is made.
+    """Write shapes in the format of the path's extension; create a missing folder.
 
-    A format of one shape a file gives `name_000.stl`, `name_001.stl`, … for several shapes.
+    Where a file holds one shape, several shapes become `name_000.stl`, `name_001.stl`, …
 
     Args:
         voxels: booleans (n, R, R, R).
@@ -53,8 +48,8 @@ def write_shapes(
         up: the axis that points up.
         occupancy: the generator's floats (n, R, R, R), for smoother marching cubes.
         threshold: of the occupancy.
-        style: of meshes, "marching_cubes" or "blocks".
-        classes: all of the model's, by whose order pictures are coloured; those of `labels`, when it is not given.
+        style: of meshes, one of `gan3d.shape_io.formats.STYLES`.
+        classes: all classes of the model, whose order sets the colours of pictures; by default those of `labels`.
 
     Returns:
         The files written.
@@ -62,32 +57,36 @@ def write_shapes(
     Raises:
         UserError: for an unknown extension, and for an empty shape that should become a mesh.
     """
-    check_output(path)
+    wanted = file_format(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    suffix = path.suffix.lower()
-    if suffix == ".npy":
-        np.save(path, voxels)
-    elif suffix == ".npz":
-        np.savez_compressed(path, voxels=voxels)
-    elif suffix == ".png":
+    if wanted.many:
+        _write_many(path, wanted.name, voxels, labels, up, classes)
+        return [path]
+    several = len(voxels) > 1
+    paths = [path.with_stem(f"{path.stem}_{i:03d}") if several else path for i in range(len(voxels))]
+    for i, one in enumerate(paths):
+        if wanted.kind == "mesh":
+            floats = None if occupancy is None else occupancy[i]
+            meshing.save_shape(one, voxels[i], floats, style, threshold, up)
+        else:
+            one.write_bytes(binvox.encode(binvox.Binvox(voxels[i])))
+    return paths
+
+
+def _write_many(
+    path: Path, name: str, voxels: np.ndarray, labels: Sequence[str], up: str, classes: Sequence[str]
+) -> None:
+    if name in ("npy", "npz"):
+        with path.open("wb") as out:  # a name would get a second extension where the first is in capitals
+            np.save(out, voxels) if name == "npy" else np.savez_compressed(out, voxels=voxels)
+    elif name == "png":
         save_png(path, by_class(voxels, labels, up, classes))
-    elif suffix == ".html":
-        write_page(path, voxels, labels, path.stem, up=up, colors=colors_of(labels, classes))
     else:
-        several = len(voxels) > 1
-        paths = [path.with_stem(f"{path.stem}_{i:03d}") if several else path for i in range(len(voxels))]
-        for i, one in enumerate(paths):
-            if suffix == ".binvox":
-                one.write_bytes(binvox.encode(binvox.Binvox(voxels[i])))
-            else:
-                floats = None if occupancy is None else occupancy[i]
-                meshing.save_shape(one, voxels[i], floats, style, threshold, up)
-        return paths
-    return [path]
+        write_page(path, voxels, labels, path.stem, up=up, colors=colors_of(labels, classes))
 
 
 def write_interpolation(path: Path, voxels: np.ndarray, up: str, color: tuple[int, int, int]) -> list[Path]:
-    """Write the steps of an interpolation, booleans (n, R, R, R), as a strip (.png) and, beside it, as a .gif."""
+    """Write the steps of an interpolation, booleans (n, R, R, R), as a strip (.png) and beside it a .gif."""
     path.parent.mkdir(parents=True, exist_ok=True)
     save_png(path, strip(list(voxels), up=up, color=color))
     frames = [render(shape, 256, up, color) for shape in voxels]
@@ -95,7 +94,7 @@ def write_interpolation(path: Path, voxels: np.ndarray, up: str, color: tuple[in
 
 
 def load_shapes(path: Path, resolution: int) -> np.ndarray:
-    """Shapes of any file that can be read, booleans (n, R, R, R).
+    """Read the shapes of any supported file, booleans (n, R, R, R).
 
     An .npy or .npz may hold many, (n, R, R, R), as `voxels` or as its first array; a mesh is voxelised at `resolution`.
 
@@ -105,15 +104,20 @@ def load_shapes(path: Path, resolution: int) -> np.ndarray:
     if not path.is_file():
         raise UserError(f"{path} does not exist: name a voxel or mesh file.")
     try:
-        if path.suffix.lower() in ARRAYS:
-            return _arrays(path)
+        if _holds_arrays(path):
+            return _load_arrays(path)
         shape = read(path, path.name, Location(path, None, path.parent).read_sibling)
     except UnreadableFile as error:
         raise UserError(f"{path}: {error.reason} {error.advice}") from None
     return (voxelize(*shape, resolution) if isinstance(shape, Mesh) else _cube(shape))[None]
 
 
-def _arrays(path: Path) -> np.ndarray:
+def _holds_arrays(path: Path) -> bool:
+    written = FILES.get(path.suffix.lower())
+    return written is not None and written.kind == "array" and written.many
+
+
+def _load_arrays(path: Path) -> np.ndarray:
     try:
         stored = np.load(path, allow_pickle=False)
         if isinstance(stored, np.ndarray):
@@ -122,7 +126,7 @@ def _arrays(path: Path) -> np.ndarray:
             with stored:
                 array = stored["voxels" if "voxels" in stored.files else stored.files[0]]
     except (OSError, EOFError, ValueError, IndexError, BadZipFile, zlib.error) as error:
-        raise UserError(f"{path} cannot be read as an array ({error}): check that it is whole.") from None
+        raise UserError(f"{path} cannot be read as an array ({error}): check that the file is complete.") from None
     if array.ndim not in (3, 4) or not array.size:
         raise UserError(f"{path} has the shape {array.shape}: store a grid (R, R, R), or several (n, R, R, R).")
     shapes = array if array.ndim == 4 else array[None]
@@ -130,6 +134,6 @@ def _arrays(path: Path) -> np.ndarray:
 
 
 def _cube(grid: np.ndarray) -> np.ndarray:
-    """Pad a grid to a cube, shape in the middle."""
+    """Pad a grid to a cube, with the shape in the middle."""
     side = max(grid.shape)
     return np.pad(grid, [((side - n) // 2, (side - n + 1) // 2) for n in grid.shape])

@@ -1,23 +1,22 @@
-"""Meshes of voxel shapes, and writing them to files.
+"""Convert voxel shapes to meshes, and write them to files.
 
-A mesh lies in a cube of edge 1 with a corner at the origin; its axes are those of the array. Only GLB is turned, since
-glTF defines that y is up.
+A mesh lies in a cube of edge 1 with a corner at the origin, with the axes of the array. Only GLB is rotated, since glTF
+defines y as up.
 """
 
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import trimesh
 from skimage import measure
 
 from gan3d.errors import UserError
+from gan3d.shape_io.formats import STYLES, Style, extensions
 from gan3d.voxels import AXES
 
-Style = Literal["marching_cubes", "blocks"]
-EXTENSIONS = (".stl", ".obj", ".ply", ".glb")
+EXTENSIONS = extensions("mesh")
 
-# rotations that turn an up axis to y, keeping the handedness
+# rotations that bring an up axis to y; none is a reflection
 _TO_Y = {
     "x": np.array([[0, -1, 0], [1, 0, 0], [0, 0, 1]]),
     "y": np.eye(3),
@@ -26,10 +25,10 @@ _TO_Y = {
 
 
 def blocks(voxels: np.ndarray) -> trimesh.Trimesh:
-    """The exposed faces of boolean voxels (R, R, R), two triangles each, wound counter-clockwise seen from outside.
+    """Mesh the exposed faces of boolean voxels (R, R, R), two triangles each, counter-clockwise seen from outside.
 
-    Vertices are merged. The mesh is closed; it is watertight, with two faces at each edge, where no two voxels touch in
-    an edge alone (there, four faces meet).
+    Vertices are merged. The mesh is closed; it is watertight unless two voxels touch only along an edge, where four
+    faces meet.
     """
     side = len(voxels)
     padded = np.pad(np.asarray(voxels, bool), 1)
@@ -54,15 +53,15 @@ def blocks(voxels: np.ndarray) -> trimesh.Trimesh:
 
 
 def marching_cubes(occupancy: np.ndarray, threshold: float = 0.5) -> trimesh.Trimesh:
-    """The closed surface where the occupancy (R, R, R), floats or booleans, crosses the threshold.
+    """Mesh the surface where the occupancy (R, R, R), floats or booleans, crosses the threshold.
 
-    Samples are taken at the centres of voxels; around the grid there is nothing, so that the surface closes.
+    Samples are taken at voxel centres; outside the grid the occupancy is 0, which closes the surface.
     """
     side = len(occupancy)
     padded = np.pad(np.asarray(occupancy, np.float32), 1)
     if not (padded > threshold).any():
         return trimesh.Trimesh(np.zeros((0, 3)), np.zeros((0, 3), int), process=False)
-    # Lorensen's table: on booleans, Lewiner's leaves edges that belong to four faces
+    # Lorensen's table: on booleans, Lewiner's leaves edges shared by four faces
     vertices, faces, _, _ = measure.marching_cubes(padded, threshold, gradient_direction="ascent", method="lorensen")
     return trimesh.Trimesh((vertices - 0.5) / side, faces, process=False)
 
@@ -71,25 +70,25 @@ def encode_shape(
     extension: str,
     voxels: np.ndarray,
     occupancy: np.ndarray | None = None,
-    style: Style = "marching_cubes",
+    style: Style = STYLES[0],
     threshold: float = 0.5,
     up: str = "y",
 ) -> bytes:
-    """The content of an STL, OBJ, PLY or GLB file.
+    """Encode a shape as the content of a mesh file.
 
     Args:
         extension: one of EXTENSIONS.
         voxels: booleans (R, R, R).
-        occupancy: the generator's own floats (R, R, R), from which marching cubes makes a smoother surface.
-        style: "marching_cubes" or "blocks".
+        occupancy: the generator's floats (R, R, R), which give marching cubes a smoother surface.
+        style: one of STYLES.
         threshold: of the occupancy.
-        up: the grid's axis that points up; a GLB is turned so that it becomes y, other formats keep the axes.
+        up: the grid's axis that points up; a GLB is rotated to make it y, other formats keep the axes.
 
     Returns:
         The bytes; none for an empty shape.
 
     Raises:
-        UserError: for another style or up axis.
+        UserError: for an unknown style or up axis.
     """
     if up not in AXES:
         raise UserError(f"up axis {up!r} does not exist: choose one of {', '.join(AXES)}.")
@@ -98,13 +97,13 @@ def encode_shape(
     elif style == "marching_cubes":
         mesh = marching_cubes(voxels) if occupancy is None else marching_cubes(occupancy, threshold)
     else:
-        raise UserError(f"mesh style {style!r} does not exist: choose marching_cubes or blocks.")
+        raise UserError(f"mesh style {style!r} does not exist: choose one of {', '.join(STYLES)}.")
     if not len(mesh.faces):
         return b""
     if extension == ".glb":
-        turn = np.eye(4)
-        turn[:3, :3] = _TO_Y[up]
-        mesh.apply_transform(turn)
+        rotation = np.eye(4)
+        rotation[:3, :3] = _TO_Y[up]
+        mesh.apply_transform(rotation)
     content = mesh.export(file_type=extension[1:])
     return content.encode() if isinstance(content, str) else content
 
@@ -113,14 +112,14 @@ def save_shape(
     path: str | Path,
     voxels: np.ndarray,
     occupancy: np.ndarray | None = None,
-    style: Style = "marching_cubes",
+    style: Style = STYLES[0],
     threshold: float = 0.5,
     up: str = "y",
 ) -> Path:
-    """Write a shape by the path's extension, as `encode_shape` encodes it; a missing folder is made.
+    """Write a shape by the path's extension, as `encode_shape` encodes it; create a missing folder.
 
     Raises:
-        UserError: for another extension, style or up axis, and for an empty shape.
+        UserError: for an unknown extension, style or up axis, and for an empty shape.
     """
     path = Path(path)
     if path.suffix.lower() not in EXTENSIONS:

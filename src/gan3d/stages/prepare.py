@@ -1,12 +1,14 @@
 """Stage `prepare`: turn a source into a voxel data set."""
 
 import logging
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 from gan3d.config.project import Project
 from gan3d.config.schema import Data, Params
-from gan3d.data.pipeline.prepare import prepare
+from gan3d.data.pipeline.options import PrepareOptions
+from gan3d.data.pipeline.prepare import prepare_source
 from gan3d.data.sandbox.pool import Limits
 from gan3d.data.sources import download
 from gan3d.dataset import SPLITS
@@ -34,25 +36,19 @@ def run(
     else:
         source = local_source(data.source, home)
     with progress_bar("prepare") as progress:
-        summary = prepare(
-            source,
-            out,
-            data.resolution,
-            up=data.up,
-            classes=None if data.classes == "all" else data.classes,
-            validation=data.validation,
-            test=data.test,
-            workers=workers,
-            progress=progress,
-            seed=seed,
-            handedness=data.handedness,
-            fill=data.fill,
-            table=data.labels,
-            limits=Limits(data.timeout, data.memory_limit),
-            dask=dask,
-        )
+        limits = Limits(data.timeout, data.memory_limit)
+        summary = prepare_source(source, out, options_of(data, seed), workers, progress, limits, dask)
     data_report.write(out)
     return summary
+
+
+def options_of(data: Data, seed: int) -> PrepareOptions:
+    """The part of `data` in params.yaml that says how a source is read."""
+    shared = data.model_dump(include={field.name for field in fields(PrepareOptions)} - {"classes", "labels"})
+    classes = None if data.classes == "all" else data.classes
+    return PrepareOptions(
+        **shared, classes=classes, labels=None if data.labels is None else Path(data.labels), seed=seed
+    )
 
 
 def log(params: Params, project: Project, summary: dict[str, Any]) -> None:

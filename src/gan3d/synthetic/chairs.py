@@ -1,4 +1,4 @@
-"""Parametric chairs, armchairs and stools: one random draw is one shape."""
+"""Parametric chairs, armchairs and stools, with random parameters."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from gan3d.synthetic.parts import Parts, outline
 
 @dataclass(frozen=True)
 class Seat:
-    """Where the seat is: half width, half depth, top and bottom height, all in metres; is it round?"""
+    """The seat: half width, half depth, height of top and bottom in metres, and whether it is round."""
 
     x: float
     z: float
@@ -20,7 +20,7 @@ class Seat:
 
 
 def chair(rng: np.random.Generator) -> Parts:
-    """One random chair; y is up, it looks towards +z and is symmetric about x = 0."""
+    """A random chair; y is up, it faces +z and is symmetric about x = 0."""
     parts = Parts()
     kind = rng.choice(["legs", "pedestal", "sled", "panels", "block"], p=[0.64, 0.14, 0.08, 0.07, 0.07])
     back = rng.choice(list(BACKS), p=[0.23, 0.17, 0.13, 0.16, 0.17, 0.1, 0.04])
@@ -34,12 +34,12 @@ def chair(rng: np.random.Generator) -> Parts:
 
 
 def _seat(parts: Parts, rng: np.random.Generator, kind: str, stool: bool) -> Seat:
-    """Add the seat and return its measures."""
+    """Add the seat and return its dimensions."""
     x, z = rng.uniform(0.17, 0.34), rng.uniform(0.17, 0.33)
     if rng.random() < 0.08 and kind != "pedestal":
         x = rng.uniform(0.4, 0.62)  # a bench for two
     top = rng.uniform(0.3, 0.56)
-    if stool:  # narrow and high, or it would be a table
+    if stool:  # narrow and high: otherwise it is a table
         x, z, top = rng.uniform(0.13, 0.2), rng.uniform(0.13, 0.2), rng.uniform(0.4, 0.6)
     if rng.random() < (0.35 if stool else 0.12) and kind != "block":
         top = rng.uniform(0.6, 0.85)  # a bar chair
@@ -80,7 +80,7 @@ def _legs(parts: Parts, rng: np.random.Generator, seat: Seat) -> None:
 
 
 def _rungs(parts: Parts, rng: np.random.Generator, corners: list, x: float, height: float, radius: float) -> None:
-    """Rungs between the legs at a share of their height: at the sides, and in front, behind or between."""
+    """Rungs between the legs: at the sides, and in front, at the back or between the sides."""
     thin = max(radius * rng.uniform(0.5, 0.9), 0.01)
     share = rng.uniform(0.15, 0.6)
     at = [((1 - share) * fx + share * x, share * height, (1 - share) * fz + share * tz) for fx, fz, tz in corners]
@@ -114,7 +114,7 @@ def _pedestal(parts: Parts, rng: np.random.Generator, seat: Seat) -> None:
 
 
 def _sled(parts: Parts, rng: np.random.Generator, seat: Seat) -> None:
-    """Two frames at the sides that lie on the ground; sometimes a cantilever without the rear leg."""
+    """Two frames on the ground, at the sides; sometimes a cantilever without rear legs."""
     radius = rng.uniform(0.014, 0.026)
     x, z = seat.x - radius, seat.z - radius
     parts.bar((x, radius, -z), (x, radius, z), radius, mirror=True)
@@ -145,7 +145,7 @@ def _block(parts: Parts, rng: np.random.Generator, seat: Seat) -> None:
 
 
 def _back_plane(rng: np.random.Generator, seat: Seat) -> tuple[Callable[[np.ndarray], np.ndarray], float]:
-    """The back's surface as a map from (across, up from the seat, out) to space, and its height."""
+    """The back's surface, as a map from (across, up from the seat, out) to space, and its height."""
     height = rng.uniform(0.22, 0.75)
     rake = 0.0 if rng.random() < 0.35 else rng.uniform(0.02, 0.38)
     bend = 0.0 if rng.random() < 0.7 else rng.uniform(-0.08, 0.12)

@@ -1,6 +1,6 @@
-"""The parts that furniture is built of: lofts between rings, bars, boxes, tops, and the OBJ text of the whole.
+"""Building blocks of furniture: lofts between rings, bars, boxes, plates, sheets, and their OBJ file.
 
-Lengths are in metres, y is up, x = 0 is the plane of symmetry and the front looks towards +z.
+Lengths are in metres, y is up, x = 0 is the plane of symmetry, and the front faces +z.
 """
 
 from collections.abc import Callable
@@ -23,14 +23,14 @@ def _loft_faces(rings: int, points: int) -> np.ndarray:
 
 
 def outline(half_x: float, half_z: float, exponent: float = 2.0, points: int = 28) -> np.ndarray:
-    """A superellipse around the origin, (points, 2): exponent 2 is an ellipse, 4 and more a rounded rectangle."""
+    """A superellipse around the origin, (points, 2): an ellipse at exponent 2, a rounded rectangle at 4 and above."""
     angle = 2 * np.pi * (np.arange(points) + 0.5) / points
     circle = np.stack([np.cos(angle), np.sin(angle)], -1)
     return np.sign(circle) * np.abs(circle) ** (2 / exponent) * [half_x, half_z]
 
 
 class Parts:
-    """A growing mesh; every method adds a closed part, parts may overlap."""
+    """A mesh of closed parts, which may overlap; each method adds one."""
 
     def __init__(self) -> None:
         self._vertices: list[np.ndarray] = []
@@ -39,7 +39,7 @@ class Parts:
 
     @property
     def vertices(self) -> np.ndarray:
-        """All corners, (V, 3) float64."""
+        """All vertices, (V, 3) float64."""
         return np.concatenate(self._vertices)
 
     @property
@@ -48,7 +48,7 @@ class Parts:
         return np.concatenate(self._faces)
 
     def loft(self, rings: np.ndarray, mirror: bool = False) -> None:
-        """Join rings (K, n, 3) into a closed part; with `mirror` also its image at -x."""
+        """Join rings (K, n, 3) into a closed part; with `mirror`, add its reflection at -x."""
         count, points, _ = rings.shape
         faces = _loft_faces(count, points)
         for image in (False, True) if mirror else (False,):
@@ -57,12 +57,12 @@ class Parts:
             self._count += count * points
 
     def box(self, x: tuple[float, float], y: tuple[float, float], z: tuple[float, float], mirror: bool = False) -> None:
-        """A box from the lower to the upper bound of each axis."""
+        """A box, by the bounds of each axis."""
         square = np.array([[x[0], z[0]], [x[1], z[0]], [x[1], z[1]], [x[0], z[1]]])
         self.plate(square, y[0], y[1], mirror=mirror)
 
     def plate(self, shape: np.ndarray, bottom: float, top: float, taper: float = 1.0, mirror: bool = False) -> None:
-        """A horizontal plate of a convex outline (n, 2) in x and z; its bottom is scaled by `taper`."""
+        """A horizontal plate with a convex outline (n, 2) in x and z; the bottom is scaled by `taper`."""
         rings = np.empty((2, len(shape), 3))
         rings[:, :, 0::2] = np.stack([shape * taper, shape])
         rings[:, :, 1] = [[bottom], [top]]
@@ -71,9 +71,9 @@ class Parts:
     def bar(
         self, start: Point, end: Point, radius: float, to: float | None = None, sides: int = 4, mirror: bool = False
     ) -> None:
-        """A straight bar whose ends lie flat in the axis plane nearest to its section.
+        """A straight bar, with end faces parallel to the nearest coordinate plane.
 
-        `radius` is half the thickness at `start`, `to` the same at `end`.
+        `radius` is half the thickness at `start`, and `to` at `end`.
         """
         a, b = np.array(start, float), np.array(end, float)
         across = [axis for axis in range(3) if axis != int(np.abs(b - a).argmax())]
@@ -95,9 +95,9 @@ class Parts:
         segments: tuple[int, int] = (4, 4),
         mirror: bool = False,
     ) -> None:
-        """A curved sheet: `place` takes (…, 3) of across, up and out into space; `crest` raises the middle of the top.
+        """A curved sheet: `place` maps (…, 3) across, up and out to space; `crest` raises the middle of the top edge.
 
-        `segments` are the numbers of pieces across and up.
+        `segments` are the numbers of segments across and up.
         """
         across = np.linspace(*u, segments[0] + 1)
         span = max(abs(u[0]), abs(u[1]))

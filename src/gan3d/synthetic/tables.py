@@ -1,4 +1,4 @@
-"""Parametric tables and desks: one random draw is one shape."""
+"""Parametric tables and desks, with random parameters."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from gan3d.synthetic.parts import Parts, outline
 
 @dataclass(frozen=True)
 class Top:
-    """Where the top is: half width, half depth, height of its lower face (metres); is it round?"""
+    """The top: half width, half depth, height of its lower face in metres, and whether it is round."""
 
     x: float
     z: float
@@ -19,7 +19,7 @@ class Top:
 
 
 def table(rng: np.random.Generator) -> Parts:
-    """One random table; y is up, mostly symmetric about x = 0 (a desk may have drawers at one side)."""
+    """A random table; y is up, mostly symmetric about x = 0 (a desk may have drawers on one side)."""
     parts = Parts()
     top = _top(parts, rng)
     weights = ROUND_BASES if top.round else BASES
@@ -30,7 +30,7 @@ def table(rng: np.random.Generator) -> Parts:
 
 
 def _top(parts: Parts, rng: np.random.Generator) -> Top:
-    """Add the top and return its measures."""
+    """Add the top and return its dimensions."""
     shape = rng.choice(
         ["rectangle", "square", "round", "oval", "soft", "octagon"], p=[0.42, 0.14, 0.17, 0.1, 0.12, 0.05]
     )
@@ -38,7 +38,7 @@ def _top(parts: Parts, rng: np.random.Generator) -> Top:
     if rng.random() < 0.06:
         height = rng.uniform(0.95, 1.25)  # a bar table
     x = rng.uniform(0.3, 0.6) if rng.random() < 0.5 else rng.uniform(0.6, 1.05)
-    x = min(x, 1.6 * height)  # lower than that, it would be a slab
+    x = min(x, 1.6 * height)  # a lower one would be a slab
     z = x * rng.uniform(0.35, 0.9)
     if shape in ("square", "round", "octagon"):
         x = min(x, 0.75)
@@ -75,7 +75,7 @@ def _legs(parts: Parts, rng: np.random.Generator, top: Top) -> None:
         _apron(parts, x, z, top.bottom, rng.uniform(0.04, 0.14))
     between = rng.choice(["none", "shelf", "stretchers", "drawers", "modesty"], p=[0.44, 0.18, 0.2, 0.12, 0.06])
     share = rng.uniform(0.12, 0.45)
-    y, wider = top.bottom * share, out * (1 - share)  # splayed legs stand farther apart there
+    y, wider = top.bottom * share, out * (1 - share)  # splayed legs are farther apart there
     if between == "shelf":
         parts.box((-x - wider, x + wider), (y, y + rng.uniform(0.015, 0.04)), (-z - wider, z + wider))
     elif between == "stretchers":
@@ -106,7 +106,7 @@ def _stretchers(parts: Parts, rng: np.random.Generator, x: float, z: float, y: f
 
 
 def _drawers(parts: Parts, rng: np.random.Generator, x: float, z: float, under: float) -> None:
-    """A block of drawers below the top: at one side, at both, or a shallow one all along."""
+    """Drawers below the top: on one side, on both, or shallow ones along the whole width."""
     drop = under * rng.uniform(0.35, 0.9)
     wide = x * rng.uniform(0.35, 0.7)
     style = rng.choice(["one", "both", "shallow"])
@@ -138,7 +138,7 @@ def _pedestal(parts: Parts, rng: np.random.Generator, top: Top) -> None:
 
 
 def _panels(parts: Parts, rng: np.random.Generator, top: Top) -> None:
-    """Solid ends instead of legs, with a board or a shelf between, or a flat waterfall."""
+    """Solid ends instead of legs, with a board, a shelf or drawers between them."""
     half = rng.uniform(0.012, 0.04)
     x, z = top.x * rng.uniform(0.75, 1.0) - half, top.z * rng.uniform(0.7, 1.0)
     parts.box((x - half, x + half), (0, top.bottom), (-z, z), mirror=True)
@@ -166,7 +166,7 @@ def _trestle(parts: Parts, rng: np.random.Generator, top: Top) -> None:
     if style == "t":
         parts.bar((x, 0, 0), (x, top.bottom, 0), radius * 1.4, mirror=True)
         parts.bar((x, radius, -z), (x, radius, z), radius, mirror=True)
-    if rng.random() < 0.75:  # an X carries its beam where it crosses, an A on a bar between its legs
+    if rng.random() < 0.75:  # the beam of an X is at its crossing, that of an A on a bar between its legs
         share = 0.5 if style == "x" else rng.uniform(0.2, 0.6)
         y = top.bottom * share
         if style == "a":

@@ -26,8 +26,11 @@ class MLflowCallback(Callback):
     for MLflow: everything later goes through an `Outbox`, so that a server that fails stops no training.
 
     Args:
-        name, params, tags: of the run.
-        classes, up: of the data set, for the contact sheets.
+        name: of the run.
+        params: of the run.
+        tags: of the run.
+        classes: of the data set, for the contact sheets.
+        up: axis of the data set, for the contact sheets.
         dataset: input of the run, from `mlflow.data`.
         mlruns: folder that holds the outbox.
     """

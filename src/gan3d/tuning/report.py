@@ -1,6 +1,5 @@
 """What a study has found, written into its parent run: the best values, and its figures as one interactive page."""
 
-import html
 import json
 import tempfile
 import warnings
@@ -16,6 +15,7 @@ from optuna import visualization
 from optuna.trial import FrozenTrial, TrialState
 
 from gan3d.errors import UserError
+from gan3d.rendering.pages import fill_template
 from gan3d.tuning.study_spec import StudySpec
 
 PAGE = "study.html"
@@ -81,17 +81,13 @@ def log_progress(study: optuna.Study, client: MlflowClient, parent_run: str, spe
 
 
 def page(study: optuna.Study, spec: StudySpec) -> str:
-    """All figures that the trials so far allow, as one HTML page that needs no network."""
-    parts = [f"<h1>{html.escape(study.study_name)}</h1>", *(f"<p>{html.escape(x)}</p>" for x in verdict(study, spec))]
-    script: bool | str = True
+    """All figures that the trials so far allow, as one HTML page that works offline."""
+    drawings: list[tuple[str, str]] = []
     for title, figure in figures(study, spec.tune.objectives):
         figure.update_layout(title=None, margin={"t": 30})
-        parts.append(f"<h2>{html.escape(title)}</h2>")
-        parts.append(plotly.io.to_html(figure, full_html=False, include_plotlyjs=script))
-        script = False  # once is enough
-    style = "<style>body{font-family:sans-serif;max-width:72rem;margin:2rem auto;padding:0 1rem}</style>"
-    head = f'<!DOCTYPE html><html lang="en"><head><meta charset="utf-8">{style}</head>'
-    return f"{head}<body>{''.join(parts)}</body></html>\n"
+        # the page needs plotly's script once
+        drawings.append((title, plotly.io.to_html(figure, full_html=False, include_plotlyjs=not drawings)))
+    return fill_template("study", title=study.study_name, summary=verdict(study, spec), figures=drawings)
 
 
 def figures(study: optuna.Study, objectives: tuple[str, ...]) -> Iterator[tuple[str, Any]]:

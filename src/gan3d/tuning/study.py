@@ -30,7 +30,7 @@ MISSED_HEARTBEATS = 3  # after which a worker counts as dead
 SETUP, PARENT_RUN = "setup", "parent_run"  # attributes of a study
 FINGERPRINT = "fingerprint"  # in SETUP
 WORKER_PID = "worker_pid"  # attribute of a trial
-OLD_FINGERPRINT, OLD_WORKER_PID = "inputs", "begun"  # what 0.1 called them
+OLD_FINGERPRINT = "inputs"  # what 0.1 called it
 
 warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
 
@@ -121,7 +121,7 @@ def retry(study: optuna.Study, trial: FrozenTrial, max_retries: int | None = MAX
     Args:
         max_retries: limited for a trial whose worker dies, since the trial itself may be the cause. None: no limit.
     """
-    for name in ("run_id", WORKER_PID, OLD_WORKER_PID, "reason", "continued_at"):  # of the failed trial
+    for name in ("run_id", WORKER_PID, "reason", "continued_at"):  # of the failed trial
         trial.user_attrs.pop(name, None)
     RetryHeartbeatStaleTrialCallback(max_retry=max_retries, inherit_intermediate_values=True)(study, trial)
 
@@ -136,7 +136,7 @@ def orphans(study: optuna.Study, older: float) -> list[FrozenTrial]:
     return [
         trial
         for trial in study.get_trials(deepcopy=True, states=(TrialState.RUNNING,))
-        if not {WORKER_PID, OLD_WORKER_PID} & set(trial.user_attrs)
+        if WORKER_PID not in trial.user_attrs
         and trial.datetime_start is not None
         and (now - trial.datetime_start).total_seconds() > older
     ]

@@ -90,7 +90,7 @@ def database(params: Params, project: Project, storage: str | None = None) -> st
 
 @contextlib.contextmanager
 def translate_database_errors(url: str) -> Iterator[None]:
-    """Turn the errors of a database that cannot be reached into a UserError.
+    """Translate the errors of a database that cannot be reached into a UserError.
 
     Raises:
         UserError: if the database cannot be reached.

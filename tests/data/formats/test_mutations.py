@@ -2,8 +2,8 @@
 
 import gzip
 import io
+import os
 import struct
-from pathlib import Path
 
 import h5py
 import nibabel
@@ -11,17 +11,14 @@ import numpy as np
 import pytest
 import trimesh
 from paths import SUPPORT
+from sandboxed_calls import read_file
 from scene_files import threedxml, zipped
 from scipy import io as matlab
 
 from gan3d.data.formats import binvox, magicavoxel
 from gan3d.data.formats.extensions import suffix
-from gan3d.data.pipeline.convert import ConversionSettings, convert_batch
 from gan3d.data.sandbox.pool import Limits, SandboxPool, WorkerFailure
-from gan3d.data.sources.archives import Location
-from gan3d.data.sources.walk import SourceItem, try_inspect
 
-SETTINGS = ConversionSettings(16)
 LIMITS = Limits(seconds=20, memory=1024)
 
 
@@ -98,27 +95,11 @@ def mutate(name: str, originals: dict[str, bytes], rng: np.random.Generator) -> 
     return bytes(content)
 
 
-def read_file(path: Path) -> list:
-    """Read one file as the prepare stage does."""
-    location = Location(path, None, path.parent)
-    if suffix(path.name) not in (".npz", ".h5"):
-        return convert_batch([SourceItem(path.name, "x", None, path.name, path.name, location)], SETTINGS)
-    arrays = try_inspect(location, path.name)
-    if not isinstance(arrays, list):
-        return [(arrays.reason, arrays.advice)]
-    items = [
-        SourceItem(f"{path.name}[{row}]", "x", None, "", path.name, location, row, array.key)
-        for array in arrays
-        for row in range(min(array.count, 5))
-    ]
-    return convert_batch(items, SETTINGS) if items else []
-
-
 @pytest.mark.parametrize(
     "count", [pytest.param(200, marks=pytest.mark.slow), pytest.param(10_000, marks=pytest.mark.full)]
 )
 def test_damaged_files_give_a_result_within_the_limits(tmp_path, count, monkeypatch):
-    monkeypatch.setenv("PYTHONPATH", str(SUPPORT))
+    monkeypatch.setenv("PYTHONPATH", str(SUPPORT), prepend=os.pathsep)
     originals = samples()
     rng = np.random.default_rng(count)
     names = list(originals)

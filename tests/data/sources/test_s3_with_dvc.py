@@ -141,7 +141,7 @@ def source_zip(path: Path, seed: int = 0) -> Path:
     return path
 
 
-def test_from_a_zip_on_s3_to_voxels_and_everything_back_from_the_remote(project, bucket, tmp_path):
+def test_import_prepare_push_and_pull(project, bucket, tmp_path):
     client, name = bucket
     client.upload_file(str(source_zip(tmp_path / "a.zip")), name, "data.zip")
     remote = ["dvc", "remote"]
@@ -175,7 +175,7 @@ def test_from_a_zip_on_s3_to_voxels_and_everything_back_from_the_remote(project,
     assert (project.root / "data/voxels/r16.npy").read_bytes() != voxels["r16.npy"]
 
 
-def test_a_break_in_mid_transfer_is_told_and_the_next_pull_completes(project, bucket, server):
+def test_an_interrupted_pull_is_reported_and_the_next_one_completes(project, bucket, server):
     _, name = bucket
     proxy = Proxy(server)
     (project.root / "big.bin").write_bytes(np.random.default_rng(0).bytes(6 * 2**20))
@@ -195,7 +195,7 @@ def test_a_break_in_mid_transfer_is_told_and_the_next_pull_completes(project, bu
     assert (project.root / "big.bin").read_bytes() == content
 
 
-def test_a_fetch_that_broke_off_continues_with_the_rest(bucket, server, tmp_path, monkeypatch):
+def test_an_interrupted_fetch_resumes(bucket, server, tmp_path, monkeypatch):
     client, name = bucket
     content = np.random.default_rng(0).bytes(6 * 2**20)
     client.put_object(Bucket=name, Key="big.bin", Body=content)
@@ -205,13 +205,13 @@ def test_a_fetch_that_broke_off_continues_with_the_rest(bucket, server, tmp_path
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
     proxy.budget = int(3.5 * 2**20)
     address, endpoint = f"s3://{name}/big.bin", f"http://127.0.0.1:{proxy.port}"
-    with pytest.raises(UserError, match="it continues where it stopped"):
+    with pytest.raises(UserError, match="the download resumes"):
         download.fetch(address, tmp_path, endpoint=endpoint)
     proxy.budget = int(4.5 * 2**20)  # enough for the rest, not for all
     assert download.fetch(address, tmp_path, endpoint=endpoint).read_bytes() == content
 
 
-def test_wrong_credentials_are_told(tmp_path_factory):
+def test_wrong_credentials_are_reported(tmp_path_factory):
     """A server that checks them: without any keys, and with keys that it does not know."""
     port = free_port()
     env = {**os.environ, "INITIAL_NO_AUTH_ACTION_COUNT": "1"}

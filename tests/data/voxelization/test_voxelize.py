@@ -111,7 +111,7 @@ def test_the_flood_fill_does_not_pass_diagonal_gaps():
 
 @pytest.mark.parametrize("scale", [1e-300, 1e-3, 1.0, 1e6, 1.7e308])
 def test_units_do_not_matter(scale):
-    chair = furniture.make("chair", 3)
+    chair = furniture.generate("chair", 3)
     unit = chair.vertices / np.abs(chair.vertices).max()
     assert np.array_equal(voxelize(unit * scale, chair.faces, 16), voxelize(unit, chair.faces, 16))
 

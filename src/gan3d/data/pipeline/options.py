@@ -25,7 +25,7 @@ class PrepareOptions:
     handedness: str = "right"
     fill: Fill = "solid"
     classes: tuple[str, ...] | None = None
-    table: Path | None = None
+    labels: Path | None = None  # a CSV of classes
     validation: float = 0.1
     test: float = 0.1
     limit: int | None = None

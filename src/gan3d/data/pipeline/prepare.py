@@ -88,19 +88,30 @@ def prepare(
         UserError: if the source cannot be opened, lacks a requested class, or yields no shape; for an invalid
             resolution, axis or share; if `out` holds something else; if the disk is full.
     """
-    source, out = Path(source), Path(out)
     options = PrepareOptions(
         resolution, up, handedness, fill, None if classes is None else tuple(classes),
         None if table is None else Path(table), validation, test, limit, seed,
     )  # fmt: skip
-    limits = limits or Limits()
+    return prepare_source(Path(source), Path(out), options, workers, progress, limits or Limits(), dask)
+
+
+def prepare_source(
+    source: Path,
+    out: Path,
+    options: PrepareOptions,
+    workers: int | None = None,
+    progress: Progress | None = None,
+    limits: Limits = Limits(),  # noqa: B008  # frozen
+    dask: str | None = None,
+) -> dict[str, Any]:
+    """Do what `prepare` does, with its options as one value."""
     options.check()
     _check_paths(source, out)
     with _disk_errors(out), Journal(out.with_name(f".{out.name}.unfinished")) as journal:
         with SandboxPool(1, limits) as sandbox:
-            labels = None if options.table is None else read_table(options.table)
+            labels = None if options.labels is None else read_table(options.labels)
             found = walk(source, labels, sandbox, journal.folder / "archives")
-            items = _limit_per_class(_select_classes(found, source, options.classes), limit)
+            items = _limit_per_class(_select_classes(found, source, options.classes), options.limit)
             journal.open(_journal_key(found, items, options.conversion), len(items))
             sandbox.workers = _worker_count(items, workers)
             failed = _convert(items, options.conversion, journal, _mapper(sandbox, dask, limits), progress)
@@ -116,7 +127,7 @@ def _check_paths(source: Path, out: Path) -> None:
 
 @contextmanager
 def _disk_errors(out: Path) -> Iterator[None]:
-    """Turn a full disk into a UserError."""
+    """Report a full disk as a UserError."""
     try:
         yield
     except OSError as error:

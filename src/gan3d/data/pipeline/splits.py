@@ -38,7 +38,7 @@ def merge(groups: Sequence[str], hashes: Sequence[str]) -> list[str]:
         hashes: of the grid of each shape, (N,).
 
     Returns:
-        Name of the merged group of each shape, the first in order, (N,).
+        Name of the merged group of each shape, the alphabetically first of its groups, (N,).
     """
     labels = components(groups, hashes).tolist()
     first: dict[int, str] = {}

@@ -1,0 +1,100 @@
+"""Formats of generated shapes: one table for files on the command line, HTTP and MLflow.
+
+A new format is one row here and, by its kind, a branch in `gan3d.shape_io.files` (files), `gan3d.shape_io.encoding`
+(HTTP and MLflow) or `gan3d.shape_io.meshing` (meshes).
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, get_args
+
+from gan3d.errors import UserError
+
+Kind = Literal["array", "mesh", "picture", "page"]
+Style = Literal["marching_cubes", "blocks"]
+
+STYLES: tuple[Style, ...] = get_args(Style)  # of meshes; the first is the default
+MAX_VOXELS = 2**26  # per request, since all its shapes are in memory at once
+ARCHIVE = "application/zip"  # media type of several files in one body
+
+
+@dataclass(frozen=True)
+class Format:
+    """One output format.
+
+    Attributes:
+        name: as `output` of a request names it.
+        kind: what it holds.
+        media_type: of HTTP.
+        many: whether one file holds many shapes; otherwise each shape has its own.
+        file: whether `gan3d sample --out` writes it, by extension.
+        http: whether HTTP and MLflow offer it.
+        max_shapes: per request over HTTP and MLflow; files have no limit.
+    """
+
+    name: str
+    kind: Kind
+    media_type: str
+    many: bool = False
+    file: bool = True
+    http: bool = True
+    max_shapes: int = 64
+
+    @property
+    def extension(self) -> str:
+        return {"grid": ".json", "bits": ".bin"}.get(self.name, f".{self.name}")
+
+
+FORMATS = (
+    Format("grid", "array", "application/json", many=True, file=False, max_shapes=1024),
+    Format("bits", "array", "application/octet-stream", many=True, file=False, max_shapes=1024),
+    Format("npy", "array", "application/octet-stream", many=True, http=False),
+    Format("npz", "array", "application/zip", many=True, http=False),
+    Format("binvox", "array", "application/octet-stream", http=False),
+    Format("stl", "mesh", "model/stl"),
+    Format("obj", "mesh", "model/obj"),
+    Format("ply", "mesh", "model/ply"),
+    Format("glb", "mesh", "model/gltf-binary"),
+    Format("png", "picture", "image/png", many=True),
+    Format("html", "page", "text/html", many=True, http=False),
+)
+FILES = {each.extension: each for each in FORMATS if each.file}
+OUTPUTS = {each.name: each for each in FORMATS if each.http}
+
+
+def extensions(*kinds: Kind) -> tuple[str, ...]:
+    """Extensions of the files of these kinds; of all files when no kind is named."""
+    return tuple(extension for extension, each in FILES.items() if not kinds or each.kind in kinds)
+
+
+def file_format(path: Path) -> Format:
+    """The format of a file by its extension, in any case.
+
+    Raises:
+        UserError: for an extension that is not in the table.
+    """
+    try:
+        return FILES[path.suffix.lower()]
+    except KeyError:
+        raise UserError(f"{path} cannot be written: give it one of the extensions {', '.join(FILES)}.") from None
+
+
+def output_format(name: str) -> Format:
+    """The format that `output` of a request names.
+
+    Raises:
+        UserError: for a name that is not in the table.
+    """
+    try:
+        return OUTPUTS[name]
+    except KeyError:
+        raise UserError(f"output {name[:40]!r} does not exist: choose one of {', '.join(OUTPUTS)}.") from None
+
+
+def max_shapes(output: str, resolution: int) -> int:
+    """The limit on shapes per request.
+
+    Raises:
+        UserError: for an output that does not exist.
+    """
+    return max(1, min(output_format(output).max_shapes, MAX_VOXELS // resolution**3))
