@@ -17,6 +17,7 @@ from gan3d.training.recipe import Recipe
 
 
 def digest(content: bytes) -> str:
+    """The hash in a checkpoint's name: 16 hexadecimal digits of SHA-256."""
     return hashlib.sha256(content).hexdigest()[:16]
 
 
@@ -33,7 +34,7 @@ def save(folder: Path, images: int, state: Any, record: dict[str, Any], keep: in
     Args:
         state: a nested structure of arrays.
         record: anything JSON can hold.
-        best: images of another one to keep.
+        best: images seen at another checkpoint to keep.
     """
     folder.mkdir(parents=True, exist_ok=True)
     leaves = keras.tree.flatten(state)
