@@ -30,6 +30,7 @@ from gan3d.errors import UserError
 from gan3d.model_file import TrainedModel
 from gan3d.monitoring.monitor import TrainingMonitor
 from gan3d.networks.architecture import Architecture
+from gan3d.outputs import write_text
 from gan3d.training.callback import Callback, Row
 from gan3d.training.fingerprint import training_fingerprint
 from gan3d.training.loop import LoggingSchedule, train
@@ -51,7 +52,7 @@ LOGGED = (  # of a row
 def write(path: Path, specs: list[StageSpec], schedule: LoggingSchedule, backend: str) -> None:
     """Write the stages in training order, the logging schedule and the project's backend as JSON."""
     tree = {"backend": backend, "schedule": asdict(schedule), "stages": [asdict(spec) for spec in specs]}
-    path.write_text(json.dumps(tree, indent=1) + "\n")
+    write_text(path, json.dumps(tree, indent=1) + "\n")
 
 
 def read(path: Path) -> tuple[list[StageSpec], LoggingSchedule]:

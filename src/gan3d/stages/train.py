@@ -2,7 +2,6 @@
 
 import csv
 import json
-import shutil
 import textwrap
 import warnings
 from collections.abc import Iterator
@@ -25,7 +24,7 @@ from gan3d.monitoring.cost import CostEstimate, estimate_cost, measure_conv_rate
 from gan3d.monitoring.monitor import TrainingMonitor
 from gan3d.monitoring.validation import validation
 from gan3d.networks.architecture import Architecture
-from gan3d.outputs import new_file, new_folder, write_text
+from gan3d.outputs import copy_folder, new_file, new_folder, remove_others, write_text
 from gan3d.rendering.training_plots import training_curves
 from gan3d.rendering.viewer import write_page
 from gan3d.tracking.mlflow_callback import MLflowCallback
@@ -78,6 +77,7 @@ def run(params: Params, stage: str, project: Project, dry_run: bool = False) -> 
         )
         trained = finish_stage(spec, trained, data)
         model_file.save(project.model(stage), trained)
+        remove_others(project.model(stage), model_file.FILES)
         tracker.finish(write_outputs(params.name, spec, project, trained, rows, sheets))
     record = {"run_id": tracker.run_id, "training_fingerprint": fingerprint, "images": rows[-1]["images"]}
     write_text(project.run_file(stage), json.dumps(record, indent=2) + "\n")
@@ -168,7 +168,7 @@ def write_outputs(
         frames=sheets.frames[:-1],
     )
     with new_folder(output / "model" / stage) as model:
-        shutil.copytree(project.model(stage), model, dirs_exist_ok=True)
+        copy_folder(project.model(stage), model)
         trained.build_generator().save(model / "generator.keras")
     return {"plots": plots, "": page, "model": project.model(stage)}
 
