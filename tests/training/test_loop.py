@@ -243,7 +243,7 @@ def test_what_a_thread_could_not_draw_is_said(recipe):
 
 
 def test_a_stop_leaves_a_checkpoint_and_nothing_else(straight, dataset, parent, architecture, recipe, tmp_path):
-    """Not the pictures and the row of a checkup that the run would not have had, had it gone on."""
+    """Samples and diagnostics that an uninterrupted run does not log are not logged."""
     first, last, asked = Witness(), Witness(), []
 
     def should_stop():

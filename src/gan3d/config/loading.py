@@ -74,7 +74,7 @@ def override_section(defaults: S, given: dict[str, Any]) -> S:
 
 
 def explain(error: ValidationError, tree: dict[str, Any]) -> str:
-    """The first error in one sentence: its key, what is wrong and what is allowed; and how many there are."""
+    """The first error in one sentence: its key, what is wrong and what is allowed; and the number of errors."""
     first = error.errors()[0]
     where = _path(first["loc"], tree)
     if first["type"] == "extra_forbidden":

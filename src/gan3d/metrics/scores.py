@@ -80,13 +80,35 @@ def pair_scores(generated: Prepared, reference: Prepared, between: np.ndarray | 
         between: distances between the two sets, if known.
     """
     between = chamfer.distances(generated, reference) if between is None else between
-    return {
-        "mmd_cd_x1e3": 1e3 * float(between.min(0).mean()),  # from each real shape to the nearest generated one
-        "cov_cd": len(np.unique(between.argmin(1))) / len(reference),  # real shapes that are some shape's nearest
-        "one_nna_cd": nearest_neighbour_accuracy(generated.within, between, reference.within),
+    return distance_scores(union_distances(generated.within, between, reference.within), len(generated)) | {
         "jsd": jensen_shannon(generated.voxels, reference.voxels),
         "largest_piece_generated": float(generated.component_shares.mean()),
         "largest_piece_reference": float(reference.component_shares.mean()),
+    }
+
+
+def union_distances(within_a: np.ndarray, between: np.ndarray, within_b: np.ndarray) -> np.ndarray:
+    """Distances between all shapes of two sets, infinite on the diagonal, (N + M, N + M).
+
+    Args:
+        within_a (N, N), between (N, M), within_b (M, M): distances.
+    """
+    union = np.block([[within_a, between], [between.T, within_b]])
+    np.fill_diagonal(union, np.inf)
+    return union
+
+
+def distance_scores(union: np.ndarray, count: int) -> dict[str, float]:
+    """The scores that need only distances: MMD, COV and 1-NNA.
+
+    Args:
+        union: of `union_distances`; the first `count` shapes are the generated ones.
+    """
+    between = union[:count, count:]
+    return {
+        "mmd_cd_x1e3": 1e3 * float(between.min(0).mean()),  # from each real shape to the nearest generated one
+        "cov_cd": len(np.unique(between.argmin(1))) / between.shape[1],  # real shapes that are some shape's nearest
+        "one_nna_cd": nearest_neighbour_accuracy(union, count),
     }
 
 
@@ -100,16 +122,14 @@ def novelty_scores(generated: np.ndarray, reference: np.ndarray) -> dict[str, fl
     }
 
 
-def nearest_neighbour_accuracy(within_a: np.ndarray, between: np.ndarray, within_b: np.ndarray) -> float:
+def nearest_neighbour_accuracy(union: np.ndarray, count: int) -> float:
     """Leave-one-out accuracy of a nearest-neighbour classifier of two sets; 0.5 is ideal, 1 the worst.
 
+    Of equal distances, the first counts.
+
     Args:
-        within_a (N, N), between (N, M), within_b (M, M): distances. Of equal distances, the first in the order a then b
-            counts.
+        union: of `union_distances`; the first `count` shapes are those of the first set.
     """
-    count = len(within_a)
-    union = np.block([[within_a, between], [between.T, within_b]])
-    np.fill_diagonal(union, np.inf)
     labels = np.arange(len(union)) < count
     return float((labels[union.argmin(1)] == labels).mean())
 

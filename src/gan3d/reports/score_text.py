@@ -26,7 +26,7 @@ def score_text(rows: Rows) -> str:
 
 
 def aligned(table: list[list[str]]) -> list[str]:
-    """Lines of a table: the first column to the left, the others to the right."""
+    """Align the cells of a table: the first column to the left, the others to the right."""
     widths = [max(len(cell) for cell in column) for column in zip(*table, strict=True)]
     return [
         "  ".join(

@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 
-from gan3d import model_file
 from gan3d.config.project import Project
 from gan3d.config.schema import Params, resolution_of
 from gan3d.dataset import VoxelDataset
@@ -14,10 +13,9 @@ from gan3d.errors import UserError
 from gan3d.metrics import protocol
 from gan3d.metrics.evaluation import SAMPLE_SEED
 from gan3d.metrics.rows import read_rows, without_mean, write_json
-from gan3d.registry import fetch
 from gan3d.registry.log import Facts, data_facts, log_candidate, tagged_means
+from gan3d.registry.models import open_sampler
 from gan3d.registry.promotion import Decision, promote
-from gan3d.sampling.sampler import Sampler
 from gan3d.tracking.provenance import provenance_tags
 from gan3d.tracking.store import MODEL, connect
 
@@ -68,7 +66,7 @@ def rescore(version: int, params: Params, project: Project) -> float | None:
     """
     data = VoxelDataset(project.voxels, params.gan.conditional)
     try:
-        model = Sampler(model_file.load(fetch.resolve(f"models:/{MODEL}/{version}", project.mlruns)))
+        model = open_sampler(f"models:/{MODEL}/{version}", project.mlruns)
     except UserError as error:
         logging.getLogger(__name__).warning("version %s cannot be scored: %s", version, error)
         return None
