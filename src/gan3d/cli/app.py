@@ -16,7 +16,7 @@ import click
 
 from gan3d import __version__
 from gan3d.cli.data import data
-from gan3d.cli.pipeline import evaluate, pack, prepare, register, sync, train
+from gan3d.cli.pipeline import check, evaluate, pack, prepare, register, sync, train
 from gan3d.cli.registry import registry
 from gan3d.cli.serve import export, serve
 from gan3d.cli.shapes import interpolate, sample, show
@@ -37,6 +37,7 @@ def cli(debug: bool) -> None:
 
 
 for command in (
+    check,
     prepare,
     train,
     pack,
@@ -58,7 +59,8 @@ for command in (
 def main() -> None:
     """Run the command line; every error becomes one line on stderr and an exit code."""
     try:
-        cli.main(standalone_mode=False)
+        code = cli.main(standalone_mode=False)  # a command that exits gives its code
+        sys.exit(code if isinstance(code, int) else 0)
     except click.exceptions.Abort:
         click.echo("interrupted; run the same command again to continue", err=True)
         sys.exit(130)
