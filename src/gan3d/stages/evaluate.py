@@ -15,6 +15,7 @@ from gan3d.metrics.protocol import EXCESS, Row
 from gan3d.metrics.rows import ClassScores, class_mean, class_scores, summary, write_json
 from gan3d.metrics.table import SCORES
 from gan3d.monitoring.progress import progress_bar
+from gan3d.outputs import remove_others
 from gan3d.rendering.sheets import save_png
 from gan3d.reports import evaluation_report
 from gan3d.reports.evaluation_report import Evaluation
@@ -37,6 +38,7 @@ def run(params: Params, project: Project) -> list[Row]:
         sheets[evaluation.resolution] = samples_sheet(evaluation, data)
         save_png(pictures / f"{stage}.png", sheets[evaluation.resolution])
         save_png(pictures / f"{stage}-interpolation.png", interpolation_sheet(evaluation, data))
+    remove_others(pictures, [f"{stage}{part}.png" for stage in stages for part in ("", "-interpolation")])
     rows = [row for evaluation in stages.values() for row in evaluation.rows]
     write_json(project.table, rows)
     write_json(project.scores, summary(class_mean(rows, resolution_of(params.final))))

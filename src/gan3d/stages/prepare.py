@@ -47,7 +47,7 @@ def options_of(data: Data, seed: int) -> PrepareOptions:
     shared = data.model_dump(include={field.name for field in fields(PrepareOptions)} - {"classes", "labels"})
     classes = None if data.classes == "all" else data.classes
     return PrepareOptions(
-        **shared, classes=classes, labels=None if data.labels is None else Path(data.labels), seed=seed
+        **shared, classes=classes, labels=None if data.labels is None else Path(data.labels).expanduser(), seed=seed
     )
 
 
@@ -95,7 +95,7 @@ def describe(summary: dict[str, Any], out: Path) -> str:
 def local_source(source: str | Path, root: str | Path) -> Path:
     """The path of a source; `synthetic` is ROOT/synthetic, written if it is missing or out of date."""
     if str(source) != SYNTHETIC:
-        return Path(source)
+        return Path(source).expanduser()
     folder = Path(root) / SYNTHETIC
     furniture.ensure(folder)
     return folder

@@ -12,7 +12,7 @@ from gan3d.dataset import VoxelDataset
 from gan3d.errors import UserError
 from gan3d.metrics import protocol
 from gan3d.metrics.evaluation import SAMPLE_SEED
-from gan3d.metrics.rows import read_rows, without_mean
+from gan3d.metrics.rows import read_rows, without_mean, write_json
 from gan3d.registry.log import Facts, data_facts, log_candidate, tagged_means
 from gan3d.registry.models import open_sampler
 from gan3d.registry.promotion import Decision, promote
@@ -32,9 +32,8 @@ def run(params: Params, project: Project) -> str:
     client = connect(project.mlruns)
     version = log_candidate(client, project.model(params.final), facts(params, project))
     decision = promote(client, version, params.promote.margin, lambda other: rescore(other, params, project))
-    project.run_file("register").parent.mkdir(parents=True, exist_ok=True)
     record = {"model": MODEL, "version": version, "champion": decision.promoted, "reason": decision.reason}
-    project.run_file("register").write_text(json.dumps(record, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    write_json(project.run_file("register"), record)
     return sentence(version, decision)
 
 

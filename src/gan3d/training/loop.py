@@ -19,6 +19,7 @@ from gan3d.networks.generator import Generator
 from gan3d.training import batches, checkpoint
 from gan3d.training.callback import Callback, Monitor, Row, Samples, TrainingView
 from gan3d.training.checkpoint import checkpoint_state
+from gan3d.training.interruption import Interruption
 from gan3d.training.recipe import Recipe
 from gan3d.training.step import State, first_state, make_step
 
@@ -72,8 +73,30 @@ def train(
 
     Raises:
         DivergedError: when the losses are no longer finite.
+        KeyboardInterrupt: on Ctrl-C or SIGTERM, after a checkpoint of the chunk of steps that was running.
     """
-    callback = callback or Callback()
+    with Interruption() as interruption:
+        trained = _train(
+            data, start, recipe, folder, schedule, callback or Callback(), monitor, validate, should_stop, interruption
+        )
+    if interruption.requested:  # after the last chunk
+        raise KeyboardInterrupt
+    return trained
+
+
+def _train(
+    data: VoxelDataset,
+    start: tuple[Generator, Discriminator, TrainedModel],
+    recipe: Recipe,
+    folder: Path,
+    schedule: LoggingSchedule,
+    callback: Callback,
+    monitor: Monitor | None,
+    validate: Validate | None,
+    should_stop: Callable[[], bool],
+    interruption: Interruption,
+) -> tuple[TrainedModel, list[Row]]:
+    """Do what `train` does; `interruption` is asked after each chunk of steps."""
     generator, discriminator, first = start
     architecture = first.architecture
     rows = data.select("train")
@@ -131,9 +154,12 @@ def train(
             callback.on_samples(images, *samples)
             for message in monitor.advise(row, history[:-1]):
                 callback.on_warning(images, message)
-        if saves:
+        interrupted = interruption.requested
+        if saves or (writes and interrupted):
             record = {"rows": history, "callback": callback_record}
             checkpoint.save(folder, images, checkpoint_state(state, recipe), record, schedule.keep, best(history))
+        if interrupted:
+            raise KeyboardInterrupt
         if stops:
             break
         seen, before = images, time.perf_counter()
@@ -152,6 +178,11 @@ def resume(folder: Path, state: State, recipe: Recipe, callback: Callback) -> tu
     found = checkpoint.load(folder, checkpoint_state(state, recipe), end) if rank() == 0 else None
     images = 0
     saved: dict[str, Any] = {"rows": [], "callback": {}}
+    if found is None and rank() == 0:
+        for path in checkpoint.damaged(folder, end):
+            callback.on_warning(
+                0, f"{path} is damaged, and no other checkpoint is left: the training starts from zero."
+            )
     if found:
         images, loaded, saved, damaged = found
         state = {name: state[name] | part if isinstance(part, dict) else part for name, part in loaded.items()}

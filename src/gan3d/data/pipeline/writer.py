@@ -13,6 +13,7 @@ import numpy as np
 from gan3d import dataset
 from gan3d.dataset import resolution_key
 from gan3d.errors import UserError
+from gan3d.outputs import write_error
 from gan3d.voxels import RESOLUTIONS, max_pool, pack_bits, unpack_bits
 
 BATCH = 64  # shapes reduced and written at once: bounds the memory
@@ -26,6 +27,15 @@ def atomic_replace(out: Path) -> Iterator[Path]:
         UserError: if `out` is a file, or holds something other than a data set.
     """
     check_replaceable(out)
+    try:
+        with _replacing(out) as folder:
+            yield folder
+    except OSError as error:
+        raise write_error(out, error) from error
+
+
+@contextmanager
+def _replacing(out: Path) -> Iterator[Path]:
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{out.name}-", dir=out.parent) as scratch:
         folder, previous = Path(scratch) / "new", Path(scratch) / "previous"
