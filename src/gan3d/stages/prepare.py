@@ -1,6 +1,7 @@
 """Stage `prepare`: turn a source into a voxel data set."""
 
 import logging
+import tempfile
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from gan3d.config.project import Project
 from gan3d.config.schema import Data, Params
 from gan3d.data.pipeline.options import PrepareOptions
 from gan3d.data.pipeline.prepare import prepare_source
+from gan3d.data.pipeline.preview import preview as understand
 from gan3d.data.sandbox.pool import Limits
 from gan3d.data.sources import download
 from gan3d.dataset import SPLITS
@@ -40,6 +42,25 @@ def run(
         summary = prepare_source(source, out, options_of(data, seed), workers, progress, limits, dask)
     data_report.write(out)
     return summary
+
+
+def preview(data: Data, seed: int, home: Path) -> tuple[str, UserError | None]:
+    """Describe how a source is understood, without writing anything.
+
+    Returns:
+        Lines of text, and the error that `run` would stop with, if any.
+
+    Raises:
+        UserError: if the source cannot be opened, or is at an address.
+    """
+    if download.is_address(data.source):
+        raise UserError("--dry-run reads local files only: fetch the source with `gan3d data fetch` first.")
+    with tempfile.TemporaryDirectory() as scratch:
+        has_furniture = (home / SYNTHETIC).is_dir()
+        source = Path(data.source)
+        if data.source == SYNTHETIC:
+            source = home / SYNTHETIC if has_furniture else local_source(data.source, scratch)
+        return understand(source, options_of(data, seed), Limits(data.timeout, data.memory_limit))
 
 
 def options_of(data: Data, seed: int) -> PrepareOptions:
@@ -88,7 +109,7 @@ def describe(summary: dict[str, Any], out: Path) -> str:
         lines.append(f"why they could not be read: {out / 'rejects.csv'}")
     lines.append(f"report: {data_report.path_for(out)}")
     shares = [f"{at} {share:.1%}" for at, share in summary["occupancy"].items() if share is not None]
-    lines.append(f"occupancy: {', '.join(shares) or 'unknown, since there are no training shapes'}")
+    lines.append(f"occupancy: {', '.join(shares)}")
     return "\n".join(lines)
 
 
