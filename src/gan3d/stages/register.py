@@ -2,9 +2,11 @@
 
 import json
 import logging
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
+from filelock import FileLock
 
 from gan3d.config.project import Project
 from gan3d.config.schema import Params, resolution_of
@@ -16,8 +18,10 @@ from gan3d.metrics.rows import read_rows, without_mean, write_json
 from gan3d.registry.log import Facts, data_facts, log_candidate, tagged_means
 from gan3d.registry.models import open_sampler
 from gan3d.registry.promotion import Decision, promote
+from gan3d.tracking.limits import bounded
+from gan3d.tracking.outbox import resolve_run, sync
 from gan3d.tracking.provenance import provenance_tags
-from gan3d.tracking.store import MODEL, connect
+from gan3d.tracking.store import MODEL, connect, store_uri
 
 
 def run(params: Params, project: Project) -> str:
@@ -27,11 +31,18 @@ def run(params: Params, project: Project) -> str:
         The outcome as a sentence.
 
     Raises:
-        UserError: if the model or its scores are missing.
+        UserError: if the model or its scores are missing, or MLflow cannot be reached.
     """
-    client = connect(project.mlruns)
-    version = log_candidate(client, project.model(params.final), facts(params, project))
-    decision = promote(client, version, params.promote.margin, lambda other: rescore(other, params, project))
+    candidate = facts(params, project)
+    with bounded(store_uri(project.mlruns)):
+        client = connect(project.mlruns)
+        project.mlruns.mkdir(parents=True, exist_ok=True)
+        with FileLock(project.mlruns / ".register.lock"):  # two commands at once make one version
+            sync(client, project.mlruns / "outbox")
+            if candidate.training_run:
+                candidate = replace(candidate, training_run=resolve_run(client, candidate.training_run))
+            version = log_candidate(client, project.model(params.final), candidate, mlruns=project.mlruns)
+            decision = promote(client, version, params.promote.margin, lambda other: rescore(other, params, project))
     record = {"model": MODEL, "version": version, "champion": decision.promoted, "reason": decision.reason}
     write_json(project.run_file("register"), record)
     return sentence(version, decision)

@@ -29,7 +29,7 @@ from gan3d.rendering.training_plots import training_curves
 from gan3d.rendering.viewer import write_page
 from gan3d.tracking.mlflow_callback import MLflowCallback
 from gan3d.tracking.provenance import provenance_tags
-from gan3d.tracking.store import connect
+from gan3d.tracking.store import connect_later
 from gan3d.training.callback import Row
 from gan3d.training.checkpoint import sole_writer
 from gan3d.training.fingerprint import training_fingerprint
@@ -80,6 +80,7 @@ def run(params: Params, stage: str, project: Project, dry_run: bool = False) -> 
             trained = finish_stage(spec, trained, data)
             model_file.save(project.model(stage), trained)
             remove_others(project.model(stage), model_file.FILES)
+            progress.close()
             tracker.finish(write_outputs(params.name, spec, project, trained, rows, sheets))
         record = {"run_id": tracker.run_id, "training_fingerprint": fingerprint, "images": rows[-1]["images"]}
         write_text(project.run_file(stage), json.dumps(record, indent=2) + "\n")
@@ -120,7 +121,7 @@ def mlflow_callback(
     if spec.prev is not None and project.run_file(spec.prev).is_file():
         tags["parent_model_run"] = json.loads(project.run_file(spec.prev).read_text(encoding="utf-8"))["run_id"]
     return MLflowCallback(
-        connect(project.mlruns),
+        connect_later(project.mlruns),
         f"{name} {spec.name}",
         spec.settings | {"parameters_g": cost.parameters_g, "parameters_d": cost.parameters_d},
         tags,
@@ -195,9 +196,11 @@ def ending_run(callback: MLflowCallback, progress: ProgressBar) -> Iterator[None
     try:
         yield
     except KeyboardInterrupt:
+        progress.close()
         callback.fail(killed=True)
         raise
     except BaseException:
+        progress.close()
         callback.fail(killed=False)
         raise
     finally:
