@@ -13,6 +13,7 @@ from gan3d.data.pipeline.preview import preview as understand
 from gan3d.data.sandbox.pool import Limits
 from gan3d.data.sources import download
 from gan3d.dataset import SPLITS
+from gan3d.errors import UserError
 from gan3d.monitoring.progress import progress_bar
 from gan3d.reports import data_report
 from gan3d.synthetic import furniture
