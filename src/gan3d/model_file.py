@@ -24,6 +24,8 @@ from gan3d.networks.generator import Generator
 from gan3d.networks.weights import assign_weights, weight_names
 from gan3d.outputs import new_file, write_text
 
+FILES = ("config.json", "generator.npz", "training.npz")
+
 
 @dataclass(frozen=True)
 class TrainedModel:
@@ -90,7 +92,7 @@ def _fill(model: keras.Model, values: dict[str, np.ndarray]) -> None:
 
 
 def save(folder: Path, model: TrainedModel) -> None:
-    """Write a model into a folder, which is created if missing."""
+    """Write a model into a folder, which is created if missing; another model's files in it are replaced or removed."""
     config = {
         "format": 1,
         "architecture": model.architecture.to_json(),
@@ -103,6 +105,8 @@ def save(folder: Path, model: TrainedModel) -> None:
     trained |= {f"discriminator/{name}": value for name, value in model.discriminator.items()}
     if trained:
         _save_arrays(folder / "training.npz", trained)
+    else:
+        (folder / "training.npz").unlink(missing_ok=True)
 
 
 def load(folder: str | Path) -> TrainedModel:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from gan3d.outputs import write_bytes
 from gan3d.rendering.voxels import AZIMUTH, BACKGROUND, INK, PALETTE, class_color, render
 
 Color = tuple[int, int, int]
@@ -164,8 +165,7 @@ def turntable(
 def save_png(path: str | Path, pixels: np.ndarray) -> Path:
     """Write uint8 (H, W, 3) as a PNG; create a missing folder."""
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(encode_png(pixels))
+    write_bytes(path, encode_png(pixels))
     return path
 
 
@@ -186,7 +186,6 @@ def animate(path: str | Path, frames: Sequence[np.ndarray], seconds: float = 0.1
         bounce: play backwards after the last frame.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
     order = [*frames, *frames[-2:0:-1]] if bounce else list(frames)
     # one palette for all frames: still parts would flicker otherwise
     palette = Image.fromarray(np.concatenate(order[:: max(1, len(order) // 8)])).quantize(255)
@@ -194,7 +193,9 @@ def animate(path: str | Path, frames: Sequence[np.ndarray], seconds: float = 0.1
     colors[(colors >= 248).all(1)] = BACKGROUND  # instead of the mean of the lightest greys
     palette.putpalette(colors.astype(np.uint8).tobytes())
     images = [Image.fromarray(frame).quantize(palette=palette, dither=Image.Dither.NONE) for frame in order]
-    images[0].save(path, "GIF", save_all=True, append_images=images[1:], duration=round(seconds * 1000), loop=0)
+    content = BytesIO()
+    images[0].save(content, "GIF", save_all=True, append_images=images[1:], duration=round(seconds * 1000), loop=0)
+    write_bytes(path, content.getvalue())
     return path
 
 

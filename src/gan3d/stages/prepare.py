@@ -1,6 +1,5 @@
 """Stage `prepare`: turn a source into a voxel data set."""
 
-import logging
 import tempfile
 from dataclasses import fields
 from pathlib import Path
@@ -68,7 +67,7 @@ def options_of(data: Data, seed: int) -> PrepareOptions:
     shared = data.model_dump(include={field.name for field in fields(PrepareOptions)} - {"classes", "labels"})
     classes = None if data.classes == "all" else data.classes
     return PrepareOptions(
-        **shared, classes=classes, labels=None if data.labels is None else Path(data.labels), seed=seed
+        **shared, classes=classes, labels=None if data.labels is None else Path(data.labels).expanduser(), seed=seed
     )
 
 
@@ -77,24 +76,18 @@ def log(params: Params, project: Project, summary: dict[str, Any]) -> None:
 
     Only warns if the store cannot be reached: the prepared data is complete without it.
     """
-    import mlflow
-    from mlflow.exceptions import MlflowException
-
     from gan3d.tracking.provenance import provenance_tags
-    from gan3d.tracking.store import connect
+    from gan3d.tracking.run import TrackedRun
+    from gan3d.tracking.store import connect_later
 
-    try:
-        connect(project.mlruns)
-        with mlflow.start_run(
-            run_name=f"{params.name} data", tags=provenance_tags(project.work) | {"stage": "prepare"}
-        ):
-            mlflow.log_params({f"data.{key}": value for key, value in params.data.model_dump().items()})
-            totals = {split: sum(counts[split] for counts in summary["counts"].values()) for split in SPLITS}
-            left_out = {name: summary[name] for name in ("rejected", "duplicates", "dropped_empty")}
-            mlflow.log_metrics({f"shapes.{name}": count for name, count in (totals | left_out).items()})
-            mlflow.log_artifact(str(data_report.path_for(project.voxels)))
-    except (MlflowException, UserError, OSError) as error:
-        logging.getLogger(__name__).warning("the data report could not be logged to MLflow: %s", error)
+    settings = {f"data.{key}": value for key, value in params.data.model_dump().items()}
+    tags = provenance_tags(project.work) | {"stage": "prepare"}
+    totals = {split: sum(counts[split] for counts in summary["counts"].values()) for split in SPLITS}
+    left_out = {name: summary[name] for name in ("rejected", "duplicates", "dropped_empty")}
+    run = TrackedRun(connect_later(project.mlruns), project.mlruns, f"{params.name} data", settings, tags)
+    run.outbox.put_metrics([{"images": 0} | {f"shapes.{name}": n for name, n in (totals | left_out).items()}])
+    run.outbox.put_files(data_report.path_for(project.voxels), "")
+    run.end()
 
 
 def describe(summary: dict[str, Any], out: Path) -> str:
@@ -116,7 +109,7 @@ def describe(summary: dict[str, Any], out: Path) -> str:
 def local_source(source: str | Path, root: str | Path) -> Path:
     """The path of a source; `synthetic` is ROOT/synthetic, written if it is missing or out of date."""
     if str(source) != SYNTHETIC:
-        return Path(source)
+        return Path(source).expanduser()
     folder = Path(root) / SYNTHETIC
     furniture.ensure(folder)
     return folder

@@ -131,7 +131,7 @@ def _check_paths(source: Path, out: Path) -> None:
 
 @contextmanager
 def _disk_errors(out: Path) -> Iterator[None]:
-    """Turn a full disk into a UserError."""
+    """Report a full disk as a UserError."""
     try:
         yield
     except OSError as error:

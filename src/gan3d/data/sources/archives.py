@@ -25,6 +25,7 @@ from typing import IO, Any
 from gan3d.data.formats.array_files import compression_fault
 from gan3d.data.formats.extensions import ARCHIVES, ARRAY_SETS, MAX_FILE_BYTES, suffix
 from gan3d.data.formats.readers import UnreadableFile, read_bytes
+from gan3d.data.sources.dvc_cache import cache_folders
 from gan3d.errors import UserError
 
 MAX_NESTED_BYTES = 4 * MAX_FILE_BYTES  # of a decompressed archive inside another one
@@ -302,13 +303,14 @@ def _link_fault(path: Path) -> tuple[str, str] | None:
 def list_files(folder: Path) -> tuple[list[tuple[str, int, int]], list[Reject]]:
     """All regular files below a folder as (relative path, bytes, modification time in ns), sorted, and the suspicious.
 
-    Links are followed only within the folder and into a DVC cache.
+    Links are followed only within the folder and into the cache of DVC.
 
     Raises:
         UserError: if the folder itself cannot be read.
     """
     good, rejects = [], []
     root = folder.resolve()
+    caches: tuple[Path, ...] | None = None  # DVC is asked at the first link that leads out
 
     def on_error(error: OSError) -> None:
         if Path(error.filename) == folder:
@@ -326,7 +328,10 @@ def list_files(folder: Path) -> tuple[list[tuple[str, int, int]], list[Reject]]:
                     rejects.append((relative, *fault))
                     continue
                 target = path.resolve()
-                if path.is_dir() or not path.exists() or not (target.is_relative_to(root) or ".dvc" in target.parts):
+                if caches is None and not target.is_relative_to(root):
+                    caches = cache_folders(folder)
+                inside = any(target.is_relative_to(place) for place in (root, *(caches or ())))
+                if path.is_dir() or not path.exists() or not inside:
                     rejects.append((relative, *_LINK))
                     continue
                 status = target.stat()
