@@ -13,7 +13,11 @@ from typing import Any
 import keras
 import numpy as np
 
+from gan3d.array_archive import ArrayType, extract_arrays, read_plain
+from gan3d.errors import UserError
 from gan3d.training.recipe import Recipe
+
+RECORD_BYTES = 2**28  # of the longest record: a row of numbers per log entry
 
 
 def digest(content: bytes) -> str:
@@ -67,19 +71,32 @@ def load(folder: Path, like: Any, end: int) -> tuple[int, Any, dict[str, Any], l
         Images seen, the state, the record, and one warning per damaged checkpoint that was skipped.
     """
     warnings = []
+    expected_arrays = arrays_of(like)
+    limit = sum(array.sizes()[1] for array in expected_arrays.values()) + 2**20
     for path in sorted(folder.glob("*.npz"), reverse=True):
         images, expected = path.stem.split("-")
         if int(images) > end:
             continue
-        content = path.read_bytes()
-        if digest(content) != expected:
-            warnings.append(f"{path} is damaged: falling back to the checkpoint before it.")
+        try:
+            content = read_plain(path, limit)
+            if digest(content) != expected:
+                raise UserError(f"{path} is damaged")
+            arrays = extract_arrays(io.BytesIO(content), expected_arrays)
+            record = json.loads(arrays.pop("record").tobytes())
+        except (UserError, ValueError) as error:  # damaged, from another training, or from a stranger
+            reason = str(error).removeprefix(str(path)).strip(" .")
+            warnings.append(f"{path} {reason}: falling back to the checkpoint before it.")
             continue
-        with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
-            record = json.loads(arrays["record"].tobytes())
-            leaves = [arrays[name] for name in sorted(arrays.files) if name.startswith("leaf")]
+        leaves = [arrays[name] for name in sorted(arrays)]
         return int(images), keras.tree.pack_sequence_as(like, leaves), record, warnings
     return None
+
+
+def arrays_of(like: Any) -> dict[str, ArrayType]:
+    """The arrays of a checkpoint of such a state."""
+    leaves = (np.asarray(keras.ops.convert_to_numpy(leaf)) for leaf in keras.tree.flatten(like))
+    arrays = {f"leaf{i:04d}": ArrayType(leaf.shape, (leaf.dtype.str,)) for i, leaf in enumerate(leaves)}
+    return arrays | {"record": ArrayType((RECORD_BYTES,), ("|u1",), any_length=True)}
 
 
 def checkpoint_state(state: dict[str, Any], recipe: Recipe) -> dict[str, Any]:
