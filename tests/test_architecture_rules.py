@@ -25,7 +25,7 @@ MAY_IMPORT = {
     "networks": ("dataset", "voxels", "backend"),
     "model_schema": ("errors", "voxels", "dataset", "array_archive", "networks"),
     "model_file": ("errors", "array_archive", "model_schema", "networks"),
-    "sampling": ("errors", "array_archive", "backend", "dataset", "model_file"),
+    "sampling": ("errors", "backend", "dataset", "model_file"),
     "metrics": ("errors", "dataset", "voxels", "networks", "model_file", "sampling"),
     "training": ("errors", "array_archive", "backend", "dataset", "voxels", "networks", "model_file", "sampling"),
     "monitoring": (

@@ -15,7 +15,7 @@ from zipfile import ZIP_DEFLATED, ZIP_STORED, ZipFile, ZipInfo
 
 import numpy as np
 
-from gan3d.errors import UserError
+from gan3d.errors import UserError, short_list
 
 HEADER = 4096  # bytes of a member's longest header; the arrays here have up to 5 axes
 DIRECTORY = 2**20  # bytes of an archive's longest directory, far above that of the deepest network
@@ -226,9 +226,3 @@ def _plural(names: Sequence[str]) -> str:
 
 def _brief(value: object) -> str:
     return ascii(value)[:80]
-
-
-def short_list(names: Sequence[str], count: int = 8) -> str:
-    """The first names of a long list, printable, for a message."""
-    shown = [name if name.isprintable() and len(name) <= 80 else ascii(name)[:80] for name in names[:count]]
-    return ", ".join(shown) + (f" and {len(names) - count:,} more" if len(names) > count else "")

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from gan3d.errors import UserError
+from gan3d.errors import UserError, short_list
 from gan3d.voxels import AXES, unpack_bits
 
 SPLITS = ("train", "validation", "test")
@@ -132,7 +132,7 @@ class VoxelDataset:
         if class_name is not None:
             if class_name not in self.classes:
                 raise UserError(
-                    f"class {class_name!r} is not in {self.folder}: choose one of {', '.join(self.classes)}."
+                    f"class {class_name!r} is not in {self.folder}: choose one of {short_list(self.classes, 20)}."
                 )
             chosen &= self.labels == self.classes.index(class_name)
         return np.flatnonzero(chosen)

@@ -18,8 +18,8 @@ import keras
 import numpy as np
 
 from gan3d import model_schema
-from gan3d.array_archive import ArrayType, read_arrays, read_plain, short_list
-from gan3d.errors import UserError
+from gan3d.array_archive import ArrayType, read_arrays, read_plain
+from gan3d.errors import UserError, short_list
 from gan3d.networks.architecture import Architecture
 from gan3d.networks.discriminator import Discriminator
 from gan3d.networks.generator import Generator

@@ -14,10 +14,9 @@ import keras
 import numpy as np
 
 from gan3d import model_file
-from gan3d.array_archive import short_list
 from gan3d.backend import compile_forward
 from gan3d.dataset import UNCONDITIONAL
-from gan3d.errors import UserError
+from gan3d.errors import UserError, short_list
 from gan3d.model_file import TrainedModel
 from gan3d.sampling.latents import draw_latents
 

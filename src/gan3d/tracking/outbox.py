@@ -2,6 +2,7 @@
 
     MLRUNS/outbox/<run id>/00000012.json    one entry: its kind and arguments
     MLRUNS/outbox/<run id>/00000012/        its files
+    MLRUNS/outbox/<run id>/refused/         entries that can never be delivered, each with why.txt
 
 An entry is deleted once MLflow has it. What is left when a run ends or its process is killed is delivered when the run
 is resumed, or by `gan3d sync`. Metrics carry their timestamps, so that delivering one twice stores it once.
@@ -18,10 +19,14 @@ from typing import Any
 
 import numpy as np
 from filelock import FileLock
-from mlflow import MlflowClient
+from mlflow import MlflowClient, MlflowException
 from mlflow.entities import Metric
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
+from gan3d.addresses import mask
+from gan3d.rendering.sheets import reduce
+
+REFUSED = "refused"
 BATCH = 900  # metrics per request; MLflow takes 1000
 RETRY_SECONDS = (1.0, 60.0)  # the first and the longest pause between two attempts
 log = logging.getLogger(__name__)
@@ -48,9 +53,9 @@ class Outbox:
             self._put("metrics", {"rows": rows, "time": int(time.time() * 1000)})
 
     def put_image(self, key: str, step: int, pixels: np.ndarray) -> None:
-        """Queue one image, uint8 (H, W, 3), of a series."""
+        """Queue one image, uint8 (H, W, 3), of a series; a very large one is reduced."""
         entry = {"key": key, "step": step, "time": int(time.time() * 1000)}
-        self._put("image", entry, lambda folder: Image.fromarray(pixels).save(folder / "image.png"))
+        self._put("image", entry, lambda folder: Image.fromarray(reduce(pixels)).save(folder / "image.png"))
 
     def put_files(self, path: Path, artifact_folder: str) -> None:
         """Queue a file, or a folder's content; it is copied now."""
@@ -80,7 +85,7 @@ class Outbox:
             self.changed.notify()
         self.thread.join(seconds)
         left = len(pending(self.folder))
-        if not left and not self.thread.is_alive():
+        if not left and not self.thread.is_alive() and not (self.folder / REFUSED).is_dir():
             shutil.rmtree(self.folder, ignore_errors=True)
         return left
 
@@ -112,7 +117,7 @@ class Outbox:
                 deliver(self.client, self.run_id, self.folder)
                 pause, self.last_error = RETRY_SECONDS[0], ""
             except Exception as error:  # no fault of the server stops the training
-                self.last_error = f"{type(error).__name__}: {error}".splitlines()[0]
+                self.last_error = mask(f"{type(error).__name__}: {error}".splitlines()[0])
             with self.changed:
                 left = bool(pending(self.folder))
                 if self.closing and (not left or self.last_error):
@@ -137,11 +142,43 @@ def deliver(client: MlflowClient, run_id: str, folder: Path) -> int:
         entries = pending(folder)
         for path in entries:
             entry = _read(path)
-            if entry is not None:
-                _SEND[entry["kind"]](client, run_id, entry, path.with_suffix(""))
+            try:
+                if entry is not None:
+                    _SEND[entry["kind"]](client, run_id, entry, path.with_suffix(""))
+            except Exception as error:
+                if not is_hopeless(error, path.with_suffix("")):
+                    raise
+                _set_aside(path, error)
+                continue
             path.unlink()
             shutil.rmtree(path.with_suffix(""), ignore_errors=True)
         return len(entries)
+
+
+def is_hopeless(error: Exception, files: Path) -> bool:
+    """Whether an entry fails for what it holds, however often it is sent: it must not hold back the others.
+
+    What the server or the network cannot do now is tried again, and so is everything of a run that was deleted.
+    """
+    if isinstance(error, MlflowException):
+        return error.error_code in ("INVALID_PARAMETER_VALUE", "BAD_REQUEST") and "deleted" not in str(error)
+    if isinstance(error, FileNotFoundError):
+        return not files.is_dir() or str(files) in str(error.filename)
+    if isinstance(error, (Image.DecompressionBombError, UnidentifiedImageError)):
+        return True
+    return isinstance(error, (ValueError, KeyError, TypeError)) and not isinstance(error, OSError)  # of requests
+
+
+def _set_aside(path: Path, error: Exception) -> None:
+    """Move an entry and its files into the folder of those that cannot be delivered."""
+    place = path.parent / REFUSED / path.stem
+    place.mkdir(parents=True, exist_ok=True)
+    path.replace(place / path.name)
+    if path.with_suffix("").is_dir():
+        path.with_suffix("").replace(place / "files")
+    why = mask(f"{type(error).__name__}: {error}")
+    (place / "why.txt").write_text(f"{why}\n", encoding="utf-8")
+    log.warning("%s cannot be delivered to MLflow (%s) and is kept in %s.", path, why.splitlines()[0], place)
 
 
 def sync(client: MlflowClient, folder: Path) -> tuple[dict[str, int], dict[str, str]]:
@@ -152,7 +189,7 @@ def sync(client: MlflowClient, folder: Path) -> tuple[dict[str, int], dict[str, 
         try:
             done[run.name] = deliver(client, run.name, run)
         except Exception as error:  # a deleted run, say, does not block the others
-            refused[run.name] = " ".join(str(error).split())[:160].rstrip(".")
+            refused[run.name] = " ".join(mask(str(error)).split())[:160].rstrip(".")
     return done, refused
 
 

@@ -11,6 +11,7 @@ from filelock import FileLock
 from mlflow import MlflowClient, MlflowException
 from mlflow.entities import LifecycleStage
 
+from gan3d.addresses import mask
 from gan3d.errors import UserError
 
 EXPERIMENT = "gan3d"
@@ -37,17 +38,20 @@ def connect(mlruns: Path, experiment: str = EXPERIMENT) -> MlflowClient:
     given = os.environ.get(URI_VARIABLE)
     if given and given not in _set_here:
         mlflow.set_tracking_uri(given)
+        shown = mask(given)
+        if shown != given:
+            os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")  # with the password, at a run's end
         try:
             with without_retries():
                 mlflow.set_experiment(experiment)
         except MlflowException as error:
-            why = str(error).splitlines()[0]
+            why = mask(str(error).splitlines()[0], given)
             if "deleted" in why:
                 raise UserError(
-                    f"the experiment {experiment} was deleted in {URI_VARIABLE}={given}: restore it there."
+                    f"the experiment {experiment} was deleted in {URI_VARIABLE}={shown}: restore it there."
                 ) from error
             raise UserError(
-                f"{URI_VARIABLE}={given} does not answer ({why}): start it, or unset the variable to use {mlruns}."
+                f"{URI_VARIABLE}={shown} does not answer ({why}): start it, or unset the variable to use {mlruns}."
             ) from error
         return MlflowClient()
     mlruns.mkdir(parents=True, exist_ok=True)
