@@ -13,6 +13,7 @@ from gan3d.training.fingerprint import CODE
 # stage -> where the computation of its outputs begins
 ENTRIES = {
     "synthetic": ("gan3d.synthetic.furniture",),
+    "source": (),
     "prepare": ("gan3d.data.pipeline.prepare", "gan3d.reports.data_report"),
     "train": (
         "gan3d.training.stage",

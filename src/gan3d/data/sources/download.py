@@ -112,6 +112,22 @@ def _remove_older(place: Path, key: str, newest: Path) -> None:
             shutil.rmtree(folder, ignore_errors=True)
 
 
+def content_version(source: str, endpoint: str | None = None) -> str:
+    """A hash of what the server says of an address's content: size, ETag, time of the last change.
+
+    Raises:
+        UserError: if the server does not answer.
+    """
+    address = NAMED_SOURCES.get(source, source)
+    try:
+        system, path = _open_filesystem(parse_address(address), endpoint)
+        found = system.find(path.rstrip("/"), detail=True) if address.startswith("s3://") else {}
+        versions = {name: _version(info) for name, info in found.items()} or {"": _version(system.info(path))}
+    except Exception as error:  # botocore, aiohttp and fsspec share no base class
+        raise _as_user_error(source, address, error) from error
+    return _key(json.dumps(versions, sort_keys=True))
+
+
 def deliver(path: Path, out: Path) -> Path:
     """Copy a fetched file or folder to OUT atomically; returns OUT.
 
