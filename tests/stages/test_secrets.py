@@ -92,6 +92,7 @@ def test_no_output_of_the_pipeline_holds_a_secret_of_the_source(fresh_clone, add
     again = fresh_clone.run("dvc", "repro", "prepare")
     assert "Running stage 'prepare'" not in again.stdout
     fresh_clone.run("gan3d", "prepare")
+    assert sum(handler.sent) == before
     assert sum(handler.sent) <= before + 2 * len(handler.content), "a look at the headers at most"
     assert holding(fresh_clone.root, SECRETS) == ["params.yaml"]
 
