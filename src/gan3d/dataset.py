@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from gan3d.errors import UserError
+from gan3d.errors import UserError, short_list
 from gan3d.voxels import AXES, unpack_bits
 
 SPLITS = ("train", "validation", "test")
@@ -140,7 +140,7 @@ class VoxelDataset:
             label = find_class(self.classes, class_name)
             if label is None:
                 raise UserError(
-                    f"class {class_name!r} is not in {self.folder}: choose one of {', '.join(self.classes)}."
+                    f"class {class_name!r} is not in {self.folder}: choose one of {short_list(self.classes, 20)}."
                 )
             chosen &= self.labels == label
         return np.flatnonzero(chosen)

@@ -73,6 +73,12 @@ def clone_into(root: Path) -> Clone:
     return clone
 
 
+@pytest.fixture
+def fresh_clone(tmp_path):
+    """The small project before its first command."""
+    return clone_into(tmp_path / "project")
+
+
 @pytest.fixture(scope="session")
 def repro(tmp_path_factory):
     """The small project after its first `dvc repro`; tests that change it restore nothing and come last."""

@@ -1,6 +1,7 @@
 """Contact sheets: many shapes in one picture, and animations."""
 
 import importlib.util
+import math
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
@@ -15,6 +16,9 @@ from gan3d.outputs import write_bytes
 from gan3d.rendering.voxels import AZIMUTH, BACKGROUND, INK, PALETTE, class_color, render
 
 Color = tuple[int, int, int]
+MAX_PIXELS = 40_000_000  # of a sheet: larger ones take minutes, and PIL refuses to open more than 179 million
+MIN_SIZE = 16  # pixels of a shape that can still be made out
+MAX_TITLE = 40  # characters
 
 
 def sheet(
@@ -33,7 +37,7 @@ def sheet(
         columns: shapes per row.
         titles: one per row, to its left; the last ones may be missing.
         captions: one per shape, below it.
-        size: edge of each shape's picture in pixels.
+        size: edge of each shape's picture in pixels; less where the sheet would be too large.
         up: the axis that points up.
         colors: one for all, or one per shape.
 
@@ -41,10 +45,12 @@ def sheet(
         uint8 (H, W, 3).
     """
     shapes = list(shapes)
-    titles, captions = printable(titles), printable(captions)
+    titles = [title if len(title) <= MAX_TITLE else f"{title[: MAX_TITLE - 1]}…" for title in titles or ()]
+    titles, captions = printable(titles) or [], printable(captions) or []
     rows = max(1, -(-len(shapes) // columns))
-    font = load_font(_text_size(size), [*(titles or ()), *(captions or ())])
-    margin = max([_width(font, title) for title in titles or ()], default=0)
+    size = min(size, max(MIN_SIZE, math.isqrt(MAX_PIXELS // (2 * rows * columns))))  # half of it for texts
+    font = load_font(_text_size(size), [*titles, *captions])
+    margin = max([_width(font, title) for title in titles], default=0)
     margin += size // 8 if margin else 0
     line = round(1.7 * _text_size(size)) if captions else 0
     picture = Image.new("RGB", (margin + columns * size, rows * (size + line)), BACKGROUND)
@@ -55,7 +61,7 @@ def sheet(
         picture.paste(Image.fromarray(render(shape, size, up, color)), (left, top))  # type: ignore[arg-type]
         if captions and i < len(captions):
             draw.text((left + size / 2, top + size + line * 0.35), captions[i], INK, font, anchor="mm")
-    for row, title in enumerate((titles or ())[:rows]):
+    for row, title in enumerate(titles[:rows]):
         draw.text((size // 16, row * (size + line) + size / 2), title, INK, font, anchor="lm")
     return np.asarray(picture)
 
@@ -206,6 +212,12 @@ def _width(font: ImageFont.FreeTypeFont | ImageFont.ImageFont, text: str) -> int
 def _text_size(size: int) -> float:
     """Font size for pictures of this size, in pixels."""
     return max(12.0, size / 11)
+
+
+def reduce(pixels: np.ndarray) -> np.ndarray:
+    """A picture, uint8 (H, W, 3), of at most MAX_PIXELS: averaged over squares if it has more."""
+    factor = math.ceil(math.sqrt(pixels.shape[0] * pixels.shape[1] / MAX_PIXELS))
+    return pixels if factor <= 1 else np.asarray(Image.fromarray(pixels).reduce(factor))
 
 
 def samples_sheet(

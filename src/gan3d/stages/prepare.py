@@ -5,6 +5,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+from gan3d.addresses import mask
 from gan3d.config.project import Project
 from gan3d.config.schema import Data, Params
 from gan3d.data.pipeline.options import PrepareOptions
@@ -18,6 +19,7 @@ from gan3d.monitoring.progress import progress_bar
 from gan3d.reports import data_report
 from gan3d.synthetic import furniture
 
+LISTED = 48  # classes on the terminal
 SYNTHETIC = "synthetic"  # a source: the embedded furniture
 
 
@@ -80,7 +82,9 @@ def log(params: Params, project: Project, summary: dict[str, Any]) -> None:
     from gan3d.tracking.run import TrackedRun
     from gan3d.tracking.store import connect_later
 
-    settings = {f"data.{key}": value for key, value in params.data.model_dump().items()}
+    settings = params.data.model_dump()
+    texts = {key: mask(value, value) for key, value in settings.items() if isinstance(value, str)}
+    settings = {f"data.{key}": value for key, value in (settings | texts).items()}
     tags = provenance_tags(project.work) | {"stage": "prepare"}
     totals = {split: sum(counts[split] for counts in summary["counts"].values()) for split in SPLITS}
     left_out = {name: summary[name] for name in ("rejected", "duplicates", "dropped_empty")}
@@ -94,8 +98,10 @@ def describe(summary: dict[str, Any], out: Path) -> str:
     """Summarise a prepared data set, one fact per line."""
     lines = [
         f"{name}: " + ", ".join(f"{count} {split}" for split, count in counts.items())
-        for name, counts in summary["counts"].items()
+        for name, counts in list(summary["counts"].items())[:LISTED]
     ]
+    if len(summary["counts"]) > LISTED:
+        lines.append(f"and {len(summary['counts']) - LISTED:,} more classes: see the report")
     left_out = {"empty": "dropped_empty", "duplicates": "duplicates", "unreadable": "rejected", "skipped": "skipped"}
     lines.append("left out: " + ", ".join(f"{summary[field]} {word}" for word, field in left_out.items()))
     if summary["rejected"]:

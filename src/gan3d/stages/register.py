@@ -3,6 +3,7 @@
 import json
 import logging
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -51,7 +52,7 @@ def run(params: Params, project: Project) -> str:
 def facts(params: Params, project: Project) -> Facts:
     """What the registry and the model card say about the candidate."""
     rows = without_mean(read_rows(project.table))
-    trained = {stage: _run_record(project, stage) for stage in params.train.chain(params.final)}
+    trained = {stage: _read_record(project.run_file(stage)) for stage in params.train.chain(params.final)}
     training = [
         {"stage": stage, "images": record.get("images")}
         | {name: getattr(params.train.stages[stage], name) for name in ("width", "batch", "lr_g", "lr_d", "fade_in")}
@@ -60,7 +61,7 @@ def facts(params: Params, project: Project) -> Facts:
     ]
     return Facts(
         data=data_facts(
-            VoxelDataset(project.voxels, params.gan.conditional), resolution_of(params.final), params.data.source
+            VoxelDataset(project.voxels, params.gan.conditional), resolution_of(params.final), source_of(project)
         ),
         training=training,
         scores=rows,
@@ -68,6 +69,11 @@ def facts(params: Params, project: Project) -> Facts:
         training_run=trained[params.final].get("run_id"),
         backend=params.train.backend,
     )
+
+
+def source_of(project: Project) -> str:
+    """The data source, without secrets, as it was when the data was prepared."""
+    return _read_record(project.source).get("source", "not recorded")
 
 
 def rescore(version: int, params: Params, project: Project) -> float | None:
@@ -96,6 +102,5 @@ def sentence(version: int, decision: Decision) -> str:
     return f"{MODEL} version {version} {became}: {decision.reason}."
 
 
-def _run_record(project: Project, stage: str) -> dict[str, Any]:
-    path = project.run_file(stage)
+def _read_record(path: Path) -> dict[str, Any]:
     return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}

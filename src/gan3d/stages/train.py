@@ -17,7 +17,7 @@ from gan3d.backend import from_first, rank
 from gan3d.config.project import Project
 from gan3d.config.schema import SCRATCH, Params, resolution_of
 from gan3d.dataset import VoxelDataset, resolution_key
-from gan3d.errors import UserError
+from gan3d.errors import UserError, short_list
 from gan3d.model_file import TrainedModel
 from gan3d.monitoring.callbacks import CallbackList, ProgressBar, SampleSheets
 from gan3d.monitoring.cost import CostEstimate, estimate_cost, measure_conv_rate
@@ -51,7 +51,7 @@ def run(params: Params, stage: str, project: Project, dry_run: bool = False) -> 
     check_training_shapes(data)
     start = build_stage(spec, None if spec.prev is None else model_file.load(project.model(spec.prev)))
     cost = estimate_cost(*start[:2], spec.recipe, measure_conv_rate(spec.architecture.widths[-1], spec.resolution))
-    print(textwrap.fill(json.dumps(spec.settings, ensure_ascii=False), 110))
+    print(textwrap.fill(json.dumps(shown_settings(spec), ensure_ascii=False), 110))
     print(f"{stage}: {cost}", flush=True)
     if dry_run:
         return
@@ -107,6 +107,12 @@ def stage_spec(params: Params, stage: str, data: VoxelDataset) -> StageSpec:
     return StageSpec(stage, None if prev == SCRATCH else prev, architecture, recipe, params.seed, params.gan.threshold)
 
 
+def shown_settings(spec: StageSpec) -> dict[str, object]:
+    """The stage's settings; of many classes, their number and the first."""
+    classes = spec.architecture.classes
+    return spec.settings | ({"classes": f"{len(classes):,}: {short_list(classes)}"} if len(classes) > 100 else {})
+
+
 def mlflow_callback(
     name: str, spec: StageSpec, data: VoxelDataset, project: Project, fingerprint: str, cost: CostEstimate
 ) -> MLflowCallback:
@@ -123,7 +129,7 @@ def mlflow_callback(
     return MLflowCallback(
         connect_later(project.mlruns),
         f"{name} {spec.name}",
-        spec.settings | {"parameters_g": cost.parameters_g, "parameters_d": cost.parameters_d},
+        shown_settings(spec) | {"parameters_g": cost.parameters_g, "parameters_d": cost.parameters_d},
         tags,
         data.classes,
         data.up,
