@@ -240,9 +240,9 @@ def deliver(client: MlflowClient, folder: Path) -> int:
                 try:
                     _SEND[entry["kind"]](client, run_id, entry, path.with_suffix(""))
                 except Exception as error:
-                    if is_transient(error):
+                    if is_transient(error) or entry["kind"] == "start":
                         raise
-                    if entry["kind"] != "start" and resolve_run(client, run_id) is None:
+                    if resolve_run(client, run_id) is None:
                         raise RunGoneError(f"the run {run_id} was deleted") from error
                     log.warning("MLflow refuses an entry (%s): it is kept as %s.", reason(error), path)
                     path.rename(path.with_suffix(".refused"))
@@ -360,13 +360,18 @@ def _start(client: MlflowClient, run_id: str, entry: dict[str, Any], files: Path
         logged = {metric.step for metric in client.get_metric_history(known, "loss_d")}
         latest = [m.step for m in client.get_run(known).data._metric_objs if m.key.startswith(SYSTEM)]
         system = max(latest, default=-1) + 1
+    write_state(files.parent, run_id=known, logged=sorted(logged), system=system)
     params = [Param(name, value) for name, value in entry["params"].items()]
     for start in range(0, len(params), PARAMS):
-        client.log_batch(known, params=params[start : start + PARAMS])
+        try:
+            client.log_batch(known, params=params[start : start + PARAMS])
+        except MlflowException as error:
+            if is_transient(error):
+                raise
+            log.warning("MLflow refuses parameters of %s (%s).", entry["name"], reason(error))
     if entry["dataset"]:
         context = InputTag(MLFLOW_DATASET_CONTEXT, "training")
         client.log_inputs(known, [DatasetInput(Dataset(**entry["dataset"]), [context])])
-    write_state(files.parent, run_id=known, logged=sorted(logged), system=system)
 
 
 def _metrics(client: MlflowClient, run_id: str, entry: dict[str, Any], files: Path) -> None:

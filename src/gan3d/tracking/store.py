@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import threading
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ EXPERIMENT = "gan3d"
 MODEL = "gan3d"
 URI_VARIABLE = "MLFLOW_TRACKING_URI"
 RUN_VARIABLE = "MLFLOW_RUN_ID"
+CREATION_SECONDS = 120.0  # on a busy machine; 3 s on an idle one
 NAME_VARIABLE, ID_VARIABLE = "MLFLOW_EXPERIMENT_NAME", "MLFLOW_EXPERIMENT_ID"
 
 # MLflow stores what is set here in environment variables, where it would look like the user's choice
@@ -68,12 +70,21 @@ class LazyClient:
     def __init__(self, mlruns: Path):
         self._mlruns = mlruns
         self._client: MlflowClient | None = None
+        self._tried = threading.Event()
 
     def __getattr__(self, name: str) -> Any:
         if self._client is None:
             limit_requests()
-            self._client = _connect(self._mlruns, store_uri(self._mlruns))
+            try:
+                self._client = _connect(self._mlruns, store_uri(self._mlruns))
+            finally:
+                self._tried.set()
         return getattr(self._client, name)
+
+    def wait_for_creation(self) -> None:
+        """Wait while a new project's store is created, once, which is work and no fault."""
+        if _given(URI_VARIABLE) is None and not (self._mlruns / "mlflow.db").exists():
+            self._tried.wait(CREATION_SECONDS)
 
 
 def connect_later(mlruns: Path) -> LazyClient:
