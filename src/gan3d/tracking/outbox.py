@@ -237,6 +237,11 @@ def deliver(client: MlflowClient, folder: Path) -> int:
             entry = _read(path)
             if entry is not None:
                 run_id = read_state(folder).get("run_id") or folder.name
+                if run_id.startswith(LOCAL) and entry["kind"] != "start":  # scores for a run that was created since
+                    known = resolve_run(client, run_id)
+                    if known is None:
+                        raise RunGoneError(f"the run {run_id} does not exist in MLflow")
+                    run_id = known
                 try:
                     _SEND[entry["kind"]](client, run_id, entry, path.with_suffix(""))
                 except Exception as error:

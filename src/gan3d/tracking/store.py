@@ -31,6 +31,7 @@ NAME_VARIABLE, ID_VARIABLE = "MLFLOW_EXPERIMENT_NAME", "MLFLOW_EXPERIMENT_ID"
 # MLflow stores what is set here in environment variables, where it would look like the user's choice
 _set_here: dict[str, set[str]] = {URI_VARIABLE: set(), ID_VARIABLE: set()}
 _parent: list[str] = []  # the caller's run
+_experiments: dict[tuple[str, str | None, str | None], str] = {}  # ids by store and what the user set
 
 
 def connect(mlruns: Path) -> MlflowClient:
@@ -45,23 +46,26 @@ def connect(mlruns: Path) -> MlflowClient:
     parent_run()
     uri = store_uri(mlruns)
     with bounded(uri):
-        return _connect(mlruns, uri)
+        client, experiment = _connect(mlruns, uri)
+        mlflow.set_tracking_uri(uri)
+        _set_here[ID_VARIABLE].add(experiment)
+        with _without(NAME_VARIABLE):
+            mlflow.set_experiment(experiment_id=experiment)
+    return client
 
 
-def _connect(mlruns: Path, uri: str) -> MlflowClient:
+def _connect(mlruns: Path, uri: str) -> tuple[MlflowClient, str]:
+    """The client, and the id of the experiment."""
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     local = _given(URI_VARIABLE) is None
     with _lock(mlruns) if local else contextlib.nullcontext():
         if local:
             _set_here[URI_VARIABLE].add(uri)
             database.ensure(mlruns / "mlflow.db", SCHEMA)
-        mlflow.set_tracking_uri(uri)
         client = MlflowClient(uri)
         experiment = _experiment(client, (mlruns / "artifacts").as_uri() if local else None, mask(uri))
-        _set_here[ID_VARIABLE].add(experiment.experiment_id)
-        with _without(NAME_VARIABLE):
-            mlflow.set_experiment(experiment_id=experiment.experiment_id)
-    return client
+    _experiments[uri, _given(NAME_VARIABLE), _given(ID_VARIABLE)] = experiment.experiment_id
+    return client, experiment.experiment_id
 
 
 class LazyClient:
@@ -76,7 +80,7 @@ class LazyClient:
         if self._client is None:
             limit_requests()
             try:
-                self._client = _connect(self._mlruns, store_uri(self._mlruns))
+                self._client, _ = _connect(self._mlruns, store_uri(self._mlruns))
             finally:
                 self._tried.set()
         return getattr(self._client, name)
@@ -114,7 +118,10 @@ def parent_run() -> str | None:
 
 def experiment_id(client: MlflowClient) -> str:
     """The id of the project's experiment, or of the caller's."""
-    return _experiment(client, None, "the store").experiment_id
+    key = client.tracking_uri, _given(NAME_VARIABLE), _given(ID_VARIABLE)
+    if key not in _experiments:
+        _experiments[key] = _experiment(client, None, "the store").experiment_id
+    return _experiments[key]
 
 
 def _experiment(client: MlflowClient, artifacts: str | None, place: str) -> Experiment:
