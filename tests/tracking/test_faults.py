@@ -122,7 +122,7 @@ def serve(folder, port):
     command += ["--backend-store-uri", f"sqlite:///{folder / 'server.db'}"]
     command += ["--artifacts-destination", str(folder / "a")]
     server = subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    for _ in range(240):
+    for _ in range(900):
         with contextlib.suppress(OSError):
             socket.create_connection(("127.0.0.1", port), 1).close()
             return server
@@ -197,6 +197,27 @@ def test_what_needs_answers_fails_in_one_sentence_within_seconds(mlruns, monkeyp
         assert time.monotonic() - start < LIMIT + SLACK / 2
         assert "secret" not in str(told.value)
         assert len(str(told.value)) < 300
+
+
+@pytest.mark.parametrize("lock", ["IMMEDIATE", "EXCLUSIVE"])
+def test_a_locked_store_is_told_within_seconds(mlruns, lock):
+    client = connect(mlruns)
+    with contextlib.closing(sqlite3.connect(mlruns / "mlflow.db", isolation_level=None)) as held:
+        held.execute(f"BEGIN {lock}")
+        start = time.monotonic()
+        with pytest.raises(UserError, match=r"locked by another process"), bounded("the store"):
+            connect(mlruns).create_run(store.experiment_id(client))
+        assert time.monotonic() - start < LIMIT + SLACK / 2
+    assert connect(mlruns).create_run(store.experiment_id(client)).info.status == "RUNNING"
+
+
+@pytest.mark.slow
+def test_the_first_run_of_a_project_waits_for_its_store(mlruns, capfd):
+    """Which takes longer than a fault may, on a busy machine."""
+    (mlruns / "mlflow.db").unlink()
+    run = log_a_run(mlruns)
+    assert "warning" not in capfd.readouterr().err
+    check(connect(mlruns), run.run_id)
 
 
 def test_a_slow_server_uses_up_its_time(mlruns, monkeypatch):
