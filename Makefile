@@ -26,6 +26,7 @@ $(READY): requirements.lock pyproject.toml
 	@touch $@
 
 repro: setup ## run the pipeline: data, training, evaluation, registry
+	@gan3d check
 	@dvc repro
 	@echo; echo "Done: look at it with 'make ui'; draw shapes with '$(VENV)/bin/gan3d sample --help'."
 

@@ -75,6 +75,12 @@ def clone_into(root: Path) -> Clone:
     return clone
 
 
+@pytest.fixture
+def fresh_clone(tmp_path):
+    """The small project before its first command."""
+    return clone_into(tmp_path / "project")
+
+
 @pytest.fixture(scope="session")
 def new_clone():
     """Makes small projects, of which nothing ran yet, in a folder."""

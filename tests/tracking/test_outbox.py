@@ -10,8 +10,10 @@ import mlflow
 import numpy as np
 import pytest
 from mlflow import MlflowClient
+from PIL import Image
 
 from gan3d.errors import UserError
+from gan3d.rendering import sheets
 from gan3d.tracking import mlflow_callback, outbox
 from gan3d.tracking.mlflow_callback import MLflowCallback
 from gan3d.tracking.outbox import Outbox, deliver, resolve_run, sync
@@ -143,6 +145,53 @@ def test_a_damaged_entry_is_skipped(client, tmp_path):
     (folder / "00000002.json").write_text(json.dumps({"kind": "metrics", "rows": rows(20), "time": 1}))
     assert sync(client, tmp_path) == ({run: 2}, {})
     assert curve(client, run) == [(20, 2.0)]
+
+
+def too_large_for_pil(folder):
+    """A picture as an older version queued it: more pixels than PIL opens."""
+    Image.new("1", (20_000, 10_000)).save(folder / "image.png")
+
+
+def no_picture(folder):
+    (folder / "image.png").write_bytes(b"no picture")
+
+
+HOPELESS = {
+    "a picture too large to open": ({"kind": "image", "key": "samples", "step": 1, "time": 1}, too_large_for_pil),
+    "a damaged picture": ({"kind": "image", "key": "samples", "step": 1, "time": 1}, no_picture),
+    "a lost picture": ({"kind": "image", "key": "samples", "step": 1, "time": 1}, lambda folder: folder.rmdir()),
+    "a metric's name": ({"kind": "metrics", "rows": [{"images": 1, "a*b?": 1.0}], "time": 1}, lambda folder: None),
+    "an unknown kind": ({"kind": "sound"}, lambda folder: None),
+    "a missing field": ({"kind": "tag", "name": "a"}, lambda folder: None),
+}
+
+
+@pytest.mark.parametrize("kind", HOPELESS)
+def test_one_entry_that_cannot_be_delivered_holds_back_no_other(client, tmp_path, kind):
+    run = new_run(client)
+    entry, attach = HOPELESS[kind]
+    (tmp_path / run / "00000001").mkdir(parents=True)
+    attach(tmp_path / run / "00000001")
+    (tmp_path / run / "00000001.json").write_text(json.dumps(entry))
+    box = Outbox(client, run, tmp_path)
+    box.put_metrics(rows(10))
+    box.put_end("FINISHED")
+    assert box.close() == 0
+    assert curve(client, run) == [(10, 1.0)]
+    assert client.get_run(run).info.status == "FINISHED"
+    assert (tmp_path / run / "refused/00000001/why.txt").read_text()
+    assert sync(client, tmp_path) == ({}, {})
+
+
+def test_a_very_large_picture_is_reduced(client, tmp_path, monkeypatch):
+    monkeypatch.setattr(sheets, "MAX_PIXELS", 1000)
+    run = new_run(client)
+    box = Outbox(client, run, tmp_path)
+    box.put_image("samples", 64, np.full((300, 100, 3), 7, np.uint8))
+    assert box.close() == 0
+    (path,) = [each.path for each in client.list_artifacts(run, "images") if each.path.endswith(".png")]
+    with Image.open(client.download_artifacts(run, path)) as image:
+        assert image.size == (17, 50)
 
 
 def test_a_resumed_run_logs_no_row_twice(client, mlruns):

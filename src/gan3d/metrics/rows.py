@@ -9,6 +9,7 @@ from typing import Any
 from gan3d.errors import UserError
 from gan3d.metrics.protocol import MEAN, Row
 from gan3d.metrics.table import SCORES
+from gan3d.outputs import write_text
 
 Rows = Sequence[Mapping[str, Any]]
 
@@ -43,6 +44,14 @@ def class_mean(rows: Rows, resolution: int) -> ClassScores:
     return next(scores for scores in class_scores(rows, resolution) if scores.name == MEAN)
 
 
+def most_telling(scores: Sequence[ClassScores], count: int) -> list[ClassScores]:
+    """All classes in their order, or the `count` with the worst 1-NNA-CD, the worst first; the mean last."""
+    classes = [each for each in scores if each.name != MEAN]
+    if len(classes) > count:
+        classes = sorted(classes, key=lambda each: -(each.generated.get("one_nna_cd") or 0.0))[:count]
+    return classes + [each for each in scores if each.name == MEAN]
+
+
 def select(rows: Rows, **wanted: Any) -> list[Row]:
     """The rows with these values, such as kind="generated" or resolution=16."""
     return [dict(row) for row in rows if all(row[name] == value for name, value in wanted.items())]
@@ -75,8 +84,7 @@ def summary(mean: ClassScores) -> dict[str, float | None]:
 
 def write_json(path: Path, tree: Any) -> None:
     """Write JSON; equal trees give equal bytes."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(tree, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    write_text(path, json.dumps(tree, indent=2, ensure_ascii=False) + "\n")
 
 
 def read_rows(path: Path) -> list[Row]:

@@ -24,6 +24,7 @@ from mlflow.types.schema import Array
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
 from gan3d import model_file
+from gan3d.addresses import mask
 from gan3d.dataset import SPLITS, VoxelDataset
 from gan3d.errors import UserError
 from gan3d.metrics.protocol import mean_over_classes
@@ -41,6 +42,8 @@ from gan3d.tracking.store import MODEL, parent_run
 NEEDED = ("mlflow", "numpy", "pandas", "scipy", "keras", "trimesh", "scikit-image", "pillow")  # and a backend
 DESCRIPTION = 5000  # characters that MLflow's database holds of a version's description
 UNFINISHED_SECONDS = 600  # after which a version without content is one that nobody finishes
+TAGGED_CLASSES = 200  # whose names and scores fit into tags
+EXAMPLES, PICTURED = 8, 24  # classes in the input example, and in the version's picture
 SERVED = ("config.json", "generator.npz")  # without the training weights
 
 
@@ -69,7 +72,7 @@ def data_facts(dataset: VoxelDataset, resolution: int, source: str) -> dict[str,
     """Source, counts per class and split, and the fingerprint of the test split at a resolution."""
     counts = Counter((row["class"], row["split"]) for row in dataset.rows)
     return {
-        "source": source,
+        "source": mask(source, source),
         "counts": {name: {split: counts[name, split] for split in SPLITS} for name in dataset.summary["classes"]},
         "test_split": dataset.fingerprint("test", resolution),
     }
@@ -219,7 +222,7 @@ def requirements(backend: str) -> list[str]:
 
 def _log(folder: Path, model: TrainedModel, packages: list[str], backend: str, metadata: dict[str, Any]) -> Any:
     """The generator as a logged MLflow model."""
-    example = pd.DataFrame([{"class": name, "count": 2, "seed": 7} for name in model.architecture.classes])
+    example = pd.DataFrame([{"class": name, "count": 2, "seed": 7} for name in model.architecture.classes[:EXAMPLES]])
     with tempfile.TemporaryDirectory() as scratch:
         serving = Path(scratch) / "snapshot"
         serving.mkdir()
@@ -258,16 +261,24 @@ def _run(run_id: str | None, tags: Mapping[str, str], mlruns: Path | None) -> It
 def _tags(model: TrainedModel, facts: Facts, means: Mapping[str, float | None]) -> dict[str, str]:
     """What promotion compares, and what the list of versions shows."""
     size = model.architecture.resolution
-    by_class = {row["class"]: row.get("one_nna_cd") for row in generated_rows(facts.scores, size)}
+    by_class = {row["class"]: row.get("one_nna_cd") for row in generated_rows(facts.scores, size)[:TAGGED_CLASSES]}
     return dict(facts.tags) | {
         "resolution": str(size),
-        "classes": json.dumps(model.architecture.classes),
+        "classes": classes_tag(model.architecture.classes),
         "test_split": facts.data["test_split"],
         "protocol": protocol_of(facts.scores, size),
         "one_nna_cd_by_class": json.dumps(by_class),
         **{name: repr(value) for name, value in means.items() if value is not None},
         **({"training_run": facts.training_run} if facts.training_run else {}),
     }
+
+
+def classes_tag(classes: Sequence[str]) -> str:
+    """The classes as JSON; of many, their number and a hash, so that versions can still be compared."""
+    if len(classes) <= TAGGED_CLASSES:
+        return json.dumps(classes)
+    digest = hashlib.sha256(json.dumps(classes).encode()).hexdigest()[:16]
+    return json.dumps([f"{len(classes)} classes, {digest}"])
 
 
 def _model_facts(model: TrainedModel, number: int) -> dict[str, Any]:
@@ -291,9 +302,9 @@ def _versions(packages: Sequence[str]) -> dict[str, str]:
 
 
 def _picture(model: TrainedModel, count: int = 8) -> np.ndarray:
-    """Samples with seed 0, one row per class."""
+    """Samples with seed 0, one row per class, of the first PICTURED classes."""
     sampler = Sampler(model)
-    rows = [sampler.shapes(label, count, 0) for label in range(len(sampler.classes))]
+    rows = [sampler.shapes(label, count, 0) for label in range(min(PICTURED, len(sampler.classes)))]
     colors = [class_color(label) for label in range(len(rows)) for _ in range(count)]
     shapes = [shape for row in rows for shape in row]
     return sheet(shapes, count, titles=sampler.classes, size=128, up=model.up, colors=colors)

@@ -1,20 +1,25 @@
 """Stage `prepare`: turn a source into a voxel data set."""
 
+import tempfile
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+from gan3d.addresses import mask
 from gan3d.config.project import Project
 from gan3d.config.schema import Data, Params
 from gan3d.data.pipeline.options import PrepareOptions
 from gan3d.data.pipeline.prepare import prepare_source
+from gan3d.data.pipeline.preview import preview as understand
 from gan3d.data.sandbox.pool import Limits
 from gan3d.data.sources import download
 from gan3d.dataset import SPLITS
+from gan3d.errors import UserError
 from gan3d.monitoring.progress import progress_bar
 from gan3d.reports import data_report
 from gan3d.synthetic import furniture
 
+LISTED = 48  # classes on the terminal
 SYNTHETIC = "synthetic"  # a source: the embedded furniture
 
 
@@ -40,12 +45,31 @@ def run(
     return summary
 
 
+def preview(data: Data, seed: int, home: Path) -> tuple[str, UserError | None]:
+    """Describe how a source is understood, without writing anything.
+
+    Returns:
+        Lines of text, and the error that `run` would stop with, if any.
+
+    Raises:
+        UserError: if the source cannot be opened, or is at an address.
+    """
+    if download.is_address(data.source):
+        raise UserError("--dry-run reads local files only: fetch the source with `gan3d data fetch` first.")
+    with tempfile.TemporaryDirectory() as scratch:
+        has_furniture = (home / SYNTHETIC).is_dir()
+        source = Path(data.source)
+        if data.source == SYNTHETIC:
+            source = home / SYNTHETIC if has_furniture else local_source(data.source, scratch)
+        return understand(source, options_of(data, seed), Limits(data.timeout, data.memory_limit))
+
+
 def options_of(data: Data, seed: int) -> PrepareOptions:
     """The part of `data` in params.yaml that says how a source is read."""
     shared = data.model_dump(include={field.name for field in fields(PrepareOptions)} - {"classes", "labels"})
     classes = None if data.classes == "all" else data.classes
     return PrepareOptions(
-        **shared, classes=classes, labels=None if data.labels is None else Path(data.labels), seed=seed
+        **shared, classes=classes, labels=None if data.labels is None else Path(data.labels).expanduser(), seed=seed
     )
 
 
@@ -58,7 +82,9 @@ def log(params: Params, project: Project, summary: dict[str, Any]) -> None:
     from gan3d.tracking.run import TrackedRun
     from gan3d.tracking.store import connect_later
 
-    settings = {f"data.{key}": value for key, value in params.data.model_dump().items()}
+    settings = params.data.model_dump()
+    texts = {key: mask(value, value) for key, value in settings.items() if isinstance(value, str)}
+    settings = {f"data.{key}": value for key, value in (settings | texts).items()}
     tags = provenance_tags(project.work) | {"stage": "prepare"}
     totals = {split: sum(counts[split] for counts in summary["counts"].values()) for split in SPLITS}
     left_out = {name: summary[name] for name in ("rejected", "duplicates", "dropped_empty")}
@@ -72,22 +98,24 @@ def describe(summary: dict[str, Any], out: Path) -> str:
     """Summarise a prepared data set, one fact per line."""
     lines = [
         f"{name}: " + ", ".join(f"{count} {split}" for split, count in counts.items())
-        for name, counts in summary["counts"].items()
+        for name, counts in list(summary["counts"].items())[:LISTED]
     ]
+    if len(summary["counts"]) > LISTED:
+        lines.append(f"and {len(summary['counts']) - LISTED:,} more classes: see the report")
     left_out = {"empty": "dropped_empty", "duplicates": "duplicates", "unreadable": "rejected", "skipped": "skipped"}
     lines.append("left out: " + ", ".join(f"{summary[field]} {word}" for word, field in left_out.items()))
     if summary["rejected"]:
         lines.append(f"why they could not be read: {out / 'rejects.csv'}")
     lines.append(f"report: {data_report.path_for(out)}")
     shares = [f"{at} {share:.1%}" for at, share in summary["occupancy"].items() if share is not None]
-    lines.append(f"occupancy: {', '.join(shares) or 'unknown, since there are no training shapes'}")
+    lines.append(f"occupancy: {', '.join(shares)}")
     return "\n".join(lines)
 
 
 def local_source(source: str | Path, root: str | Path) -> Path:
     """The path of a source; `synthetic` is ROOT/synthetic, written if it is missing or out of date."""
     if str(source) != SYNTHETIC:
-        return Path(source)
+        return Path(source).expanduser()
     folder = Path(root) / SYNTHETIC
     furniture.ensure(folder)
     return folder

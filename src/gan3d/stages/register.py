@@ -3,23 +3,22 @@
 import json
 import logging
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from filelock import FileLock
 
-from gan3d import model_file
 from gan3d.config.project import Project
 from gan3d.config.schema import Params, resolution_of
 from gan3d.dataset import VoxelDataset
 from gan3d.errors import UserError
 from gan3d.metrics import protocol
 from gan3d.metrics.evaluation import SAMPLE_SEED
-from gan3d.metrics.rows import read_rows, without_mean
-from gan3d.registry import fetch
+from gan3d.metrics.rows import read_rows, without_mean, write_json
 from gan3d.registry.log import Facts, data_facts, log_candidate, tagged_means
+from gan3d.registry.models import open_sampler
 from gan3d.registry.promotion import Decision, promote
-from gan3d.sampling.sampler import Sampler
 from gan3d.tracking.limits import bounded
 from gan3d.tracking.outbox import resolve_run, sync
 from gan3d.tracking.provenance import provenance_tags
@@ -45,16 +44,15 @@ def run(params: Params, project: Project) -> str:
                 candidate = replace(candidate, training_run=resolve_run(client, candidate.training_run))
             version = log_candidate(client, project.model(params.final), candidate, mlruns=project.mlruns)
             decision = promote(client, version, params.promote.margin, lambda other: rescore(other, params, project))
-    project.run_file("register").parent.mkdir(parents=True, exist_ok=True)
     record = {"model": MODEL, "version": version, "champion": decision.promoted, "reason": decision.reason}
-    project.run_file("register").write_text(json.dumps(record, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    write_json(project.run_file("register"), record)
     return sentence(version, decision)
 
 
 def facts(params: Params, project: Project) -> Facts:
     """What the registry and the model card say about the candidate."""
     rows = without_mean(read_rows(project.table))
-    trained = {stage: _run_record(project, stage) for stage in params.train.chain(params.final)}
+    trained = {stage: _read_record(project.run_file(stage)) for stage in params.train.chain(params.final)}
     training = [
         {"stage": stage, "images": record.get("images")}
         | {name: getattr(params.train.stages[stage], name) for name in ("width", "batch", "lr_g", "lr_d", "fade_in")}
@@ -63,7 +61,7 @@ def facts(params: Params, project: Project) -> Facts:
     ]
     return Facts(
         data=data_facts(
-            VoxelDataset(project.voxels, params.gan.conditional), resolution_of(params.final), params.data.source
+            VoxelDataset(project.voxels, params.gan.conditional), resolution_of(params.final), source_of(project)
         ),
         training=training,
         scores=rows,
@@ -73,6 +71,11 @@ def facts(params: Params, project: Project) -> Facts:
     )
 
 
+def source_of(project: Project) -> str:
+    """The data source, without secrets, as it was when the data was prepared."""
+    return _read_record(project.source).get("source", "not recorded")
+
+
 def rescore(version: int, params: Params, project: Project) -> float | None:
     """Mean 1-NNA-CD of a registered version on the present test split, by the protocol of the stage `evaluate`.
 
@@ -80,7 +83,7 @@ def rescore(version: int, params: Params, project: Project) -> float | None:
     """
     data = VoxelDataset(project.voxels, params.gan.conditional)
     try:
-        model = Sampler(model_file.load(fetch.resolve(f"models:/{MODEL}/{version}", project.mlruns)))
+        model = open_sampler(f"models:/{MODEL}/{version}", project.mlruns)
     except UserError as error:
         logging.getLogger(__name__).warning("version %s cannot be scored: %s", version, error)
         return None
@@ -99,6 +102,5 @@ def sentence(version: int, decision: Decision) -> str:
     return f"{MODEL} version {version} {became}: {decision.reason}."
 
 
-def _run_record(project: Project, stage: str) -> dict[str, Any]:
-    path = project.run_file(stage)
+def _read_record(path: Path) -> dict[str, Any]:
     return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}

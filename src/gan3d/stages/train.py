@@ -2,7 +2,6 @@
 
 import csv
 import json
-import shutil
 import textwrap
 import warnings
 from collections.abc import Iterator
@@ -18,20 +17,21 @@ from gan3d.backend import from_first, rank
 from gan3d.config.project import Project
 from gan3d.config.schema import SCRATCH, Params, resolution_of
 from gan3d.dataset import VoxelDataset, resolution_key
-from gan3d.errors import UserError
+from gan3d.errors import UserError, short_list
 from gan3d.model_file import TrainedModel
 from gan3d.monitoring.callbacks import CallbackList, ProgressBar, SampleSheets
 from gan3d.monitoring.cost import CostEstimate, estimate_cost, measure_conv_rate
 from gan3d.monitoring.monitor import TrainingMonitor
 from gan3d.monitoring.validation import validation
 from gan3d.networks.architecture import Architecture
-from gan3d.outputs import new_file, new_folder, write_text
+from gan3d.outputs import copy_folder, new_file, new_folder, remove_others, write_text
 from gan3d.rendering.training_plots import training_curves
 from gan3d.rendering.viewer import write_page
 from gan3d.tracking.mlflow_callback import MLflowCallback
 from gan3d.tracking.provenance import provenance_tags
 from gan3d.tracking.store import connect_later
 from gan3d.training.callback import Row
+from gan3d.training.checkpoint import sole_writer
 from gan3d.training.fingerprint import training_fingerprint
 from gan3d.training.loop import LoggingSchedule, train
 from gan3d.training.stage import StageSpec, build_stage, finish_stage
@@ -51,7 +51,7 @@ def run(params: Params, stage: str, project: Project, dry_run: bool = False) -> 
     check_training_shapes(data)
     start = build_stage(spec, None if spec.prev is None else model_file.load(project.model(spec.prev)))
     cost = estimate_cost(*start[:2], spec.recipe, measure_conv_rate(spec.architecture.widths[-1], spec.resolution))
-    print(textwrap.fill(json.dumps(spec.settings, ensure_ascii=False), 110))
+    print(textwrap.fill(json.dumps(shown_settings(spec), ensure_ascii=False), 110))
     print(f"{stage}: {cost}", flush=True)
     if dry_run:
         return
@@ -62,27 +62,34 @@ def run(params: Params, stage: str, project: Project, dry_run: bool = False) -> 
         train(data, start, spec.recipe, checkpoints, schedule)
         wait_for_first()
         return
-    tracker = mlflow_callback(params.name, spec, data, project, fingerprint, cost)
-    sheets = SampleSheets(project.output(params.name) / "vis" / stage, data.classes, data.up)
-    progress = ProgressBar(stage, spec.recipe.images)
-    with ending_run(tracker, progress):
-        trained, rows = train(
-            data,
-            start,
-            spec.recipe,
-            checkpoints,
-            schedule,
-            CallbackList(progress, tracker, sheets),
-            TrainingMonitor(data, start, schedule.samples_per_class),
-            validation(data, start[2]),
-        )
-        trained = finish_stage(spec, trained, data)
-        model_file.save(project.model(stage), trained)
-        progress.close()
-        tracker.finish(write_outputs(params.name, spec, project, trained, rows, sheets))
-    record = {"run_id": tracker.run_id, "training_fingerprint": fingerprint, "images": rows[-1]["images"]}
-    write_text(project.run_file(stage), json.dumps(record, indent=2) + "\n")
+    with sole_writer(checkpoints, lambda: print(waiting_sentence(stage, checkpoints), flush=True)):
+        tracker = mlflow_callback(params.name, spec, data, project, fingerprint, cost)
+        sheets = SampleSheets(project.output(params.name) / "vis" / stage, data.classes, data.up)
+        progress = ProgressBar(stage, spec.recipe.images)
+        with ending_run(tracker, progress):
+            trained, rows = train(
+                data,
+                start,
+                spec.recipe,
+                checkpoints,
+                schedule,
+                CallbackList(progress, tracker, sheets),
+                TrainingMonitor(data, start, schedule.samples_per_class),
+                validation(data, start[2]),
+            )
+            trained = finish_stage(spec, trained, data)
+            model_file.save(project.model(stage), trained)
+            remove_others(project.model(stage), model_file.FILES)
+            progress.close()
+            tracker.finish(write_outputs(params.name, spec, project, trained, rows, sheets))
+        record = {"run_id": tracker.run_id, "training_fingerprint": fingerprint, "images": rows[-1]["images"]}
+        write_text(project.run_file(stage), json.dumps(record, indent=2) + "\n")
     wait_for_first()
+
+
+def waiting_sentence(stage: str, checkpoints: Path) -> str:
+    """What a second training of a stage says before it waits for the first."""
+    return f"{stage}: another process trains it in {checkpoints}; this one waits, and takes its result."
 
 
 def stage_spec(params: Params, stage: str, data: VoxelDataset) -> StageSpec:
@@ -98,6 +105,12 @@ def stage_spec(params: Params, stage: str, data: VoxelDataset) -> StageSpec:
     occupancy = tuple(data.summary["occupancy"][resolution_key(4 * 2**i)] for i in range(len(widths)))
     architecture = Architecture(params.gan.latent, tuple(data.classes), widths, occupancy, params.train.precision)
     return StageSpec(stage, None if prev == SCRATCH else prev, architecture, recipe, params.seed, params.gan.threshold)
+
+
+def shown_settings(spec: StageSpec) -> dict[str, object]:
+    """The stage's settings; of many classes, their number and the first."""
+    classes = spec.architecture.classes
+    return spec.settings | ({"classes": f"{len(classes):,}: {short_list(classes)}"} if len(classes) > 100 else {})
 
 
 def mlflow_callback(
@@ -116,7 +129,7 @@ def mlflow_callback(
     return MLflowCallback(
         connect_later(project.mlruns),
         f"{name} {spec.name}",
-        spec.settings | {"parameters_g": cost.parameters_g, "parameters_d": cost.parameters_d},
+        shown_settings(spec) | {"parameters_g": cost.parameters_g, "parameters_d": cost.parameters_d},
         tags,
         data.classes,
         data.up,
@@ -169,7 +182,7 @@ def write_outputs(
         frames=sheets.frames[:-1],
     )
     with new_folder(output / "model" / stage) as model:
-        shutil.copytree(project.model(stage), model, dirs_exist_ok=True)
+        copy_folder(project.model(stage), model)
         trained.build_generator().save(model / "generator.keras")
     return {"plots": plots, "": page, "model": project.model(stage)}
 

@@ -14,6 +14,7 @@ from mlflow import MlflowException
 from requests.adapters import HTTPAdapter
 from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
+from gan3d.addresses import mask
 from gan3d.errors import UserError
 
 SECONDS_VARIABLE = "GAN3D_TRACKER_SECONDS"  # raises the limit for a slow server
@@ -55,7 +56,7 @@ def is_transient(error: BaseException) -> bool:
     if isinstance(error, MlflowException):
         status = error.get_http_status_code()
         return status >= 500 or status in TRANSIENT
-    return isinstance(error, OSError | OperationalError | UserError)
+    return isinstance(error, OSError | OperationalError | UserError) and not isinstance(error, FileNotFoundError)
 
 
 def reason(error: BaseException) -> str:
@@ -74,11 +75,6 @@ def reason(error: BaseException) -> str:
             return found.expand(words) if "\\" in words else words
     found = re.search(r"error code (\d{3}) != 200", text)
     return f"error {found[1]}" if found else mask(text)[:160].rstrip(". ")
-
-
-def mask(text: str) -> str:
-    """A text without the users and passwords of its addresses."""
-    return re.sub(r"://[^/@\s]+@", "://***@", text)
 
 
 class _Budget:

@@ -30,6 +30,7 @@ from mlflow.entities import Dataset, DatasetInput, InputTag, LifecycleStage, Met
 from mlflow.utils.mlflow_tags import MLFLOW_DATASET_CONTEXT
 from PIL import Image
 
+from gan3d.rendering.sheets import reduce
 from gan3d.tracking.limits import is_transient, reason
 from gan3d.tracking.store import experiment_id
 
@@ -103,9 +104,9 @@ class Outbox:
             self._put("metrics", {"rows": rows, "time": int(time.time() * 1000), "system": system})
 
     def put_image(self, key: str, step: int, pixels: np.ndarray) -> None:
-        """Queue one image, uint8 (H, W, 3), of a series."""
+        """Queue one image, uint8 (H, W, 3), of a series; a very large one is reduced."""
         entry = {"key": key, "step": step, "time": int(time.time() * 1000)}
-        self._put("image", entry, lambda folder: Image.fromarray(pixels).save(folder / "image.png"))
+        self._put("image", entry, lambda folder: Image.fromarray(reduce(pixels)).save(folder / "image.png"))
 
     def put_files(self, path: Path, artifact_folder: str) -> None:
         """Queue a file, or a folder's content; it is copied now."""

@@ -17,9 +17,10 @@ from mlflow.store.db import utils as mlflow_db
 from mlflow.store.db.base_sql_model import Base
 from sqlalchemy.pool import StaticPool
 
+from gan3d.addresses import mask
 from gan3d.errors import UserError
 from gan3d.tracking import database
-from gan3d.tracking.limits import bounded, limit_requests, mask
+from gan3d.tracking.limits import bounded, limit_requests
 
 EXPERIMENT = "gan3d"
 MODEL = "gan3d"

@@ -32,7 +32,7 @@ from gan3d.training.loop import DivergedError, LoggingSchedule, train
 from gan3d.training.stage import build_stage
 from gan3d.tuning import space
 
-SHEET = 8  # samples per class on the contact sheet of a trial
+SHEET = 8  # samples per class on the sample sheet of a trial
 
 
 class TrialCallback(Callback):
@@ -71,7 +71,7 @@ class TrialCallback(Callback):
         self.tracker.on_warning(images, message)
 
     def log_sheet(self) -> None:
-        """Log a contact sheet of the newest samples."""
+        """Log a sample sheet of the newest samples."""
         if self.samples is not None:
             images, voxels, labels = self.samples
             chosen = np.concatenate([np.flatnonzero(labels == label)[:SHEET] for label in np.unique(labels)])
@@ -225,7 +225,7 @@ def frozen_trial(trial: optuna.Trial) -> optuna.trial.FrozenTrial:
 
 
 def end_trial(trial: optuna.Trial, callback: TrialCallback, status: str, reason: str, folder: Path | None) -> None:
-    """Log the contact sheet and the reason, end the run, and delete the checkpoints.
+    """Log the sample sheet and the reason, end the run, and delete the checkpoints.
 
     Args:
         folder: of the checkpoints; None keeps them, for a retry.

@@ -16,6 +16,7 @@ from filelock import FileLock, Timeout
 from gan3d import dataset
 from gan3d.dataset import resolution_key
 from gan3d.errors import UserError
+from gan3d.outputs import write_error
 from gan3d.voxels import RESOLUTIONS, max_pool, pack_bits, unpack_bits
 
 ALIVE = ".alive"  # a lock that ends with its process
@@ -31,6 +32,15 @@ def atomic_replace(out: Path) -> Iterator[Path]:
         UserError: if `out` is a file, or holds something other than a data set.
     """
     check_replaceable(out)
+    try:
+        with _replacing(out) as folder:
+            yield folder
+    except OSError as error:
+        raise write_error(out, error) from error
+
+
+@contextmanager
+def _replacing(out: Path) -> Iterator[Path]:
     out.parent.mkdir(parents=True, exist_ok=True)
     sweep_dead(out)
     with (
