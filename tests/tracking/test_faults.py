@@ -54,7 +54,8 @@ def log_a_run(mlruns, **options):
     run = TrackedRun(connect_later(mlruns), mlruns, "stage", {"batch": 4}, {"stage": "r04"}, **options)
     run.outbox.put_metrics([{"images": 10, "loss_d": 1.0}, {"images": 20, "loss_d": 2.0}])
     run.outbox.put_image("samples", 20, np.full((8, 9, 3), 200, np.uint8))
-    run.outbox.put_files(mlruns / "mlflow.db", "files")
+    (mlruns / "note.txt").write_text("a file", encoding="utf-8")
+    run.outbox.put_files(mlruns / "note.txt", "files")
     run.end()
     return run
 
@@ -239,7 +240,7 @@ def test_an_entry_that_is_refused_for_good_holds_back_no_other(mlruns, caplog):
     done = client.get_run(only_run(client))
     assert (done.info.status, done.data.metrics) == ("FINISHED", {"loss_d": 1.0})
     assert "refuses an entry" in caplog.text
-    assert len(list((mlruns / "outbox" / run.id).glob("*.refused"))) == 1
+    assert len(list((mlruns / "outbox" / run.id / "refused").iterdir())) == 1
 
 
 def test_a_full_disk_costs_entries_and_not_the_work(mlruns, monkeypatch, capsys):
