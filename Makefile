@@ -6,6 +6,7 @@ READY := $(VENV)/.installed
 LOCK := uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --quiet
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export TF_CPP_MIN_LOG_LEVEL ?= 3
+export MLFLOW_DISABLE_TELEMETRY ?= true
 export PYTHONWARNINGS ?= ignore::FutureWarning
 
 .DEFAULT_GOAL := help
@@ -25,6 +26,7 @@ $(READY): requirements.lock pyproject.toml
 	@touch $@
 
 repro: setup ## run the pipeline: data, training, evaluation, registry
+	@gan3d check
 	@dvc repro
 	@echo; echo "Done: look at it with 'make ui'; draw shapes with '$(VENV)/bin/gan3d sample --help'."
 

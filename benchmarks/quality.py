@@ -28,7 +28,7 @@ from gan3d.data.pipeline.prepare import prepare
 from gan3d.dataset import VoxelDataset
 from gan3d.metrics.validation import ValidationScorer
 from gan3d.monitoring.monitor import TrainingMonitor
-from gan3d.stages.train import architecture
+from gan3d.stages.train import stage_spec
 from gan3d.synthetic import furniture
 from gan3d.training.callback import Callback, Row
 from gan3d.training.growth import grow
@@ -104,7 +104,7 @@ def main() -> None:
             recipe = settings.recipe(stage)
             if given.tiny:
                 recipe = replace(recipe, fade_in=0, stabilise=2 * given.every)
-            start = grow(previous, architecture(settings, stage, data), settings.seed)
+            start = grow(previous, stage_spec(settings, stage, data).architecture, settings.seed)
             scorer = ValidationScorer(data, resolution_of(stage), given.count, given.draws)
             curve, before = ScoreCurve(scorer), time.perf_counter()
             schedule = LoggingSchedule(settings.logging.metrics_every, given.every, recipe.images, scorer.count)

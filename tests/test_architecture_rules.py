@@ -10,7 +10,7 @@ from import_closure import FILES, imports, within
 from scipy.sparse import csr_array
 from scipy.sparse.csgraph import connected_components
 
-LONGEST = 350  # lines a file
+LONGEST = 350  # lines per file
 VAGUE = {"utils", "util", "helpers", "common", "misc"}
 
 # unit of the package -> what of the package it may import, besides itself; a dot names one module of a unit

@@ -29,6 +29,8 @@ DEVELOPMENT = {  # of the group dev: tools and types, and what tests run without
     "moto": "tests start its server",
     "mypy": "a tool",
     "pandas-stubs": "types",
+    "pre-commit": "a tool",
+    "pre-commit-hooks": "a tool",
     "pytest-xdist": "a plugin of pytest",
     "ruff": "a tool",
     "scipy-stubs": "types",
@@ -67,7 +69,7 @@ def imported(*folders: str) -> dict[str, str]:
 
 BASE = names(PROJECT["project"]["dependencies"])
 EXTRAS = names(line for extra in PROJECT["project"]["optional-dependencies"].values() for line in extra)
-DEV = names(PROJECT["dependency-groups"]["dev"])
+DEV = names(line for line in PROJECT["dependency-groups"]["dev"] if isinstance(line, str))  # not included groups
 
 
 def test_every_import_is_declared():

@@ -73,4 +73,4 @@ def test_the_card_promises_no_class(blind, dataset):
     model = {"name": "gan3d", "version": 1, "classes": [UNCONDITIONAL], "resolution": 8, "latent": 8, "parameters": 9}
     page = card(model | {"threshold": 0.5, "up": "y"}, facts, [], [], {})
     assert "(of any class, since it was trained without labels)" in page
-    assert "none can be asked for" in page
+    assert "no class can be chosen" in page

@@ -26,7 +26,7 @@ from gan3d.networks.generator import Generator
 from gan3d.networks.weights import assign_weights, weight_names
 from gan3d.outputs import new_file, write_text
 
-CONFIG, GENERATOR, TRAINING = "config.json", "generator.npz", "training.npz"
+CONFIG, GENERATOR, TRAINING = FILES = ("config.json", "generator.npz", "training.npz")
 CONFIG_BYTES = 2**24  # of the longest configuration: thousands of class names
 ADVICE = "run `dvc checkout`, train the stage or get the model again"
 
@@ -96,7 +96,7 @@ def _fill(model: keras.Model, values: dict[str, np.ndarray]) -> None:
 
 
 def save(folder: Path, model: TrainedModel) -> None:
-    """Write a model into a folder, which is created if missing."""
+    """Write a model into a folder, which is created if missing; another model's files in it are replaced or removed."""
     config = {
         "format": model_schema.FORMAT,
         "architecture": model.architecture.to_json(),
@@ -109,6 +109,8 @@ def save(folder: Path, model: TrainedModel) -> None:
     trained |= {f"discriminator/{name}": value for name, value in model.discriminator.items()}
     if trained:
         _save_arrays(folder / TRAINING, trained)
+    else:
+        (folder / TRAINING).unlink(missing_ok=True)
 
 
 def load(folder: str | Path) -> TrainedModel:

@@ -8,29 +8,32 @@ import errno
 import os
 import secrets
 import shutil
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from gan3d.errors import UserError
-
-FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
+from gan3d.errors import FORBIDDEN, FULL, UserError
 
 
 @contextmanager
 def new_file(path: Path) -> Iterator[Path]:
     """A temporary path with the same extension, moved to `path` when the block ends, removed if it fails.
 
-    Missing parent folders are created. What was at `path` stays until then.
+    Missing parent folders are created. What was at `path` stays until then. A device such as /dev/stdout is written to.
 
     Raises:
         UserError: if the file cannot be written: a full disk, no permission, a folder in its place.
     """
     temporary = path.with_name(f".{secrets.token_hex(4)}.{path.name}")
+    check_place(path)
     try:
-        if path.is_dir():
-            raise UserError(f"{path} is a folder: name a file.")
+        if _is_device(path):
+            with tempfile.TemporaryDirectory() as scratch:
+                yield Path(scratch) / path.name
+                with (Path(scratch) / path.name).open("rb") as content, path.open("wb") as device:
+                    shutil.copyfileobj(content, device)
+            return
         path.parent.mkdir(parents=True, exist_ok=True)
         yield temporary
         _flush(temporary)
@@ -40,6 +43,24 @@ def new_file(path: Path) -> Iterator[Path]:
     finally:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
+
+
+def check_place(path: Path) -> None:
+    """Refuse, before any work, a file's path that is a folder or lies in a file.
+
+    Raises:
+        UserError: if it is refused.
+    """
+    try:
+        if path.is_dir():
+            raise UserError(f"{path} is a folder: name a file.")
+        above = next(folder for folder in path.absolute().parents if folder.exists())
+        if not above.is_dir():
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
+        if not path.exists() and not os.access(above, os.W_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+    except OSError as error:
+        raise write_error(path, error) from error
 
 
 @contextmanager
@@ -86,6 +107,28 @@ def copy_file(source: Path, path: Path) -> None:
         shutil.copyfile(source, temporary)
 
 
+def copy_folder(source: Path, folder: Path) -> None:
+    """Copy the files of a folder, but not their permissions: those in DVC's cache are read-only."""
+    for path in sorted(source.rglob("*")):
+        if path.is_file():
+            copy_file(path, folder / path.relative_to(source))
+
+
+def remove_others(folder: Path, names: Iterable[str]) -> None:
+    """Remove every file of a folder but these, such as those of an earlier run; what is linked stays.
+
+    Raises:
+        UserError: if one cannot be removed.
+    """
+    kept = set(names)
+    for path in folder.iterdir():
+        if path.name not in kept and (path.is_file() or path.is_symlink()):
+            try:
+                path.unlink()
+            except OSError as error:
+                raise write_error(path, error) from error
+
+
 def write_error(path: Path, error: OSError) -> UserError:
     """One sentence for an error of the machine while writing `path`."""
     if error.errno in FULL:
@@ -99,6 +142,13 @@ def write_error(path: Path, error: OSError) -> UserError:
     if error.errno == errno.ENAMETOOLONG:
         return UserError(f"{path} cannot be written because its name is too long: choose a shorter one.")
     return UserError(f"{path} cannot be written ({error.strerror or error}): check the disk, or name another place.")
+
+
+def _is_device(path: Path) -> bool:
+    """Whether a path is no place for a new file: /dev/null, a pipe, a link to standard output."""
+    return path.parent in (Path("/dev"), Path("/dev/fd"), Path("/proc/self/fd")) or (
+        path.exists() and not path.is_file()
+    )
 
 
 def _flush(path: Path) -> None:

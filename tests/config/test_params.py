@@ -122,6 +122,30 @@ def test_a_fault_is_one_sentence_with_its_key_and_what_is_right(tree, tmp_path, 
     assert "\n" not in message
 
 
+@pytest.mark.parametrize(
+    ("section", "wrong", "right"),
+    [
+        (R16, "lrg", "lr_g"),
+        (R16, "LR_D", "lr_d"),
+        (R16, "stabilize", "stabilise"),
+        (("gan",), "penalty-every", "penalty_every"),
+        (("data",), "resolutoin", "resolution"),
+        (("train",), "backends", "backend"),
+        (("tune",), "trails", "trials"),
+        ((), "seeds", "seed"),
+    ],
+)
+def test_a_misspelt_key_is_named_before_the_one_it_misses(tree, tmp_path, section, wrong, right):
+    inner = tree
+    for key in section:
+        inner = inner[key]
+    inner[wrong] = inner.pop(right)
+    with pytest.raises(UserError) as caught:
+        load(tree, tmp_path)
+    where = ".".join((*section, wrong))
+    assert f"{where} is not a known key; did you mean {right}?" in str(caught.value)
+
+
 @pytest.mark.parametrize("text", ["", "- 1\n- 2\n", "a: [1", "\t:"])
 def test_what_is_no_parameter_file(tmp_path, text):
     path = tmp_path / "params.yaml"

@@ -14,7 +14,7 @@ OPTIONAL = {"gamma"}  # of a stage
 
 
 def keys(path: Path) -> list[str]:
-    """The keys of all sections as they stand in the file; of stages, which differ, those of their rows."""
+    """The keys of all sections as in the file; for stages, which differ, the keys of their rows."""
     tree = yaml.safe_load(path.read_text(encoding="utf-8"))
     found = [f"{name}.{key}" for name, section in tree.items() if isinstance(section, dict) for key in section]
     rows = {tuple(key for key in row if key not in OPTIONAL) for row in tree["train"]["stages"].values()}

@@ -23,7 +23,7 @@ class Points:
         self.union = distances(np.concatenate([generated, reference]))
 
     def subset_scores(self, generated: np.ndarray, reference: np.ndarray) -> dict[str, float]:
-        return intervals.neighbour_scores(self.union, len(self.generated), generated, reference)
+        return intervals.subset_distance_scores(self.union, len(self.generated), generated, reference)
 
 
 def experiment(rng: np.random.Generator, shift: float, squeeze: float) -> list[Points]:

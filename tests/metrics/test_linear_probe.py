@@ -3,7 +3,9 @@
 import csv
 import json
 import os
+import re
 import shutil
+from pathlib import Path
 
 import mlflow
 import numpy as np
@@ -27,6 +29,15 @@ from gan3d.training.growth import grow
 @pytest.fixture
 def noise(dataset) -> np.ndarray:
     return np.random.default_rng(0).standard_normal((len(dataset), 12)).astype(np.float32)
+
+
+def with_manifest(source: Path, folder: Path, pattern: str, replacement: str) -> VoxelDataset:
+    """A copy of a data set with an edited manifest."""
+    shutil.copytree(source, folder)
+    manifest = folder / "manifest.csv"
+    text = manifest.read_text(encoding="utf-8")
+    manifest.write_text(re.sub(pattern, replacement, text), encoding="utf-8")
+    return VoxelDataset(folder)
 
 
 def test_separable_classes_are_told_apart(dataset, noise):
@@ -74,10 +85,10 @@ def test_related_shapes_are_never_on_both_sides_of_a_fold(dataset_folder, tmp_pa
     assert probe(vectors, data).validated < 0.8
 
 
-def test_without_a_test_split_the_confusion_is_of_cross_validation(dataset, noise, monkeypatch):
-    noise[:, 3] += 20 * dataset.labels
-    monkeypatch.setattr(dataset, "splits", np.where(dataset.splits == "test", "train", dataset.splits))
-    result = probe(noise, dataset)
+def test_without_a_test_split_the_confusion_is_of_cross_validation(dataset_folder, noise, tmp_path):
+    data = with_manifest(dataset_folder, tmp_path / "set", r",test,", ",train,")
+    noise[:, 3] += 20 * data.labels
+    result = probe(noise, data)
     assert result.tested is None
     assert result.confusion == [[32, 0], [0, 32]]
 
@@ -120,9 +131,7 @@ def test_one_class_cannot_be_told_apart(columns):
         check_classes(columns)
 
 
-def test_too_few_shapes_of_a_class_are_named(dataset, monkeypatch):
-    splits = dataset.splits.copy()
-    splits[dataset.labels == 1] = "test"
-    monkeypatch.setattr(dataset, "splits", splits)
+def test_too_few_shapes_of_a_class_are_named(dataset_folder, tmp_path):
+    data = with_manifest(dataset_folder, tmp_path / "set", r",slab,\w+,", ",slab,test,")
     with pytest.raises(UserError, match="0 shapes of class 'slab'"):
-        check_classes(dataset)
+        check_classes(data)

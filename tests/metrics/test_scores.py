@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from box_dataset import random_boxes
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
@@ -9,19 +10,8 @@ from hypothesis.extra.numpy import arrays
 from gan3d.metrics import chamfer, scores
 
 
-def boxes(count: int, seed: int, side: int = 8) -> np.ndarray:
-    """Different solid boxes, one a shape."""
-    random = np.random.default_rng(seed)
-    shapes = np.zeros((count, side, side, side), bool)
-    for shape in shapes:
-        low = random.integers(0, side // 2, 3)
-        high = low + random.integers(1, side // 2 + 1, 3)
-        shape[tuple(map(slice, low, high))] = True
-    return shapes
-
-
 def voxel(*places: tuple[int, int, int], side: int = 8) -> np.ndarray:
-    """One shape a place, of a single voxel."""
+    """Shapes of a single voxel each, at these places."""
     shapes = np.zeros((len(places), side, side, side), bool)
     for shape, place in zip(shapes, places, strict=True):
         shape[place] = True
@@ -39,19 +29,19 @@ def test_nearest_neighbour_accuracy_equals_its_definition(numbers, count):
         right += (nearest < count) == (i < count)
     a, b = slice(None, count), slice(count, None)
     parts = (union[a, a].astype(float), union[a, b].astype(float), union[b, b].astype(float))
-    assert scores.nearest_neighbour_accuracy(*parts) == right / 7
+    assert scores.nearest_neighbour_accuracy(scores.union_distances(*parts), count) == right / 7
 
 
 def test_a_set_against_itself():
     """Each shape's nearest neighbour is its twin in the other set, so the classifier is always wrong."""
-    shapes = np.unique(boxes(40, 0), axis=0)
+    shapes = np.unique(random_boxes(40, 0), axis=0)
     result = scores.scores(shapes, shapes.copy(), train=shapes)
     assert (result["one_nna_cd"], result["cov_cd"], result["mmd_cd_x1e3"], result["jsd"]) == (0, 1, 0, 0)
     assert (result["copied_generated"], result["novelty_reference_x1e3"]) == (1, 0)
 
 
 def test_sets_far_apart_are_told_apart():
-    left, right = boxes(20, 1), np.flip(boxes(20, 1), (1, 2, 3)) & False
+    left, right = random_boxes(20, 1), np.flip(random_boxes(20, 1), (1, 2, 3)) & False
     right[:, -1, -1, -1] = True
     left[:, 4:] = False
     result = scores.scores(left, right)
@@ -93,7 +83,7 @@ def test_novelty_and_copies():
 
 
 def test_too_few_shapes_give_a_note_instead_of_numbers():
-    few, many = boxes(scores.MIN_SHAPES - 1, 2), boxes(30, 3)
+    few, many = random_boxes(scores.MIN_SHAPES - 1, 2), random_boxes(30, 3)
     for generated, reference in ((few, many), (many, few), (many[:0], many)):
         result = scores.scores(generated, reference, train=many)
         assert all(result[name] is None for name in scores.PAIR_SCORES + scores.NOVELTY_SCORES)
@@ -103,18 +93,18 @@ def test_too_few_shapes_give_a_note_instead_of_numbers():
     assert result["cov_cd"] is not None
     assert result["novelty_generated_x1e3"] is None
     assert "9 training shapes remain" in result["note"]
-    result = scores.scores(boxes(scores.MIN_SHAPES, 2), many, train=many)
+    result = scores.scores(random_boxes(scores.MIN_SHAPES, 2), many, train=many)
     assert "note" not in result
     assert None not in result.values()
 
 
 def test_prepared_shapes_give_the_same():
-    a, b = boxes(12, 4), boxes(15, 5)
+    a, b = random_boxes(12, 4), random_boxes(15, 5)
     assert scores.scores(chamfer.prepare(a), chamfer.prepare(b)) == scores.scores(a, b)
 
 
 def test_floor_draws_without_replacement_and_is_reproducible():
-    train, reference = boxes(60, 6), boxes(20, 7)
+    train, reference = random_boxes(60, 6), random_boxes(20, 7)
     once, again, other = (scores.floor(train, reference, 4, seed) for seed in (0, 0, 1))
     assert once == again != other
     assert (once["generated"], once["reference"]) == (20, 20)
@@ -133,11 +123,11 @@ def test_draws_of_the_floor_share_no_shape_while_there_are_enough():
 
 
 def test_average_draws():
-    a, b = (scores.scores(boxes(15, seed), boxes(15, 20)) for seed in (8, 9))
+    a, b = (scores.scores(random_boxes(15, seed), random_boxes(15, 20)) for seed in (8, 9))
     mean = scores.average_draws([a, b])
     assert mean["mmd_cd_x1e3"] == pytest.approx((a["mmd_cd_x1e3"] + b["mmd_cd_x1e3"]) / 2)
     assert mean["jsd_std"] == pytest.approx(abs(a["jsd"] - b["jsd"]) / np.sqrt(2))
-    few = scores.scores(boxes(3, 8), boxes(15, 20))
+    few = scores.scores(random_boxes(3, 8), random_boxes(15, 20))
     for results in ([few, a, b], [a, few, b], [a, b, few]):
         partly = scores.average_draws(results)
         assert [partly[name] for name in ("cov_cd", "jsd_std")] == [mean[name] for name in ("cov_cd", "jsd_std")]

@@ -39,7 +39,7 @@ def test_all_values_are_finite_and_reproducible(diagnostics, networks, rng):
         assert low <= middle <= high
     assert found["samples/largest_piece_of_data"] == 1.0  # columns and slabs
     assert found["samples/occupancy"] == pytest.approx(samples.mean())
-    assert not any(name.startswith("coverage/") for name in found)  # 6 validation shapes a class are too few
+    assert not any(name.startswith("coverage/") for name in found)  # 6 validation shapes per class are too few
 
 
 def test_every_kind_of_shapes_has_the_same_labels(diagnostics, dataset):

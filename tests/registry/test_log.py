@@ -160,7 +160,7 @@ def test_a_long_card_is_whole_in_the_run_and_shortened_in_the_version(client, fo
 def test_errors_name_the_folder_and_the_backend(client, folder, tmp_path):
     with pytest.raises(UserError, match=r"nothing holds no model"):
         log_candidate(client, tmp_path / "nothing", facts())
-    with pytest.raises(UserError, match="no-such-backend, which trained this model, is missing"):
+    with pytest.raises(UserError, match="no-such-backend, which trained this model, is not installed"):
         log_candidate(client, folder, facts(backend="no-such-backend"))
     assert not client.search_model_versions("name = 'gan3d'")
 

@@ -15,6 +15,7 @@ from gan3d.serving.schema import ShapesRequest
 from gan3d.shape_io import formats
 from gan3d.shape_io.encoding import encode
 from gan3d.shape_io.files import write_shapes
+from gan3d.shape_io.formats import check_export
 
 CUBE = np.pad(np.ones((2, 2, 2, 2), np.float32), [(0, 0), *[(1, 1)] * 3])
 
@@ -59,3 +60,14 @@ def test_unknown_formats_are_named_with_the_known_ones():
         formats.file_format(Path("chair.fbx"))
     with pytest.raises(UserError, match="output 'npy' does not exist: choose one of grid, bits, stl"):
         formats.max_shapes("npy", 8)
+
+
+@pytest.mark.parametrize("name", ["m.pt", "m.h5", "model.keras", "model.PB", "a.tflite"])
+def test_an_export_of_another_kind_is_refused(tmp_path, name):
+    with pytest.raises(UserError, match=r"another kind: name a file that ends in \.onnx, or a folder"):
+        check_export(tmp_path / name)
+
+
+@pytest.mark.parametrize("name", ["m.onnx", "M.ONNX", "saved", "furniture-0.2"])
+def test_an_export_by_a_known_name_is_accepted(tmp_path, name):
+    check_export(tmp_path / name)

@@ -2,6 +2,9 @@
 
 import io
 import os
+import subprocess
+import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -188,3 +191,78 @@ def test_damaged_checkpoints_do_not_push_out_a_whole_one(tmp_path):
         checkpoint.save(tmp_path, images, state(images), RECORD).write_bytes(b"torn")
     checkpoint.save(tmp_path, 4, state(4), RECORD)
     assert checkpoint.load(tmp_path, state(0), END)[0] == 4
+
+
+@pytest.fixture
+def other_process():
+    """A process that is alive."""
+    process = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    yield process
+    process.kill()
+    process.wait()
+
+
+def test_what_another_process_is_writing_stays_until_it_is_dead(tmp_path, other_process):
+    """Two experiments of a queue train one stage: neither may delete the other's file."""
+    theirs = tmp_path / f"0000000008-0123456789abcdef.{other_process.pid}-00.tmp"
+    theirs.write_bytes(b"half a checkpoint")
+    checkpoint.save(tmp_path, 4, state(4), RECORD)
+    assert theirs.exists()
+    other_process.kill()
+    other_process.wait()
+    checkpoint.save(tmp_path, 8, state(8), RECORD)
+    assert not theirs.exists()
+
+
+def test_files_that_are_no_checkpoints_are_left_alone(tmp_path):
+    """Such as a copy by a file manager, a download, a note."""
+    others = [
+        tmp_path / name for name in ("copy.npz", "0000000004-0123456789abcdef (1).npz", "note-of-me.npz", "x.txt")
+    ]
+    for path in others:
+        path.write_bytes(b"")
+    checkpoint.save(tmp_path, 4, state(4), RECORD)
+    assert checkpoint.load(tmp_path, state(0), END)[0] == 4
+    assert all(path.exists() for path in others)
+
+
+def test_damaged_checkpoints_are_found(tmp_path):
+    checkpoint.save(tmp_path, 4, state(4), RECORD)
+    torn = checkpoint.save(tmp_path, 8, state(8), RECORD)
+    torn.write_bytes(b"torn")
+    assert checkpoint.damaged(tmp_path, END) == [torn]
+    assert checkpoint.damaged(tmp_path, 7) == []
+
+
+HOLD = """
+import sys
+from pathlib import Path
+from gan3d.training.checkpoint import sole_writer
+with sole_writer(Path(sys.argv[1]), lambda: print("waiting", flush=True)):
+    print("held", flush=True)
+    sys.stdin.readline()
+"""
+
+
+def holder(folder: Path) -> subprocess.Popen:
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True, "stderr": subprocess.DEVNULL}
+    return subprocess.Popen([sys.executable, "-c", HOLD, str(folder)], env=dict(os.environ), **pipes)
+
+
+@pytest.mark.parametrize("killed", [False, True])
+def test_a_folder_has_one_writer_and_its_lock_dies_with_it(tmp_path, killed):
+    first = holder(tmp_path / "new")
+    assert first.stdout.readline() == "held\n"
+    second = holder(tmp_path / "new")
+    assert second.stdout.readline() == "waiting\n"
+    time.sleep(0.5)
+    assert second.poll() is None
+    if killed:
+        first.kill()
+    else:
+        first.stdin.write("\n")
+        first.stdin.flush()
+    assert second.stdout.readline() == "held\n"
+    second.communicate("\n", timeout=60)
+    first.communicate()
+    assert second.returncode == 0

@@ -121,10 +121,10 @@ def fail() -> None:
 
 
 STOPS = [
-    ([(112, lambda: signal.raise_signal(signal.SIGINT), KeyboardInterrupt)], [0, 64]),
+    ([(112, lambda: signal.raise_signal(signal.SIGINT), KeyboardInterrupt)], [0, 96]),
     pytest.param(
         [(48, fail, RuntimeError), (112, lambda: signal.raise_signal(signal.SIGINT), KeyboardInterrupt)],
-        [0, 32, 64],
+        [0, 32, 96],
         marks=pytest.mark.slow,
     ),
 ]
@@ -135,7 +135,7 @@ STOPS = [
 def test_a_stage_that_was_stopped_ends_as_if_it_had_not_been(
     straight, dataset, parent, architecture, recipe, tmp_path, stops, continued
 ):
-    """By an error, by Ctrl-C after the checkpoint at 96; and then that checkpoint turns out damaged."""
+    """By an error, by Ctrl-C, which leaves a checkpoint at 112; and then that checkpoint turns out damaged."""
     witnesses = [Witness(at, act) for at, act, _ in stops] + [Witness()]
     start = grow(parent, architecture(8), 1)
     for witness, (_, _, error) in zip(witnesses, stops, strict=False):
@@ -243,7 +243,7 @@ def test_what_a_thread_could_not_draw_is_said(recipe):
 
 
 def test_a_stop_leaves_a_checkpoint_and_nothing_else(straight, dataset, parent, architecture, recipe, tmp_path):
-    """Not the pictures and the row of a checkup that the run would not have had, had it gone on."""
+    """Samples and diagnostics that an uninterrupted run does not log are not logged."""
     first, last, asked = Witness(), Witness(), []
 
     def should_stop():
@@ -262,3 +262,53 @@ def test_a_stop_leaves_a_checkpoint_and_nothing_else(straight, dataset, parent, 
 def test_means_over_a_chunk_count_the_penalty_over_penalised_steps_alone():
     logs = {"loss_d": np.array([1.0, 2, 3, 6]), "penalty": np.array([4.0, 0, 2, 0])}
     assert summarise(logs, 2) == {"loss_d": 3.0, "penalty": 3.0}
+
+
+def interrupt(number: int = signal.SIGINT) -> Callable[[], None]:
+    return lambda: signal.raise_signal(number)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_before_the_first_checkpoint_leaves_one(
+    straight, dataset, parent, architecture, recipe, tmp_path, number, capsys
+):
+    """Nothing of the stage is lost, and nothing is logged that an uninterrupted training would not log."""
+    first, last = Witness(16, interrupt(number)), Witness()
+    with pytest.raises(KeyboardInterrupt):
+        run(dataset, grow(parent, architecture(8), 1), recipe, tmp_path, SCHEDULE, first)
+    assert "Ctrl-C again stops at once" in capsys.readouterr().err
+    assert [int(path.stem.split("-")[0]) for path in tmp_path.iterdir()] == [16]
+    trained, rows = run(dataset, grow(parent, architecture(8), 1), recipe, tmp_path, SCHEDULE, last)
+    assert last.continued == [16]
+    assert weights(trained) == weights(straight[0])
+    assert without_times(rows) == without_times(straight[1])
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+
+
+def test_ctrl_c_twice_ends_at_once(dataset, parent, architecture, recipe, tmp_path):
+    def twice() -> None:
+        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt):
+        run(dataset, grow(parent, architecture(8), 1), recipe, tmp_path, SCHEDULE, Witness(16, twice))
+    assert not list(tmp_path.iterdir())
+
+
+def test_ctrl_c_in_the_last_chunk_is_not_lost(dataset, parent, architecture, recipe, tmp_path):
+    with pytest.raises(KeyboardInterrupt):
+        run(dataset, grow(parent, architecture(8), 1), recipe, tmp_path, SCHEDULE, Witness(128, interrupt()))
+    assert max(int(path.stem.split("-")[0]) for path in tmp_path.iterdir()) == 128
+
+
+def test_damage_to_all_checkpoints_is_said(dataset, parent, architecture, recipe, tmp_path):
+    first, last = Witness(16, interrupt()), Witness(16, interrupt())
+    for witness in (first, last):
+        with pytest.raises(KeyboardInterrupt):
+            run(dataset, grow(parent, architecture(8), 1), recipe, tmp_path, SCHEDULE, witness)
+        (only,) = tmp_path.iterdir()
+        only.write_bytes(b"torn")
+    assert first.warnings == []
+    assert last.continued == [0]
+    assert last.warnings == [f"{only} is damaged, and no other checkpoint is left: the training starts from zero."]

@@ -14,7 +14,7 @@ from gan3d import model_file
 from gan3d.config.loading import load_params
 from gan3d.config.project import Project
 from gan3d.dataset import VoxelDataset
-from gan3d.stages.train import architecture
+from gan3d.stages.train import stage_spec
 from gan3d.training.growth import grow
 from gan3d.training.loop import LoggingSchedule, train
 
@@ -47,7 +47,7 @@ def template(tmp_path_factory, untrained) -> Path:
     home = Project(root, root)
     loaded = load_params(home.params)
     data = VoxelDataset(home.voxels)
-    first = grow(None, architecture(loaded, "r04", data), 0)
+    first = grow(None, stage_spec(loaded, "r04", data).architecture, 0)
     model_file.save(
         home.model("r04"), train(data, first, loaded.recipe("r04"), root / "unfinished", LoggingSchedule(64))[0]
     )

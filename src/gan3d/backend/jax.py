@@ -155,7 +155,7 @@ def all_cycles(step: Callable) -> Callable:
 
 
 def place(values: Any, sharding: NamedSharding) -> Any:
-    """Turn the same host array in every process into one array over all devices."""
+    """Combine the same host array of every process into one array over all devices."""
     if isinstance(values, jax.Array) and values.sharding == sharding:
         return values
     values = np.asarray(values)

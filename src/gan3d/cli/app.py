@@ -4,18 +4,26 @@ Heavy packages are imported inside the commands: `gan3d --help` stays fast, and 
 TensorFlow loads.
 """
 
+import os
+import platform
+import re
+import shlex
 import sys
+import tempfile
+import traceback
 
 import click
 
 from gan3d import __version__
 from gan3d.cli.data import data
-from gan3d.cli.pipeline import evaluate, pack, prepare, register, sync, train
+from gan3d.cli.pipeline import check, evaluate, pack, prepare, register, sync, train
 from gan3d.cli.registry import registry
 from gan3d.cli.serve import export, serve
 from gan3d.cli.shapes import interpolate, sample, show
 from gan3d.cli.tune import tune
-from gan3d.errors import UserError
+from gan3d.errors import UserError, explain
+
+ISSUES = "the project's issue tracker"
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -29,6 +37,7 @@ def cli(debug: bool) -> None:
 
 
 for command in (
+    check,
     prepare,
     train,
     pack,
@@ -48,9 +57,10 @@ for command in (
 
 
 def main() -> None:
-    """Run the command line; a UserError becomes one line on stderr and exit code 1."""
+    """Run the command line; every error becomes one line on stderr and an exit code."""
     try:
-        cli.main(standalone_mode=False)
+        code = cli.main(standalone_mode=False)  # a command that exits gives its code
+        sys.exit(code if isinstance(code, int) else 0)
     except click.exceptions.Abort:
         click.echo("interrupted; run the same command again to continue", err=True)
         sys.exit(130)
@@ -60,5 +70,40 @@ def main() -> None:
     except UserError as error:
         if "--debug" in sys.argv:
             raise
-        click.echo(f"error: {error}", err=True)
-        sys.exit(1)
+        _fail(str(error))
+    except Exception as error:
+        if "--debug" in sys.argv:
+            raise
+        if isinstance(error, BrokenPipeError):  # as in `gan3d registry list | head`
+            _silence_output()
+            sys.exit(1)
+        _fail(explain(error) or report_defect(error))
+
+
+def report_defect(error: BaseException) -> str:
+    """Write the traceback to a file; returns the sentence that names it."""
+    lines = traceback.format_exception(error)
+    what = re.sub(r"//[^/@\s]+@", "//…@", " ".join(traceback.format_exception_only(error)[-1].split()))[:200]
+    head = f"gan3d {__version__}, Python {sys.version.split()[0]}, {platform.platform()}\n{shlex.join(sys.argv)}\n\n"
+    try:
+        with tempfile.NamedTemporaryFile("w", prefix="gan3d-", suffix=".txt", delete=False, encoding="utf-8") as out:
+            out.write(re.sub(r"//[^/@\s]+@", "//…@", head + "".join(lines)))  # addresses without passwords
+        where = f"please report it at {ISSUES} with the traceback in {out.name}"
+    except (OSError, UnicodeError):  # no room for a file
+        where = f"run the command again as `gan3d --debug …` for its traceback, and report it at {ISSUES}"
+    return f"this is a defect of gan3d ({what}): {where}."
+
+
+def _fail(sentence: str) -> None:
+    try:
+        click.echo(f"error: {sentence}", err=True)
+    except OSError:  # stderr is closed, or on a full disk
+        _silence_output()
+    sys.exit(1)
+
+
+def _silence_output() -> None:
+    """Let Python's flush at exit find something to write to."""
+    nothing = os.open(os.devnull, os.O_WRONLY)
+    for stream in (1, 2):
+        os.dup2(nothing, stream)

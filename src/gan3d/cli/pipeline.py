@@ -13,11 +13,18 @@ from gan3d.errors import UserError
 @click.command(cls=DataCommand)
 @click.option("--out", type=path_option, help="Folder to write, instead of data/voxels.")
 @click.option("--workers", type=click.IntRange(1), help="Processes; default: one per core.")
+@click.option(
+    "--replace", is_flag=True, help="Replace the project's data/voxels although options differ from params.yaml."
+)
 @click.option("--dask", help="Address of a Dask scheduler, as tcp://host:8786, whose workers see the same files.")
-def prepare(out: Path | None, workers: int | None, dask: str | None, **given: Any) -> None:
+@click.option("--dry-run", is_flag=True, help="Print how the source is understood, then stop; nothing is written.")
+def prepare(
+    out: Path | None, workers: int | None, replace: bool, dask: str | None, dry_run: bool, **given: Any
+) -> None:
     """Voxelise a source of shapes into a data set.
 
-    Outside a project, --source and --out are required and the other options have defaults.
+    Outside a project, --source and --out are required and the other options have defaults. In a project, options that
+    differ from params.yaml need --out or --replace.
     """
     from gan3d.config.loading import load_params, override_section
     from gan3d.config.project import find_project, in_project
@@ -25,16 +32,49 @@ def prepare(out: Path | None, workers: int | None, dask: str | None, **given: An
     from gan3d.stages import prepare as stage
 
     given = {name: value for name, value in given.items() if value is not None}
+    if dry_run:
+        if "source" in given and not in_project():
+            text, error = stage.preview(override_section(Data(), given), 0, Path.cwd())
+        else:
+            project = find_project()
+            params = load_params(project.params)
+            text, error = stage.preview(override_section(params.data, given), params.seed, project.work)
+        click.echo(text)
+        if error:
+            raise error
+        return
     if "source" in given and out is not None and not in_project():
         summary = stage.run(override_section(Data(), given), 0, out, Path.cwd(), workers, dask)
     else:
         project = find_project()
         params = load_params(project.params)
         data = override_section(params.data, given)
+        differing = [name for name in given if getattr(data, name) != getattr(params.data, name)]
+        if differing and out is None and not replace and project.voxels.exists():
+            option = f"--{differing[0].replace('_', '-')}"
+            raise UserError(
+                f"{option} differs from data.{differing[0]} in {project.params.name}, and {project.voxels} would be"
+                " replaced: name another folder by --out, edit the file, or add --replace."
+            )
         summary = stage.run(data, params.seed, out or project.voxels, project.work, workers, dask)
         if out is None:
             stage.log(params.model_copy(update={"data": data}), project, summary)
     click.echo(stage.describe(summary, out or project.voxels))
+
+
+@click.command()
+def check() -> None:
+    """Check params.yaml, the data source and this machine before a run, in seconds."""
+    from gan3d.config.project import find_project
+    from gan3d.stages import check as checking
+
+    found = checking.check(find_project())
+    for finding in found:
+        click.echo(f"{'error' if finding.fatal else 'warning'}: {finding.sentence}", err=True)
+    if any(finding.fatal for finding in found):
+        raise click.exceptions.Exit(1)
+    if not found:
+        click.echo("params.yaml, the data source and this machine are ready")
 
 
 @click.command()

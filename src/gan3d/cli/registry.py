@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from gan3d.cli.setup import choose_backend, path_option
+from gan3d.outputs import write_text
 
 reason_option = click.option("--reason", required=True, help="Why; stored as a tag of the versions.")
 
@@ -73,8 +74,7 @@ def compare(one: str, two: str, out: Path | None) -> None:
 
     comparison = comparing.compare(client, *numbers, find_project().mlruns)
     out = out or Path(f"compare-{numbers[0]}-{numbers[1]}.html")
-    out.parent.mkdir(parents=True, exist_ok=True)
-    out.write_text(comparing.page(comparison), encoding="utf-8")
+    write_text(out, comparing.page(comparison))
     click.echo(f"{out}, and in MLflow the run {comparing.log(comparison)}")
 
 

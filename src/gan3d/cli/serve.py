@@ -46,6 +46,10 @@ def serve(model: str, host: str, port: int, queue_capacity: int, max_body: int, 
 )
 def export(model: str, outs: tuple[Path, ...]) -> None:
     """Write the generator as ONNX, verified against Keras, or as TensorFlow SavedModel."""
+    from gan3d.shape_io.formats import check_export
+
+    for out in outs:
+        check_export(out)
     sampler = open_sampler(model)
     from gan3d.registry import export as exporting
 

@@ -12,7 +12,26 @@ from gan3d.errors import UserError
 
 CHAMPION = "models:/gan3d@champion"
 
-path_option = click.Path(path_type=Path)
+
+class PathOption(click.Path):
+    """A path whose leading ~ is the home folder, also where the shell left it, as in --out=~/shapes."""
+
+    def __init__(self) -> None:
+        super().__init__(path_type=Path)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        return expand_home(Path(str(super().convert(value, param, ctx))))
+
+
+def expand_home(path: Path) -> Path:
+    """A path with ~ expanded, where that user exists."""
+    try:
+        return path.expanduser()
+    except RuntimeError:
+        return path
+
+
+path_option = PathOption()
 model_option = click.option(
     "--model",
     default=CHAMPION,

@@ -7,6 +7,7 @@ import click
 
 from gan3d.cli.setup import class_option, model_option, open_sampler, path_option
 from gan3d.errors import UserError
+from gan3d.outputs import check_place
 from gan3d.shape_io.formats import FILES, STYLES, extensions
 
 truncation_option = click.option(
@@ -90,6 +91,7 @@ def interpolate(
     """Interpolate between two seeds: a picture of all steps, and an animation (.gif) beside it."""
     if out.suffix.lower() != ".png":
         raise UserError(f"{out} is not a .png: give it that extension; the animation is written beside it as .gif.")
+    check_place(out)
     sampler = open_sampler(model)
     from gan3d.rendering.voxels import class_color
     from gan3d.sampling.requests import Request, sample_shapes
@@ -125,6 +127,7 @@ def show(file: Path, out: Path | None, resolution: int, count: int, up: str) -> 
     pictures = extensions("picture", "page")
     if out.suffix.lower() not in pictures:
         raise UserError(f"{out} is not a picture: give it the extension {' or '.join(pictures)}.")
+    check_place(out)
     voxels = load_shapes(file, resolution)[:count]
     for path in write_shapes(out, voxels, [""] * len(voxels), up):
         click.echo(path)

@@ -1,5 +1,6 @@
 """Read and check params.yaml; every error is one sentence."""
 
+import difflib
 import logging
 from pathlib import Path
 from typing import Any, TypeVar
@@ -74,15 +75,16 @@ def override_section(defaults: S, given: dict[str, Any]) -> S:
 
 
 def explain(error: ValidationError, tree: dict[str, Any]) -> str:
-    """The first error in one sentence: its key, what is wrong and what is allowed; and how many there are."""
-    first = error.errors()[0]
+    """The first error in one sentence: its key, what is wrong and what is allowed; and the number of errors."""
+    first = min(error.errors(), key=lambda each: each["type"] != "extra_forbidden")  # before the key that it misses
     where = _path(first["loc"], tree)
     if first["type"] == "extra_forbidden":
         section: Any = Params
         for part in first["loc"][:-1]:
             section = _inside(section, part)
-        known = ", ".join(section.model_fields)
-        text = f"{where} is not a known key; use one of {known}."
+        near = difflib.get_close_matches(str(first["loc"][-1]).lower(), section.model_fields, 1, 0.5)
+        known = f"did you mean {near[0]}?" if near else f"use one of {', '.join(section.model_fields)}."
+        text = f"{where} is not a known key; {known}"
     elif first["type"] == "missing":
         text = f"{where} is missing; add it as in the repository's params.yaml."
     else:

@@ -1,4 +1,4 @@
-"""Everything that is measured and drawn of a trained model: scores, random samples, interpolations."""
+"""All that an evaluation takes from a trained model: scores, random samples, interpolations."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

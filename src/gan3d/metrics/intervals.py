@@ -23,7 +23,7 @@ import numpy as np
 
 from gan3d.metrics import chamfer
 from gan3d.metrics.chamfer import Prepared
-from gan3d.metrics.scores import jensen_shannon, novelty_scores, scores
+from gan3d.metrics.scores import distance_scores, jensen_shannon, novelty_scores, scores, union_distances
 
 REPLICATES = 200  # enough for a standard error with an error of 5 %
 JSD_REPLICATES = 50  # fewer, since JSD takes whole grids
@@ -53,9 +53,7 @@ class PairedSets:
     @cached_property
     def union(self) -> np.ndarray:
         """Distances between all shapes of both sets, (N + M, N + M), infinite on the diagonal."""
-        result = np.block([[self.generated.within, self.between], [self.between.T, self.reference.within]])
-        np.fill_diagonal(result, np.inf)
-        return result
+        return union_distances(self.generated.within, self.between, self.reference.within)
 
     def scores(self) -> dict[str, Any]:
         """All scores but novelty, see `gan3d.metrics.scores.scores`."""
@@ -63,7 +61,7 @@ class PairedSets:
 
     def subset_scores(self, generated: np.ndarray, reference: np.ndarray) -> dict[str, float]:
         """All scores but JSD of subsets of both sets, given by positions."""
-        result = neighbour_scores(self.union, len(self.generated), generated, reference)
+        result = subset_distance_scores(self.union, len(self.generated), generated, reference)
         for name, shapes, rows in (("generated", self.generated, generated), ("reference", self.reference, reference)):
             result[f"largest_piece_{name}"] = float(shapes.component_shares[rows].mean())
             result[f"occupancy_{name}"] = float(shapes.occupancies[rows].mean())
@@ -72,23 +70,17 @@ class PairedSets:
         return result
 
 
-def neighbour_scores(union: np.ndarray, count: int, generated: np.ndarray, reference: np.ndarray) -> dict[str, float]:
-    """MMD, COV and 1-NNA of subsets of two sets.
+def subset_distance_scores(
+    union: np.ndarray, count: int, generated: np.ndarray, reference: np.ndarray
+) -> dict[str, float]:
+    """`distance_scores` of subsets of two sets.
 
     Args:
         union: distances between all shapes, infinite on the diagonal; the first `count` are the generated ones.
-        generated: positions in the generated set.
-        reference: positions in the reference set.
+        generated, reference: positions in either set.
     """
     rows = np.concatenate([generated, count + reference])
-    subset = union[np.ix_(rows, rows)]
-    labels = np.arange(len(rows)) < len(generated)
-    between = subset[: len(generated), len(generated) :]
-    return {
-        "mmd_cd_x1e3": 1e3 * float(between.min(0).mean()),
-        "cov_cd": len(np.unique(between.argmin(1))) / len(reference),
-        "one_nna_cd": float((labels[subset.argmin(1)] == labels).mean()),
-    }
+    return distance_scores(union[np.ix_(rows, rows)], len(generated))
 
 
 def random_halves(count: int, replicates: int = REPLICATES, seed: int = REPLICATE_SEED) -> list[np.ndarray]:

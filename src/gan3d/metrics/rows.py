@@ -9,6 +9,7 @@ from typing import Any
 from gan3d.errors import UserError
 from gan3d.metrics.protocol import MEAN, Row
 from gan3d.metrics.table import SCORES
+from gan3d.outputs import write_text
 
 Rows = Sequence[Mapping[str, Any]]
 
@@ -83,8 +84,7 @@ def summary(mean: ClassScores) -> dict[str, float | None]:
 
 def write_json(path: Path, tree: Any) -> None:
     """Write JSON; equal trees give equal bytes."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(tree, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    write_text(path, json.dumps(tree, indent=2, ensure_ascii=False) + "\n")
 
 
 def read_rows(path: Path) -> list[Row]:

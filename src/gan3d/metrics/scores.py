@@ -16,6 +16,8 @@ from gan3d.metrics.chamfer import Prepared
 
 MIN_SHAPES = 10  # a score of fewer shapes would be noise: it is None, and a note says so
 
+# SET_SCORES compare the two sets, PAIR_SCORES are all scores that need only these two sets, NOVELTY_SCORES also need
+# training shapes, and OCCUPANCIES are computed for any number of shapes
 SET_SCORES = ("mmd_cd_x1e3", "cov_cd", "one_nna_cd", "jsd")
 PAIR_SCORES = (*SET_SCORES, "largest_piece_generated", "largest_piece_reference")
 NOVELTY_SCORES = ("novelty_generated_x1e3", "novelty_reference_x1e3", "copied_generated", "copied_reference")
@@ -80,13 +82,35 @@ def pair_scores(generated: Prepared, reference: Prepared, between: np.ndarray | 
         between: distances between the two sets, if known.
     """
     between = chamfer.distances(generated, reference) if between is None else between
-    return {
-        "mmd_cd_x1e3": 1e3 * float(between.min(0).mean()),  # from each real shape to the nearest generated one
-        "cov_cd": len(np.unique(between.argmin(1))) / len(reference),  # real shapes that are some shape's nearest
-        "one_nna_cd": nearest_neighbour_accuracy(generated.within, between, reference.within),
+    return distance_scores(union_distances(generated.within, between, reference.within), len(generated)) | {
         "jsd": jensen_shannon(generated.voxels, reference.voxels),
         "largest_piece_generated": float(generated.component_shares.mean()),
         "largest_piece_reference": float(reference.component_shares.mean()),
+    }
+
+
+def union_distances(within_a: np.ndarray, between: np.ndarray, within_b: np.ndarray) -> np.ndarray:
+    """Distances between all shapes of two sets, infinite on the diagonal, (N + M, N + M).
+
+    Args:
+        within_a (N, N), between (N, M), within_b (M, M): distances.
+    """
+    union = np.block([[within_a, between], [between.T, within_b]])
+    np.fill_diagonal(union, np.inf)
+    return union
+
+
+def distance_scores(union: np.ndarray, count: int) -> dict[str, float]:
+    """The scores that need only distances: MMD, COV and 1-NNA.
+
+    Args:
+        union: of `union_distances`; the first `count` shapes are the generated ones.
+    """
+    between = union[:count, count:]
+    return {
+        "mmd_cd_x1e3": 1e3 * float(between.min(0).mean()),  # from each real shape to the nearest generated one
+        "cov_cd": len(np.unique(between.argmin(1))) / between.shape[1],  # real shapes that are some shape's nearest
+        "one_nna_cd": nearest_neighbour_accuracy(union, count),
     }
 
 
@@ -100,16 +124,14 @@ def novelty_scores(generated: np.ndarray, reference: np.ndarray) -> dict[str, fl
     }
 
 
-def nearest_neighbour_accuracy(within_a: np.ndarray, between: np.ndarray, within_b: np.ndarray) -> float:
+def nearest_neighbour_accuracy(union: np.ndarray, count: int) -> float:
     """Leave-one-out accuracy of a nearest-neighbour classifier of two sets; 0.5 is ideal, 1 the worst.
 
+    Of equal distances, the first counts.
+
     Args:
-        within_a (N, N), between (N, M), within_b (M, M): distances. Of equal distances, the first in the order a then b
-            counts.
+        union: of `union_distances`; the first `count` shapes are those of the first set.
     """
-    count = len(within_a)
-    union = np.block([[within_a, between], [between.T, within_b]])
-    np.fill_diagonal(union, np.inf)
     labels = np.arange(len(union)) < count
     return float((labels[union.argmin(1)] == labels).mean())
 
@@ -158,7 +180,7 @@ def floor(train: np.ndarray, reference: np.ndarray | Prepared, draws: int, seed:
 def average_draws(results: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """Average the results of `scores` over draws, with the sample standard deviation as `<key>_std`.
 
-    The numbers of shapes are the least of all draws; `empty_generated` is summed. A draw with too few shapes is left
+    The numbers of shapes are the smallest of all draws; `empty_generated` is summed. A draw with too few shapes is left
     out of the means, and `note` counts such draws. A score that no draw has is None, and so is a deviation of one draw.
     """
     merged = dict(results[0]) | {"empty_generated": sum(result["empty_generated"] for result in results)}

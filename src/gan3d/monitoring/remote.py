@@ -19,6 +19,7 @@ import os
 import time
 from collections.abc import Callable
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,9 @@ from gan3d.errors import UserError
 from gan3d.model_file import TrainedModel
 from gan3d.monitoring.monitor import TrainingMonitor
 from gan3d.networks.architecture import Architecture
+from gan3d.outputs import write_text
 from gan3d.training.callback import Callback, Row
+from gan3d.training.checkpoint import sole_writer
 from gan3d.training.fingerprint import training_fingerprint
 from gan3d.training.loop import LoggingSchedule, train
 from gan3d.training.recipe import Recipe
@@ -51,7 +54,7 @@ LOGGED = (  # of a row
 def write(path: Path, specs: list[StageSpec], schedule: LoggingSchedule, backend: str) -> None:
     """Write the stages in training order, the logging schedule and the project's backend as JSON."""
     tree = {"backend": backend, "schedule": asdict(schedule), "stages": [asdict(spec) for spec in specs]}
-    path.write_text(json.dumps(tree, indent=1) + "\n")
+    write_text(path, json.dumps(tree, indent=1) + "\n")
 
 
 def read(path: Path) -> tuple[list[StageSpec], LoggingSchedule]:
@@ -94,16 +97,17 @@ def run(folder: Path, should_stop: Callable[[], bool], log: Callable[[str], None
             models[spec.prev] = model_file.load(folder / "models" / spec.prev)
         start = build_stage(spec, None if spec.prev is None else models[spec.prev])
         checkpoints = folder / "checkpoints" / spec.name / training_fingerprint(data, start[2], spec.recipe)
-        trained, rows = train(
-            data,
-            start,
-            spec.recipe,
-            checkpoints,
-            schedule,
-            ConsoleLogger(spec, log),
-            TrainingMonitor(data, start, schedule.samples_per_class),
-            should_stop=should_stop,
-        )
+        with sole_writer(checkpoints, partial(log, f"{spec.name}: another process trains it; waiting.")):
+            trained, rows = train(
+                data,
+                start,
+                spec.recipe,
+                checkpoints,
+                schedule,
+                ConsoleLogger(spec, log),
+                TrainingMonitor(data, start, schedule.samples_per_class),
+                should_stop=should_stop,
+            )
         models[spec.name] = replace(trained, up=data.up)
         model_file.save(folder / "models" / spec.name, models[spec.name])
         if rows[-1]["images"] < spec.recipe.images:

@@ -16,7 +16,7 @@ class Generator(keras.Model):
 
     call(latents (B, latent), labels (B,) integers, alpha scalar, truncation scalar)
         -> occupancy (B, R, R, R, 1) in [0, 1], float32.
-    At alpha 0 it is the generator it grew from, upsampled ×2. Truncation below 1 moves shapes towards the mean shape of
+    At alpha 0 it is the generator it grew from, upsampled ×2. Truncation below 1 moves shapes toward the mean shape of
     their class, which they reach at 0 (`gan3d.sampling.sampler`); training uses 1.
     """
 

@@ -7,7 +7,7 @@ from gan3d.dataset import UNCONDITIONAL
 from gan3d.errors import short_list
 from gan3d.metrics.protocol import mean_over_classes
 from gan3d.metrics.rows import ClassScores, class_scores, most_telling, resolutions, select, without_mean
-from gan3d.metrics.table import SCORES, Score
+from gan3d.metrics.table import SCORES, WITH_REFERENCE, Score
 
 Fields = Mapping[str, Any]
 LISTED = 48  # classes in a sentence or a table
@@ -104,11 +104,11 @@ def _scores(rows: Sequence[Fields]) -> str:
             for row in (scores.generated, scores.floor):
                 if "note" in row:
                     notes.append(f"- {size}³, {scores.name}, {row['kind']}: {row['note']}.")
+    better = ", ".join(f"{score.heading} {score.better}" for score in SCORES if not score.reference)
     text = (
-        "1-NNA-CD is best at 0.5 and worst at 1. Higher is better for COV-CD, lower for MMD-CD and JSD. The others"
-        " should match the real shapes. The rows of real shapes are training shapes scored against the same test shapes"
-        " (the floor), and from the largest component on, the test shapes themselves. ± is the standard deviation over"
-        " draws.\n\n"
+        f"Better values: {better}; {WITH_REFERENCE} should match the real shapes. The rows of real shapes are training"
+        " shapes scored against the same test shapes (the floor), and for the last-named scores the test shapes"
+        " themselves. ± is the standard deviation over draws.\n\n"
     )
     return text + table(lines) + ("\n\n" + "\n".join(notes) if notes else "")
 

@@ -6,8 +6,6 @@ gan3d.json in the SavedModel's folder. Latents are standard normal; see `gan3d.s
 """
 
 import json
-import shutil
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +13,11 @@ import keras
 import numpy as np
 
 from gan3d.errors import UserError
+from gan3d.outputs import new_file, new_folder
 from gan3d.sampling.latents import draw_latents
 from gan3d.sampling.sampler import Sampler
+from gan3d.shape_io.formats import ONNX, check_export
 
-ONNX = ".onnx"
 TOLERANCE = 1e-4  # largest difference allowed between ONNX Runtime's occupancy and Keras'
 CHECKED = 5  # shapes per class; not a power of two, which reveals a fixed batch size
 
@@ -35,30 +34,13 @@ def write(sampler: Sampler, path: Path) -> float | None:
     """
     if keras.backend.backend() != "tensorflow":
         raise UserError(f"{path} needs Keras on TensorFlow: unset KERAS_BACKEND.")
-    _check(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=path.parent) as scratch:
-        written, difference = Path(scratch) / path.name, None
-        if path.suffix == ONNX:
-            difference = onnx_file(sampler, written)
-        else:
-            saved_model(sampler, written)
-        if path.is_dir():
-            shutil.rmtree(path)
-        written.replace(path)
-    return difference
-
-
-def _check(path: Path) -> None:
-    """Refuse, before any work, to replace anything but an earlier export."""
-    if path.suffix == ONNX:
-        in_the_way = path.is_dir()
-    elif path.is_dir():
-        in_the_way = any(path.iterdir()) and not (path / "saved_model.pb").is_file()
-    else:
-        in_the_way = path.exists()
-    if in_the_way:
-        raise UserError(f"{path} exists and is not an export: name a path that does not exist.")
+    check_export(path)
+    if path.suffix.lower() == ONNX:
+        with new_file(path) as temporary:
+            return onnx_file(sampler, temporary, path.name)
+    with new_folder(path) as temporary:
+        saved_model(sampler, temporary)
+    return None
 
 
 def saved_model(sampler: Sampler, folder: Path) -> None:
@@ -67,19 +49,19 @@ def saved_model(sampler: Sampler, folder: Path) -> None:
     (folder / "gan3d.json").write_text(json.dumps(sampler.model.describe(), indent=2) + "\n", encoding="utf-8")
 
 
-def onnx_file(sampler: Sampler, path: Path) -> float:
-    """Write an ONNX file and return its largest difference from Keras; see `write`."""
+def onnx_file(sampler: Sampler, path: Path, name: str) -> float:
+    """Write an ONNX file, called `name` in errors, and return its largest difference from Keras; see `write`."""
     try:
         import onnx
         import onnxruntime
         import tf2onnx  # noqa: F401
     except ImportError as error:
-        raise UserError(f"{path.name} needs the package {error.name}: pip install 'gan3d[onnx]'.") from None
+        raise UserError(f"{name} needs the package {error.name}: pip install 'gan3d[onnx]'.") from None
     functional(sampler).export(path, format="onnx", verbose=False)
     model = onnx.load(path)
     _rename_output(model.graph, "occupancy")
-    for name, value in sampler.model.describe().items():
-        model.metadata_props.add(key=name, value=value if isinstance(value, str) else json.dumps(value))
+    for key, value in sampler.model.describe().items():
+        model.metadata_props.add(key=key, value=value if isinstance(value, str) else json.dumps(value))
     onnx.checker.check_model(model)
     onnx.save(model, path)
     options = onnxruntime.SessionOptions()
@@ -88,7 +70,7 @@ def onnx_file(sampler: Sampler, path: Path) -> float:
     difference = deviation(sampler, lambda z, y: session.run(["occupancy"], {"latents": z, "labels": y})[0])
     if not difference <= TOLERANCE:
         raise UserError(
-            f"{path.name} was not written: ONNX Runtime's occupancy differs from Keras' by {difference:.2g},"
+            f"{name} was not written: ONNX Runtime's occupancy differs from Keras' by {difference:.2g},"
             f" more than {TOLERANCE:g}; export a SavedModel instead."
         )
     return difference

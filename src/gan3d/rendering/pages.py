@@ -11,6 +11,8 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 from PIL import Image
 
+from gan3d.outputs import write_bytes
+
 
 def fill_template(name: str, **values: Any) -> str:
     """A page from `templates/NAME.html.j2`; equal values give equal bytes, and values are escaped."""
@@ -25,8 +27,7 @@ def fill_macro(name: str, *arguments: Any) -> str:
 def save_page(path: str | Path, page: str) -> Path:
     """Write a page; create a missing folder. File names that are not UTF-8 keep their bytes."""
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(page.encode("utf-8", "surrogateescape"))
+    write_bytes(path, page.encode("utf-8", "surrogateescape"))
     return path
 
 

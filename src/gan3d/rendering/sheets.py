@@ -1,13 +1,18 @@
 """Contact sheets: many shapes in one picture, and animations."""
 
+import importlib.util
 import math
+import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from gan3d.outputs import write_bytes
 from gan3d.rendering.voxels import AZIMUTH, BACKGROUND, INK, PALETTE, class_color, render
 
 Color = tuple[int, int, int]
@@ -41,9 +46,10 @@ def sheet(
     """
     shapes = list(shapes)
     titles = [title if len(title) <= MAX_TITLE else f"{title[: MAX_TITLE - 1]}…" for title in titles or ()]
+    titles, captions = printable(titles) or [], printable(captions) or []
     rows = max(1, -(-len(shapes) // columns))
     size = min(size, max(MIN_SIZE, math.isqrt(MAX_PIXELS // (2 * rows * columns))))  # half of it for texts
-    font = ImageFont.load_default(_text_size(size))
+    font = load_font(_text_size(size), [*titles, *captions])
     margin = max([_width(font, title) for title in titles], default=0)
     margin += size // 8 if margin else 0
     line = round(1.7 * _text_size(size)) if captions else 0
@@ -62,7 +68,7 @@ def sheet(
 
 def by_class(shapes: np.ndarray, labels: Sequence[str], up: str = "y", classes: Sequence[str] = ()) -> np.ndarray:
     """Booleans (n, R, R, R) in rows of eight, captioned and coloured by class, uint8 (H, W, 3)."""
-    captions = list(labels) if any(labels) else None
+    captions = printable(list(labels), list(classes)) if any(labels) else None
     return sheet(shapes, min(8, len(shapes)), captions=captions, up=up, colors=colors_of(labels, classes))
 
 
@@ -95,12 +101,63 @@ def comparison(
     for i, shapes in enumerate(rows.values()):
         color = colors[i] if colors else PALETTE[0]
         parts.append(sheet(shapes, columns, size=size, up=up, colors=color))
-    font = ImageFont.load_default(_text_size(size))
-    margin = max(_width(font, name) for name in rows) + size // 8
+    titles = printable(list(rows)) or []
+    font = load_font(_text_size(size), titles)
+    margin = max(_width(font, title) for title in titles) + size // 8
     names = Image.new("RGB", (margin, size * len(rows)), BACKGROUND)
-    for i, name in enumerate(rows):
-        ImageDraw.Draw(names).text((size // 16, (i + 0.5) * size), name, INK, font, anchor="lm")
+    for i, title in enumerate(titles):
+        ImageDraw.Draw(names).text((size // 16, (i + 0.5) * size), title, INK, font, anchor="lm")
     return np.concatenate([np.asarray(names), np.concatenate(parts)], 1)
+
+
+def printable(texts: Sequence[str] | None, classes: Sequence[str] = ()) -> list[str] | None:
+    """Replace texts for which no font has the glyphs, such as Chinese ones, by `class 3`, the number of the class.
+
+    Args:
+        texts: names of classes.
+        classes: all classes in order; by default in order of appearance in `texts`.
+    """
+    if texts is None:
+        return None
+    composed = [unicodedata.normalize("NFC", text) for text in texts]
+    order = list(dict.fromkeys([*(unicodedata.normalize("NFC", name) for name in classes), *composed]))
+    return [text if _font_of(text) is not None else f"class {order.index(text) + 1}" for text in composed]
+
+
+def load_font(size: float, texts: Iterable[str] = ()) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    """Pillow's own font if it has the glyphs of all texts, else DejaVu, which comes with matplotlib."""
+    wide = _wide_font()
+    if wide is not None and any(_font_of(text) == "wide" for text in texts):
+        return ImageFont.truetype(wide, round(size))
+    return ImageFont.load_default(size)
+
+
+@lru_cache(maxsize=4096)
+def _font_of(text: str) -> str | None:
+    """The first font with all glyphs of a text: default, wide, or None."""
+    characters = {character for character in text if not character.isspace()}
+    if all(" " <= character <= "~" for character in characters):
+        return "default"
+    wide = _wide_font()
+    fonts: dict[str, Any] = {"default": ImageFont.load_default(16)}
+    if wide is not None:
+        fonts["wide"] = ImageFont.truetype(wide, 16)
+    for name, font in fonts.items():
+        missing = bytes(font.getmask("\U0010ffff"))
+        if all(bytes(font.getmask(character)) != missing for character in characters):
+            return name
+    return None
+
+
+@lru_cache(maxsize=1)
+def _wide_font() -> str | None:
+    """DejaVu Sans in matplotlib's folder, found without importing it."""
+    spec = importlib.util.find_spec("matplotlib")
+    for folder in (spec.submodule_search_locations if spec else None) or ():
+        path = Path(folder) / "mpl-data/fonts/ttf/DejaVuSans.ttf"
+        if path.is_file():
+            return str(path)
+    return None
 
 
 def turntable(
@@ -114,8 +171,7 @@ def turntable(
 def save_png(path: str | Path, pixels: np.ndarray) -> Path:
     """Write uint8 (H, W, 3) as a PNG; create a missing folder."""
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(encode_png(pixels))
+    write_bytes(path, encode_png(pixels))
     return path
 
 
@@ -136,7 +192,6 @@ def animate(path: str | Path, frames: Sequence[np.ndarray], seconds: float = 0.1
         bounce: play backwards after the last frame.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
     order = [*frames, *frames[-2:0:-1]] if bounce else list(frames)
     # one palette for all frames: still parts would flicker otherwise
     palette = Image.fromarray(np.concatenate(order[:: max(1, len(order) // 8)])).quantize(255)
@@ -144,7 +199,9 @@ def animate(path: str | Path, frames: Sequence[np.ndarray], seconds: float = 0.1
     colors[(colors >= 248).all(1)] = BACKGROUND  # instead of the mean of the lightest greys
     palette.putpalette(colors.astype(np.uint8).tobytes())
     images = [Image.fromarray(frame).quantize(palette=palette, dither=Image.Dither.NONE) for frame in order]
-    images[0].save(path, "GIF", save_all=True, append_images=images[1:], duration=round(seconds * 1000), loop=0)
+    content = BytesIO()
+    images[0].save(content, "GIF", save_all=True, append_images=images[1:], duration=round(seconds * 1000), loop=0)
+    write_bytes(path, content.getvalue())
     return path
 
 
@@ -169,5 +226,5 @@ def samples_sheet(
     """One row per class of the shapes (n, R, R, R); uint8, since MLflow rescales floats call by call."""
     rows = len(np.unique(labels))
     colors = [class_color(int(label)) for label in labels]
-    titles = [classes[int(labels[i * len(labels) // rows])] for i in range(rows)]
+    titles = printable([classes[int(labels[i * len(labels) // rows])] for i in range(rows)], classes)
     return sheet(list(voxels), len(voxels) // rows, titles=titles, size=size, up=up, colors=colors)

@@ -10,6 +10,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter
 
+from gan3d.outputs import new_file
 from gan3d.rendering.voxels import class_color
 
 LOSSES = {"loss_g": "generator", "loss_d": "discriminator", "penalty": "gradient penalty"}
@@ -53,7 +54,6 @@ def training_curves(rows: Rows, folder: str | Path, title: str = "") -> list[Pat
 def _plot(rows: Rows, path: str | Path, title: str, panels: Sequence[tuple[Mapping[str, str], str]]) -> Path:
     """Stack panels over one axis of images; needs no display and no global state of pyplot."""
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
     figure = Figure(figsize=(8, 0.6 + 3.2 * len(panels)), dpi=120, layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.subplots(len(panels), sharex=True, squeeze=False)[:, 0]
@@ -61,7 +61,8 @@ def _plot(rows: Rows, path: str | Path, title: str, panels: Sequence[tuple[Mappi
         _panel(axis, rows, names, label)
     axes[0].set_title(title, loc="left", fontsize=12)
     axes[-1].set_xlabel("images seen")
-    figure.savefig(path, format="png")
+    with new_file(path) as temporary:
+        figure.savefig(temporary, format="png")
     return path
 
 

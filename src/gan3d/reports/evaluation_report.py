@@ -12,7 +12,7 @@ from gan3d.metrics.evaluation import ModelEvaluation
 from gan3d.metrics.intervals import Z_95
 from gan3d.metrics.protocol import EXCESS, MEAN
 from gan3d.metrics.rows import ClassScores, class_scores, most_telling
-from gan3d.metrics.table import BY_KEY, SCORES, Score
+from gan3d.metrics.table import BY_KEY, SCORES, WITH_REFERENCE, Score
 from gan3d.rendering import charts, document
 from gan3d.rendering.charts import Mark
 from gan3d.rendering.document import Markup, shorten
@@ -28,8 +28,8 @@ TILES = ("cov_cd", "mmd_cd_x1e3", "largest_piece_generated", "copied_generated")
 
 GLOSSARY = {
     "real (the floor)": (
-        "Training shapes scored against the same test shapes: what a perfect generator would reach. In the last four"
-        " columns, the test shapes themselves."
+        "Training shapes scored against the same test shapes: what a perfect generator would reach. For"
+        f" {WITH_REFERENCE}: the test shapes themselves."
     ),
     "±": (
         "Half the width of a 95 % interval. It covers both sources of chance: which shapes were generated, and which"

@@ -3,11 +3,11 @@
 from gan3d.dataset import resolution_key
 from gan3d.metrics.intervals import Z_95
 from gan3d.metrics.rows import ClassScores, Rows, class_scores, resolutions
-from gan3d.metrics.table import SCORES, Score
+from gan3d.metrics.table import SCORES, WITH_REFERENCE, Score
 
 LEGEND = (
-    "real: training shapes scored against the same test shapes (the floor); from the largest component on, the test"
-    " shapes themselves.\n± is half the width of a 95 % interval."
+    f"real: training shapes scored against the same test shapes (the floor); for {WITH_REFERENCE}: the test shapes"
+    " themselves.\n± is half the width of a 95 % interval."
 )
 
 
@@ -26,7 +26,7 @@ def score_text(rows: Rows) -> str:
 
 
 def aligned(table: list[list[str]]) -> list[str]:
-    """Lines of a table: the first column to the left, the others to the right."""
+    """Align the cells of a table: the first column to the left, the others to the right."""
     widths = [max(len(cell) for cell in column) for column in zip(*table, strict=True)]
     return [
         "  ".join(

@@ -15,7 +15,7 @@ import numpy as np
 
 from gan3d import model_file
 from gan3d.backend import compile_forward
-from gan3d.dataset import UNCONDITIONAL
+from gan3d.dataset import UNCONDITIONAL, find_class
 from gan3d.errors import UserError, short_list
 from gan3d.model_file import TrainedModel
 from gan3d.sampling.latents import draw_latents
@@ -49,13 +49,14 @@ class Sampler:
         """
         if class_name is None and len(self.classes) == 1:
             return 0
-        if class_name not in self.classes and self.classes == (UNCONDITIONAL,):
+        label = find_class(self.classes, class_name)
+        if label is None and self.classes == (UNCONDITIONAL,):
             raise UserError(f"class {class_name!r} is not known to this model, which has no classes: leave it out.")
-        if class_name not in self.classes:
+        if label is None:
             raise UserError(
                 f"class {class_name!r} is not known to this model: choose one of {short_list(self.classes, 20)}."
             )
-        return self.classes.index(class_name)
+        return label
 
     def occupancy(
         self, vectors: np.ndarray, labels: np.ndarray, alpha: float = 1.0, truncation: float = 1.0

@@ -12,6 +12,7 @@ from gan3d.data.formats.readers import Mesh, UnreadableFile, as_grid, read
 from gan3d.data.sources.archives import Location
 from gan3d.data.voxelization.voxelize import voxelize
 from gan3d.errors import UserError
+from gan3d.outputs import check_place, new_file, write_bytes
 from gan3d.rendering.sheets import animate, by_class, colors_of, save_png, strip
 from gan3d.rendering.viewer import write_page
 from gan3d.rendering.voxels import render
@@ -20,12 +21,13 @@ from gan3d.shape_io.formats import FILES, STYLES, Style, file_format
 
 
 def check_output(path: Path) -> None:
-    """Refuse an unknown extension before any work is done.
+    """Refuse, before any work, an unknown extension and a place where no file can be.
 
     Raises:
-        UserError: listing the known extensions.
+        UserError: if it is refused.
     """
     file_format(path)
+    check_place(path)
 
 
 def write_shapes(
@@ -58,7 +60,6 @@ def write_shapes(
         UserError: for an unknown extension, and for an empty shape that should become a mesh.
     """
     wanted = file_format(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
     if wanted.many:
         _write_many(path, wanted.name, voxels, labels, up, classes)
         return [path]
@@ -69,7 +70,7 @@ def write_shapes(
             floats = None if occupancy is None else occupancy[i]
             meshing.save_shape(one, voxels[i], floats, style, threshold, up)
         else:
-            one.write_bytes(binvox.encode(binvox.Binvox(voxels[i])))
+            write_bytes(one, binvox.encode(binvox.Binvox(voxels[i])))
     return paths
 
 
@@ -77,7 +78,10 @@ def _write_many(
     path: Path, name: str, voxels: np.ndarray, labels: Sequence[str], up: str, classes: Sequence[str]
 ) -> None:
     if name in ("npy", "npz"):
-        with path.open("wb") as out:  # a name would get a second extension where the first is in capitals
+        with (
+            new_file(path) as temporary,
+            temporary.open("wb") as out,
+        ):  # a name would get a second extension where the first is in capitals
             np.save(out, voxels) if name == "npy" else np.savez_compressed(out, voxels=voxels)
     elif name == "png":
         save_png(path, by_class(voxels, labels, up, classes))
@@ -87,7 +91,6 @@ def _write_many(
 
 def write_interpolation(path: Path, voxels: np.ndarray, up: str, color: tuple[int, int, int]) -> list[Path]:
     """Write the steps of an interpolation, booleans (n, R, R, R), as a strip (.png) and beside it a .gif."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     save_png(path, strip(list(voxels), up=up, color=color))
     frames = [render(shape, 256, up, color) for shape in voxels]
     return [path, animate(path.with_suffix(".gif"), frames, bounce=True)]

@@ -15,6 +15,7 @@ Style = Literal["marching_cubes", "blocks"]
 
 STYLES: tuple[Style, ...] = get_args(Style)  # of meshes; the first is the default
 MAX_VOXELS = 2**26  # per request, since all its shapes are in memory at once
+ONNX = ".onnx"
 ARCHIVE = "application/zip"  # media type of several files in one body
 
 
@@ -77,6 +78,27 @@ def file_format(path: Path) -> Format:
         return FILES[path.suffix.lower()]
     except KeyError:
         raise UserError(f"{path} cannot be written: give it one of the extensions {', '.join(FILES)}.") from None
+
+
+def check_export(path: Path) -> None:
+    """Refuse, before any work, to export to another extension, or to replace anything but an earlier export.
+
+    Raises:
+        UserError: if it is refused.
+    """
+    extension = path.suffix.lower()
+    if extension == ONNX:
+        in_the_way = path.is_dir()
+    elif path.is_dir():
+        in_the_way = any(path.iterdir()) and not (path / "saved_model.pb").is_file()
+    else:
+        in_the_way = path.exists()
+    if in_the_way:
+        raise UserError(f"{path} exists and is not an export: name a path that does not exist.")
+    if extension[1:2].isalpha() and extension != ONNX and not path.is_dir():  # .2 belongs to a version
+        raise UserError(
+            f"{path} ends as a file of another kind: name a file that ends in {ONNX}, or a folder for a SavedModel."
+        )
 
 
 def output_format(name: str) -> Format:

@@ -11,6 +11,7 @@ import trimesh
 from skimage import measure
 
 from gan3d.errors import UserError
+from gan3d.outputs import write_bytes
 from gan3d.shape_io.formats import STYLES, Style, extensions
 from gan3d.voxels import AXES
 
@@ -127,6 +128,5 @@ def save_shape(
     content = encode_shape(path.suffix.lower(), voxels, occupancy, style, threshold, up)
     if not content:
         raise UserError(f"{path} was not written since the shape is empty: choose another seed.")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(content)
+    write_bytes(path, content)
     return path

@@ -4,8 +4,6 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-import mlflow
-
 from gan3d.config.project import Project
 from gan3d.config.schema import Params, resolution_of
 from gan3d.dataset import VoxelDataset
@@ -15,12 +13,14 @@ from gan3d.metrics.protocol import EXCESS, Row
 from gan3d.metrics.rows import ClassScores, class_mean, class_scores, most_telling, summary, write_json
 from gan3d.metrics.table import SCORES
 from gan3d.monitoring.progress import progress_bar
+from gan3d.outputs import remove_others
 from gan3d.rendering.sheets import save_png
 from gan3d.reports import evaluation_report
 from gan3d.reports.evaluation_report import Evaluation
 from gan3d.reports.evaluation_sheets import interpolation_sheet, samples_sheet
 from gan3d.tracking.provenance import provenance_tags
-from gan3d.tracking.store import connect
+from gan3d.tracking.run import TrackedRun
+from gan3d.tracking.store import connect_later
 
 LOGGED_CLASSES = 24  # whose scores become metrics in MLflow, a dozen each
 
@@ -39,6 +39,7 @@ def run(params: Params, project: Project) -> list[Row]:
         sheets[evaluation.resolution] = samples_sheet(evaluation, data)
         save_png(pictures / f"{stage}.png", sheets[evaluation.resolution])
         save_png(pictures / f"{stage}-interpolation.png", interpolation_sheet(evaluation, data))
+    remove_others(pictures, [f"{stage}{part}.png" for stage in stages for part in ("", "-interpolation")])
     rows = [row for evaluation in stages.values() for row in evaluation.rows]
     write_json(project.table, rows)
     write_json(project.scores, summary(class_mean(rows, resolution_of(params.final))))
@@ -71,24 +72,17 @@ def metrics(classes: Sequence[ClassScores]) -> dict[str, float]:
 
 def track(params: Params, project: Project, rows: Sequence[Row], files: Sequence[Path]) -> None:
     """Log the scores to the run that trained each stage, if it is known, and all files to a run of their own."""
-    client = connect(project.mlruns)
     tags = provenance_tags(project.work) | {"stage": "evaluate", "name": params.name}
+    settings = {"count": params.evaluate.count, "draws": params.evaluate.draws}
     by_stage = {stage: metrics(class_scores(rows, resolution_of(stage))) for stage in params.train.stages}
-    with mlflow.start_run(run_name=f"{params.name} evaluate", tags=tags):
-        mlflow.log_params({"count": params.evaluate.count, "draws": params.evaluate.draws})
-        mlflow.log_metrics(by_stage[params.final])
-        for path in files:
-            if path.is_dir():
-                mlflow.log_artifacts(str(path), path.name)
-            else:
-                mlflow.log_artifact(str(path))
+    run = TrackedRun(connect_later(project.mlruns), project.mlruns, f"{params.name} evaluate", settings, tags)
+    run.outbox.put_metrics([{"images": 0, **by_stage[params.final]}])
+    for path in files:
+        run.outbox.put_files(path, path.name if path.is_dir() else "")
     for stage, values in by_stage.items():
-        run = training_run(project, stage)
-        try:
-            for name, value in values.items() if run else ():
-                client.log_metric(run, name, value)
-        except mlflow.MlflowException as error:
-            print(f"warning: the scores of {stage} were not added to its run {run} ({error}).")
+        if trained := training_run(project, stage):
+            run.other(trained).put_metrics([{"images": 0, **values}])
+    run.end()
 
 
 def training_run(project: Project, stage: str) -> str:

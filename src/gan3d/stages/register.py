@@ -2,25 +2,27 @@
 
 import json
 import logging
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from filelock import FileLock
 
-from gan3d import model_file
 from gan3d.config.project import Project
 from gan3d.config.schema import Params, resolution_of
 from gan3d.dataset import VoxelDataset
 from gan3d.errors import UserError
 from gan3d.metrics import protocol
 from gan3d.metrics.evaluation import SAMPLE_SEED
-from gan3d.metrics.rows import read_rows, without_mean
-from gan3d.registry import fetch
+from gan3d.metrics.rows import read_rows, without_mean, write_json
 from gan3d.registry.log import Facts, data_facts, log_candidate, tagged_means
+from gan3d.registry.models import open_sampler
 from gan3d.registry.promotion import Decision, promote
-from gan3d.sampling.sampler import Sampler
+from gan3d.tracking.limits import bounded
+from gan3d.tracking.outbox import resolve_run, sync
 from gan3d.tracking.provenance import provenance_tags
-from gan3d.tracking.store import MODEL, connect
+from gan3d.tracking.store import MODEL, connect, store_uri
 
 
 def run(params: Params, project: Project) -> str:
@@ -30,14 +32,20 @@ def run(params: Params, project: Project) -> str:
         The outcome as a sentence.
 
     Raises:
-        UserError: if the model or its scores are missing.
+        UserError: if the model or its scores are missing, or MLflow cannot be reached.
     """
-    client = connect(project.mlruns)
-    version = log_candidate(client, project.model(params.final), facts(params, project))
-    decision = promote(client, version, params.promote.margin, lambda other: rescore(other, params, project))
-    project.run_file("register").parent.mkdir(parents=True, exist_ok=True)
+    candidate = facts(params, project)
+    with bounded(store_uri(project.mlruns)):
+        client = connect(project.mlruns)
+        project.mlruns.mkdir(parents=True, exist_ok=True)
+        with FileLock(project.mlruns / ".register.lock"):  # two commands at once make one version
+            sync(client, project.mlruns / "outbox")
+            if candidate.training_run:
+                candidate = replace(candidate, training_run=resolve_run(client, candidate.training_run))
+            version = log_candidate(client, project.model(params.final), candidate, mlruns=project.mlruns)
+            decision = promote(client, version, params.promote.margin, lambda other: rescore(other, params, project))
     record = {"model": MODEL, "version": version, "champion": decision.promoted, "reason": decision.reason}
-    project.run_file("register").write_text(json.dumps(record, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    write_json(project.run_file("register"), record)
     return sentence(version, decision)
 
 
@@ -75,7 +83,7 @@ def rescore(version: int, params: Params, project: Project) -> float | None:
     """
     data = VoxelDataset(project.voxels, params.gan.conditional)
     try:
-        model = Sampler(model_file.load(fetch.resolve(f"models:/{MODEL}/{version}", project.mlruns)))
+        model = open_sampler(f"models:/{MODEL}/{version}", project.mlruns)
     except UserError as error:
         logging.getLogger(__name__).warning("version %s cannot be scored: %s", version, error)
         return None

@@ -2,7 +2,6 @@
 
 import csv
 import json
-import shutil
 import textwrap
 import warnings
 from collections.abc import Iterator
@@ -25,13 +24,14 @@ from gan3d.monitoring.cost import CostEstimate, estimate_cost, measure_conv_rate
 from gan3d.monitoring.monitor import TrainingMonitor
 from gan3d.monitoring.validation import validation
 from gan3d.networks.architecture import Architecture
-from gan3d.outputs import new_file, new_folder, write_text
+from gan3d.outputs import copy_folder, new_file, new_folder, remove_others, write_text
 from gan3d.rendering.training_plots import training_curves
 from gan3d.rendering.viewer import write_page
 from gan3d.tracking.mlflow_callback import MLflowCallback
 from gan3d.tracking.provenance import provenance_tags
-from gan3d.tracking.store import connect
+from gan3d.tracking.store import connect_later
 from gan3d.training.callback import Row
+from gan3d.training.checkpoint import sole_writer
 from gan3d.training.fingerprint import training_fingerprint
 from gan3d.training.loop import LoggingSchedule, train
 from gan3d.training.stage import StageSpec, build_stage, finish_stage
@@ -62,26 +62,34 @@ def run(params: Params, stage: str, project: Project, dry_run: bool = False) -> 
         train(data, start, spec.recipe, checkpoints, schedule)
         wait_for_first()
         return
-    tracker = mlflow_callback(params.name, spec, data, project, fingerprint, cost)
-    sheets = SampleSheets(project.output(params.name) / "vis" / stage, data.classes, data.up)
-    progress = ProgressBar(stage, spec.recipe.images)
-    with ending_run(tracker, progress):
-        trained, rows = train(
-            data,
-            start,
-            spec.recipe,
-            checkpoints,
-            schedule,
-            CallbackList(progress, tracker, sheets),
-            TrainingMonitor(data, start, schedule.samples_per_class),
-            validation(data, start[2]),
-        )
-        trained = finish_stage(spec, trained, data)
-        model_file.save(project.model(stage), trained)
-        tracker.finish(write_outputs(params.name, spec, project, trained, rows, sheets))
-    record = {"run_id": tracker.run_id, "training_fingerprint": fingerprint, "images": rows[-1]["images"]}
-    write_text(project.run_file(stage), json.dumps(record, indent=2) + "\n")
+    with sole_writer(checkpoints, lambda: print(waiting_sentence(stage, checkpoints), flush=True)):
+        tracker = mlflow_callback(params.name, spec, data, project, fingerprint, cost)
+        sheets = SampleSheets(project.output(params.name) / "vis" / stage, data.classes, data.up)
+        progress = ProgressBar(stage, spec.recipe.images)
+        with ending_run(tracker, progress):
+            trained, rows = train(
+                data,
+                start,
+                spec.recipe,
+                checkpoints,
+                schedule,
+                CallbackList(progress, tracker, sheets),
+                TrainingMonitor(data, start, schedule.samples_per_class),
+                validation(data, start[2]),
+            )
+            trained = finish_stage(spec, trained, data)
+            model_file.save(project.model(stage), trained)
+            remove_others(project.model(stage), model_file.FILES)
+            progress.close()
+            tracker.finish(write_outputs(params.name, spec, project, trained, rows, sheets))
+        record = {"run_id": tracker.run_id, "training_fingerprint": fingerprint, "images": rows[-1]["images"]}
+        write_text(project.run_file(stage), json.dumps(record, indent=2) + "\n")
     wait_for_first()
+
+
+def waiting_sentence(stage: str, checkpoints: Path) -> str:
+    """What a second training of a stage says before it waits for the first."""
+    return f"{stage}: another process trains it in {checkpoints}; this one waits, and takes its result."
 
 
 def stage_spec(params: Params, stage: str, data: VoxelDataset) -> StageSpec:
@@ -119,7 +127,7 @@ def mlflow_callback(
     if spec.prev is not None and project.run_file(spec.prev).is_file():
         tags["parent_model_run"] = json.loads(project.run_file(spec.prev).read_text(encoding="utf-8"))["run_id"]
     return MLflowCallback(
-        connect(project.mlruns),
+        connect_later(project.mlruns),
         f"{name} {spec.name}",
         shown_settings(spec) | {"parameters_g": cost.parameters_g, "parameters_d": cost.parameters_d},
         tags,
@@ -174,7 +182,7 @@ def write_outputs(
         frames=sheets.frames[:-1],
     )
     with new_folder(output / "model" / stage) as model:
-        shutil.copytree(project.model(stage), model, dirs_exist_ok=True)
+        copy_folder(project.model(stage), model)
         trained.build_generator().save(model / "generator.keras")
     return {"plots": plots, "": page, "model": project.model(stage)}
 
@@ -194,9 +202,11 @@ def ending_run(callback: MLflowCallback, progress: ProgressBar) -> Iterator[None
     try:
         yield
     except KeyboardInterrupt:
+        progress.close()
         callback.fail(killed=True)
         raise
     except BaseException:
+        progress.close()
         callback.fail(killed=False)
         raise
     finally:

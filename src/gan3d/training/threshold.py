@@ -14,8 +14,8 @@ TOTAL = 4096  # samples over all classes, as of 64 classes; the occupancies of m
 def calibrate_threshold(sampler: Sampler, data: VoxelDataset, count: int = 64) -> float:
     """The threshold at which random samples have the validation split's mean occupancy, classes weighted equally.
 
-    That mean is known to within its standard error, and a confident generator puts few voxels between thresholds: of
-    those within the error, the one closest to the model's own is taken.
+    The mean is known only to within its standard error, so a range of thresholds fits it; a wide one if the generator
+    is confident, with few voxels between 0 and 1. The threshold of that range closest to the model's own is taken.
 
     Args:
         sampler: of the trained model.
@@ -23,13 +23,14 @@ def calibrate_threshold(sampler: Sampler, data: VoxelDataset, count: int = 64) -
         count: samples per class, at most; fewer where there are many classes.
     """
     architecture = sampler.model.architecture
-    kept = [data.select("validation", name) for name in data.classes]
-    if not all(len(rows) for rows in kept):
+    validation_rows = [data.select("validation", name) for name in data.classes]
+    if not all(len(rows) for rows in validation_rows):
         return sampler.model.threshold
-    filled = [data.voxels(architecture.resolution, rows).mean((1, 2, 3)) for rows in kept]
-    share = np.mean([values.mean() for values in filled])
-    error = np.sqrt(sum(values.var() / len(values) for values in filled)) / len(kept)
-    labels = np.repeat(np.arange(len(kept)), max(1, min(count, TOTAL // len(kept))))
+    occupancies = [data.voxels(architecture.resolution, rows).mean((1, 2, 3)) for rows in validation_rows]
+    share = np.mean([values.mean() for values in occupancies])
+    error = np.sqrt(sum(values.var() / len(values) for values in occupancies)) / len(validation_rows)
+    each = max(1, min(count, TOTAL // len(validation_rows)))
+    labels = np.repeat(np.arange(len(validation_rows)), each)
     occupancy = sampler.occupancy(draw_latents(SEED, len(labels), architecture.latent), labels)
     low, high = np.quantile(occupancy, np.clip([1 - share - error, 1 - share + error], 0, 1))
     return float(np.clip(np.clip(sampler.model.threshold, low, high), *RANGE))

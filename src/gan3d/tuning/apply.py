@@ -7,6 +7,7 @@ from typing import Any
 import yaml
 
 from gan3d.errors import UserError
+from gan3d.outputs import write_bytes
 
 
 def replace(text: str, stage: str, values: dict[str, Any]) -> str:
@@ -57,8 +58,7 @@ def write(path: Path, stage: str, values: dict[str, Any]) -> str:
         old = lines.read()
     new = replace(old, stage, values)
     if new != old:
-        with path.open("w", encoding="utf-8", newline="") as out:
-            out.write(new)
+        write_bytes(path.resolve(), new.encode())  # a person may have linked it
     before, after = old.splitlines(keepends=True), new.splitlines(keepends=True)
     return "".join(difflib.unified_diff(before, after, path.name, path.name, n=1))
 

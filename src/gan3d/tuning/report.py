@@ -15,6 +15,7 @@ from optuna import visualization
 from optuna.trial import FrozenTrial, TrialState
 
 from gan3d.errors import UserError
+from gan3d.outputs import write_text
 from gan3d.rendering.pages import fill_template
 from gan3d.tuning.study_spec import StudySpec
 
@@ -69,7 +70,7 @@ def write(study: optuna.Study, client: MlflowClient, parent_run: str, spec: Stud
     client.log_dict(parent_run, {"best": rows}, "best.json")
     with tempfile.TemporaryDirectory() as scratch:
         path = Path(scratch) / PAGE
-        path.write_text(page(study, spec), encoding="utf-8")
+        write_text(path, page(study, spec))
         client.log_artifact(parent_run, str(path))
 
 

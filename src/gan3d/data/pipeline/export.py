@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from gan3d.dataset import VoxelDataset
+from gan3d.outputs import new_file
 
 
 def export(dataset: VoxelDataset, split: str, class_name: str | None, resolution: int, path: str | Path) -> int:
@@ -24,8 +25,6 @@ def export(dataset: VoxelDataset, split: str, class_name: str | None, resolution
         UserError: for a split, class or resolution that the data set does not have.
     """
     voxels = dataset.voxels(resolution, dataset.select(split, class_name))
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("wb") as stream:
+    with new_file(Path(path)) as temporary, temporary.open("wb") as stream:
         np.savez_compressed(stream, voxels=voxels)
     return len(voxels)

@@ -1,28 +1,35 @@
 """Many grids in one file (.npz, .npy, HDF5), with or without labels; read in batches of rows, never whole.
 
-An array (N, X, Y, Z) holds one grid per row, (X, Y, Z) a single grid. An array of bits as packed by `numpy.packbits`,
-(N, X·Y·Z / 8), is named `…packed`, next to `shape`, the three lengths of a grid (without it the grids are cubes).
-Labels are `y_train` for `X_train` (likewise test and val), `y` for `X`, `labels` for `voxels`; `classes` names them.
+`gan3d.data.formats.axes` finds the axes: an array (N, X, Y, Z) holds one grid per row, (X, Y, Z) and (X, Y, Z, 1) a
+single grid, (N, R³) flattened grids. An array of bits as packed by `numpy.packbits`, (N, X·Y·Z / 8), is named
+`…packed`, next to `shape`, the three lengths of a grid (without it the grids are cubes). `gan3d.data.formats.names`
+knows the usual keys: labels are `y_train` for `X_train`, `train_labels` for `train_voxels`, `labels` for `voxels`;
+`classes` or `class_names` names them. Labels are integers, texts or one-hot rows.
 """
 
+import io
 import math
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+import pickle
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 
 from gan3d.data.formats.array_files import DAMAGED, ArrayFile, open_arrays
-from gan3d.data.formats.binvox import MAX_VOXELS
-from gan3d.data.formats.extensions import stem
+from gan3d.data.formats.axes import Axes, find_axes
+from gan3d.data.formats.extensions import stem, suffix
+from gan3d.data.formats.names import Name, nfc, parse_name
 from gan3d.data.formats.readers import UnreadableFile, as_grid
 from gan3d.data.sources.archives import Location
-from gan3d.data.sources.labels import SPLIT_FOLDERS
 
 MODELNET10 = ("bathtub", "bed", "chair", "desk", "dresser", "monitor", "night_stand", "sofa", "table", "toilet")
-GRID_KEYS = ("voxels", "voxels_packed", "X", "instance", "voxel", "grids")
-LABEL_KEYS = ("y", "labels", "label", "classes")
+FIRST_KEYS = ("voxels", "voxels_packed", "X", "instance", "voxel", "grids")  # taken first, in this order
+MAX_LABEL_BYTES = 2**27  # of an array of labels
 _BATCH_ROWS, _BATCH_BYTES = 64, 2**24  # read at once: at most so many rows, and about so many bytes
+
+Header = tuple[tuple[int, ...], np.dtype]
 
 
 @dataclass(frozen=True)
@@ -35,6 +42,11 @@ class GridArray:
         split: the split that its name states, if any.
         classes: names of the labels.
         labels: index into `classes` for each grid, (count,); None without labels.
+        axes: how it holds grids, in words.
+        label_key: the name of its labels.
+        is_named: whether `classes` are names that the source gives; else they are made from numbers.
+        numbers: the numbers that stand for `classes` in the file; empty if it holds names.
+        keys: the names of all arrays of the file.
     """
 
     key: str
@@ -42,16 +54,49 @@ class GridArray:
     split: str | None = None
     classes: tuple[str, ...] = ()
     labels: np.ndarray | None = None
+    axes: str = ""
+    label_key: str | None = None
+    is_named: bool = True
+    numbers: tuple[int, ...] = ()
+    keys: tuple[str, ...] = ()
+
+    @property
+    def missing_labels(self) -> UnreadableFile | None:
+        """The error for an array named as one with labels, X_…, that has none."""
+        if self.labels is not None or not self.key.lower().startswith("x_"):
+            return None
+        wanted = "y_" + self.key[2:]
+        return UnreadableFile(
+            f"It has {self.key} but no {wanted}.",
+            f"In {wanted}, store {self.count} labels; or name the array `voxels` if it has none.",
+        )
 
 
-def inspect(location: Location, name: str) -> list[GridArray]:
+@dataclass(frozen=True)
+class LabelFile:
+    """A file of labels, or of class names, for the grids of other files.
+
+    Args:
+        values: integers or strings, (count,).
+        role: labels or classes; None if the file's name does not tell.
+    """
+
+    values: np.ndarray
+    role: str | None = None
+
+
+def inspect(location: Location, name: str) -> list[GridArray] | LabelFile:
     """The arrays of grids in a file, from its headers and labels; an .npy of one grid is an array of one.
+
+    An .npy of labels or class names, by its name and shape, gives a `LabelFile`.
 
     Raises:
         UnreadableFile: if the file is damaged, holds no grids, or its labels do not match.
     """
     try:
         with open_arrays(location.open(), name) as arrays:
+            if suffix(name) in (".npy", ".npz") and (found := _label_file(arrays, name)) is not None:
+                return found
             return _inspect(arrays, name)
     except (UnreadableFile, MemoryError):
         raise
@@ -59,24 +104,59 @@ def inspect(location: Location, name: str) -> list[GridArray]:
         raise DAMAGED from error
 
 
+def _label_file(arrays: ArrayFile, name: str) -> LabelFile | None:
+    """The content of `y_train.npy`, `labels.npy` or `class_names.npy`."""
+    role = parse_name(stem(name)).role
+    if role not in ("labels", "classes") or len(arrays.keys) != 1:
+        return None
+    key = arrays.keys[0]
+    shape, _ = arrays.header(key)
+    if len(shape) not in (0, 1, 2):
+        return None
+    return LabelFile(read_labels(arrays, key) if role == "labels" else _read_names(arrays, key), role)
+
+
 def _inspect(arrays: ArrayFile, name: str) -> list[GridArray]:
     headers = {key: arrays.header(key) for key in arrays.keys}
-    if any(dtype.hasobject for key, (_, dtype) in headers.items() if _is_relevant(key) or len(headers) == 1):
-        raise UnreadableFile("It holds Python objects, which are not loaded.", "Store booleans, integers or floats.")
+    names = {key: parse_name(key) for key in headers}
     found = []
-    for key in _grid_keys(headers):
-        count = _grid_count(key, *headers[key])
-        label_key = _label_key(key, headers, count)
-        labels = None if label_key is None else _check_labels(arrays.read(label_key), key, label_key, count)
-        found.append((key, count, SPLIT_FOLDERS.get(key.removeprefix("X_").lower()), labels))
-    all_labels = [labels for *_, labels in found if labels is not None]
+    for key in _grid_keys(headers, names):
+        if headers[key][1].hasobject:
+            raise _python_objects()
+        count = _count(key, *headers[key])
+        label_key = _label_key(key, headers, names, count)
+        labels = None if label_key is None else _check_labels(read_labels(arrays, label_key), key, label_key, count)
+        axes = _axes(key, headers[key], None if labels is None else len(labels))
+        if axes is not None and len(headers[key][0]) <= 3 and not axes.is_single:
+            _check_flattened(arrays, key)
+        shown = f"{count} packed grids" if axes is None else str(axes)
+        shown = f"{headers[key][0]} {headers[key][1]}: {shown}"
+        array = GridArray(key, count, names[key].split, (), labels, shown, label_key, keys=tuple(headers))
+        found.append(array)
+    return name_labels(found, name, _given_names(arrays, headers, names, {array.label_key for array in found}))
+
+
+def name_labels(arrays: list[GridArray], name: str, given: np.ndarray | None = None) -> list[GridArray]:
+    """Turn the raw labels of arrays into indices of class names.
+
+    Args:
+        arrays: `labels` of which are integers or strings.
+        name: of their file; ten labels in a file named after ModelNet10 get the names of its classes.
+        given: names of the labels 0, 1, ….
+
+    Raises:
+        UnreadableFile: if a label has no name among the given.
+    """
+    all_labels = [array.labels for array in arrays if array.labels is not None]
     if not all_labels:
-        return [GridArray(key, count, split) for key, count, split, _ in found]
+        return arrays
     values = np.unique(np.concatenate(all_labels))
-    names = _class_names(name, values, arrays.read("classes") if "classes" in headers else None)
+    classes, is_named = _class_names(name, values, given)
+    numbers = () if values.dtype.kind == "U" else tuple(values.tolist())
+    named = {"classes": classes, "is_named": is_named, "numbers": numbers}
     return [
-        GridArray(key, count, split, names, None if labels is None else np.searchsorted(values, labels))
-        for key, count, split, labels in found
+        array if array.labels is None else replace(array, labels=np.searchsorted(values, array.labels), **named)
+        for array in arrays
     ]
 
 
@@ -113,79 +193,244 @@ def clear_caches() -> None:
     _cached_reader.cache_clear()
 
 
-def _is_relevant(key: str) -> bool:
-    return key in (*GRID_KEYS, *LABEL_KEYS) or key[:2] in ("X_", "y_")
+def _python_objects() -> UnreadableFile:
+    return UnreadableFile("It holds Python objects, which are not loaded.", "Store booleans, integers or floats.")
 
 
-def _grid_keys(headers: dict[str, tuple[tuple[int, ...], np.dtype]]) -> list[str]:
-    """The arrays of grids: those named X_…, else the first usual name, else the only candidate."""
-    by_split = [key for key in headers if key.startswith("X_") and key[2:].lower() in SPLIT_FOLDERS]
-    if by_split:
-        return sorted(by_split, key=lambda key: ("train" not in key.lower(), key))
-    usual = [key for key in GRID_KEYS if key in headers]
-    if usual:
+def _grid_keys(headers: Mapping[str, Header], names: Mapping[str, Name]) -> list[str]:
+    """The arrays of grids: those that name a split, else the one with the most telling name, else the only candidate.
+
+    Where the axes rule a usual name out, the next one is tried.
+    """
+    fitting = [key for key in headers if _fits(key, headers[key])]
+    told = [key for key in fitting if names[key].role in ("grids", None) and names[key].split is not None]
+    if told:
+        best = min((names[key].role is None, names[key].tier) for key in told)
+        chosen = [key for key in told if (names[key].role is None, names[key].tier) == best]
+        by_split: dict[tuple, list[str]] = {}
+        for key in chosen:
+            by_split.setdefault((names[key].split, *names[key].rest), []).append(key)
+        if len({key[1:] for key in by_split}) == 1:  # one family of arrays
+            return sorted(chosen, key=lambda key: (names[key].split != "train", key))
+    usual = [key for key in FIRST_KEYS if key in headers]
+    if usual and (usual[0] in fitting or len(headers) == 1):
         return usual[:1]
-    candidates = [key for key, (shape, dtype) in headers.items() if len(shape) >= 3 and dtype.kind in "buif"]
+    tiers = {key: names[key].tier for key in fitting if names[key].role == "grids" and not names[key].rest}
+    best_keys = [key for key in tiers if tiers[key] == min(tiers.values())]
+    if len(best_keys) == 1:
+        return best_keys
+    candidates = [key for key in fitting if names[key].role != "labels" and len(headers[key][0]) >= 3]
     if len(candidates) == 1:
         return candidates
     if len(headers) == 1:
         return list(headers)
+    for key, (shape, dtype) in headers.items():  # say what is wrong with the array that was meant
+        if names[key].role == "grids" and len(shape) >= 2 and key not in fitting:
+            _axes(key, (shape, dtype))
     raise UnreadableFile(
-        f"It holds {', '.join(headers)[:80] or 'nothing'}, and none is recognised as grids.",
-        "Store an array `voxels` of shape (N, R, R, R).",
+        f"It holds {_shown(headers)}, and none is recognised as grids.",
+        "Rename the array of grids to `voxels`, with the shape (N, X, Y, Z), and its labels to `labels`.",
     )
+
+
+def _shown(headers: Mapping[str, Header]) -> str:
+    """The keys of a file with their shapes, for an error."""
+    shown = ", ".join(f"{key} {shape}" for key, (shape, _) in list(headers.items())[:6])
+    return (shown + (", …" if len(headers) > 6 else ""))[:160] or "nothing"
+
+
+def _fits(key: str, header: Header) -> bool:
+    """Whether an array may hold grids, by its header."""
+    try:
+        _axes(key, header)
+    except UnreadableFile:
+        return False
+    return True
 
 
 def _is_packed(key: str) -> bool:
     return "packed" in key.lower()
 
 
-def _grid_count(key: str, shape: tuple[int, ...], dtype: np.dtype) -> int:
-    """The number of grids in an array."""
-    inner = shape if len(shape) == 3 else shape[1:]
-    fits = len(shape) == 2 and dtype == np.uint8 if _is_packed(key) else len(shape) >= 3
-    if not fits or 0 in inner or min(shape) < 0 or dtype.kind not in "buif":
-        what = f"the shape {shape}" if dtype.kind in "buif" else f"the type {dtype}"
+def _axes(key: str, header: Header, labels: int | None = None) -> Axes | None:
+    """The axes of an array; None for packed bits."""
+    shape, dtype = header
+    if not _is_packed(key):
+        return find_axes(shape, dtype, labels, key or "array", parse_name(key).role == "grids")
+    if len(shape) != 2 or dtype != np.uint8 or 0 in shape:
+        what = f"the shape {shape}" if dtype == np.uint8 else f"the type {dtype}"
         raise UnreadableFile(
-            f"Its {key or 'array'} has {what}.", "Store an array `voxels` of numbers with the shape (N, R, R, R)."
+            f"Its {key} has {what}.", "Store packed bits as uint8 (N, bytes), or an array `voxels` (N, X, Y, Z)."
         )
-    if math.prod(inner) > MAX_VOXELS:
-        raise UnreadableFile(
-            f"Its {key or 'array'} has the shape {shape}.", f"Store at most {MAX_VOXELS} voxels per grid (512³)."
-        )
-    return 1 if len(shape) == 3 else shape[0]
+    return None
 
 
-def _label_key(key: str, keys: Iterable[str], count: int) -> str | None:
-    """The name of the labels of an array; they are required for X_… and optional for others."""
-    if key.startswith("X_"):
-        label_key = "y_" + key[2:]
-        if label_key not in keys:
-            raise UnreadableFile(f"It has {key} but no {label_key}.", f"In {label_key}, store {count} labels.")
-        return label_key
-    return next((label for label in ("y", "labels", "label") if label in keys), None)
+def _count(key: str, shape: tuple[int, ...], dtype: np.dtype) -> int:
+    axes = _axes(key, (shape, dtype))
+    return shape[0] if axes is None else axes.count
+
+
+def _check_flattened(arrays: ArrayFile, key: str) -> None:
+    """Raise UnreadableFile if the first rows of a flattened array are features rather than occupancy."""
+    rows = arrays.read_rows(key, 0, min(4, arrays.header(key)[0][0]))
+    if rows.dtype.kind == "f" and not ((rows >= 0) & (rows <= 1)).all():
+        raise UnreadableFile(
+            f"Its {key or 'array'} has rows of {rows[0].size} values from {rows.min():.3g} to {rows.max():.3g}, which"
+            " are features, not occupancy.",
+            "Store occupancy from 0 to 1, with the shape (N, X, Y, Z).",
+        )
+
+
+def _label_key(key: str, headers: Mapping[str, Header], names: Mapping[str, Name], count: int) -> str | None:
+    """The name of the labels of an array."""
+    if count == 1 and len(headers) == 1:
+        return None
+    mine = [
+        label
+        for label, name in names.items()
+        if name.role == "labels" and label != key and name.split == names[key].split and name.rest == names[key].rest
+    ]
+    order = ("y", "labels", "label")
+    mine.sort(
+        key=lambda label: (order.index(label) if label in order else len(order), -_could_label(headers[label], count))
+    )
+    fitting = [label for label in mine if _could_label(headers[label], count)]
+    if fitting or mine:
+        if not fitting and mine == ["classes"]:
+            return None  # class names, of which there are fewer
+        return (fitting or mine)[0]
+    return None
+
+
+def _could_label(header: Header, count: int) -> bool:
+    shape, _ = header
+    return 1 <= len(shape) <= 2 and count in (shape[0], math.prod(shape))
+
+
+def read_labels(arrays: ArrayFile, key: str) -> np.ndarray:
+    """Labels as stored: integers or strings (count,), from integers, texts or one-hot rows.
+
+    Raises:
+        UnreadableFile: if they are neither.
+    """
+    labels = _read_plain(arrays, key)
+    if labels.ndim == 2 and min(labels.shape) > 1:
+        labels = _from_one_hot(labels, key)
+    labels = labels.ravel()
+    if labels.dtype.kind in "SO" or labels.dtype.kind == "U":
+        texts = [_text(item) for item in labels.tolist()]
+        if all(isinstance(text, str) for text in texts):
+            return np.array(texts)
+        if all(isinstance(text, int) for text in texts):
+            return np.array(texts, np.int64)
+        raise _python_objects()
+    if labels.dtype.kind not in "buif" or (labels.dtype.kind == "f" and not np.isfinite(labels).all()):
+        raise _no_labels(key)
+    whole = labels.astype(np.int64)
+    if (whole != labels).any():
+        raise _no_labels(key)
+    return whole
+
+
+def _text(item: Any) -> Any:
+    """A text in NFC, from bytes or str; anything else as it is."""
+    item = item.decode("utf-8", "surrogateescape") if isinstance(item, bytes) else item
+    return nfc(item.strip("\0 \t\r\n")) if isinstance(item, str) else item
+
+
+def _no_labels(key: str) -> UnreadableFile:
+    return UnreadableFile(
+        f"Its {key or 'array'} does not hold labels.", "Store one integer, text or one-hot row per grid."
+    )
+
+
+def _from_one_hot(labels: np.ndarray, key: str) -> np.ndarray:
+    """The index of the one in each row (N, K)."""
+    is_one_hot = labels.dtype.kind in "buif" and ((labels == 0) | (labels == 1)).all() and (labels.sum(1) == 1).all()
+    if not is_one_hot:
+        raise _no_labels(key)
+    return labels.argmax(1)
+
+
+class _PlainPickle(pickle.Unpickler):
+    """Loads pickled lists, dicts, texts and numbers, as in NumPy's arrays of objects, and nothing that runs code."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        allowed = ("_reconstruct", "ndarray", "dtype", "scalar")
+        if module in ("numpy", "numpy.core.multiarray", "numpy._core.multiarray") and name in allowed:
+            return super().find_class(module, name)
+        raise _python_objects()
+
+
+def _read_plain(arrays: ArrayFile, key: str) -> np.ndarray:
+    """A small array whole; one of objects if these are texts, numbers, lists and dicts."""
+    shape, dtype = arrays.header(key)
+    if math.prod(shape) * max(dtype.itemsize, 1) > MAX_LABEL_BYTES:
+        raise _no_labels(key)
+    if not dtype.hasobject:
+        return arrays.read(key)
+    try:
+        value = _PlainPickle(io.BytesIO(arrays.read_objects(key))).load()
+    except (UnreadableFile, MemoryError):
+        raise
+    except Exception as error:  # a damaged pickle raises anything
+        raise _python_objects() from error
+    return np.asarray(value, object)
 
 
 def _check_labels(labels: np.ndarray, key: str, label_key: str, count: int) -> np.ndarray:
-    if labels.size != count or labels.dtype.kind not in "buif" or (labels != labels.astype(np.int64)).any():
+    if labels.size != count:
         raise UnreadableFile(
-            f"{label_key} does not hold one integer per grid of {key}.", f"In {label_key}, store {count} labels."
+            f"{label_key} holds {labels.size} labels for the {count} grids of {key}.",
+            f"In {label_key}, store {count} labels.",
         )
-    return labels.astype(np.int64).ravel()
+    return labels
 
 
-def _class_names(name: str, values: np.ndarray, given: np.ndarray | None) -> tuple[str, ...]:
-    """Class names of the labels: `classes`, ModelNet10's for ten labels in a file named so, else class_<label>."""
+def _given_names(
+    arrays: ArrayFile, headers: Mapping[str, Header], names: Mapping[str, Name], used: set[str | None]
+) -> np.ndarray | None:
+    """The class names in a file: `classes`, `class_names`, `label_map` and the like."""
+    keys = [key for key in headers if key not in used and (names[key].role == "classes" or key.lower() == "classes")]
+    keys.sort(key=lambda key: key != "classes")
+    for key in keys:
+        found = _read_names(arrays, key)
+        if found.size:
+            return found
+    return None
+
+
+def _read_names(arrays: ArrayFile, key: str) -> np.ndarray:
+    """Class names, from texts, a dict from number to name, or a dict from name to number."""
+    value = _read_plain(arrays, key)
+    if value.dtype.kind == "O" and value.ndim == 0 and isinstance(value.item(), dict):
+        pairs = {}
+        for one, other in value.item().items():
+            number, name = (one, other) if isinstance(_text(other), str) else (other, one)
+            if not str(number).isdigit() or int(number) > 10**6:
+                return np.array([])
+            pairs[int(number)] = str(_text(name))
+        return np.array([pairs.get(number, f"class_{number}") for number in range(max(pairs, default=-1) + 1)])
+    return np.array([str(_text(item)) for item in value.ravel().tolist()])
+
+
+def _class_names(name: str, values: np.ndarray, given: np.ndarray | None) -> tuple[tuple[str, ...], bool]:
+    """Class names of the labels, and whether the source gives them.
+
+    Texts name themselves; numbers are named by `classes`, by ModelNet10's for ten labels in a file named so, else
+    class_<label>.
+    """
+    if values.dtype.kind == "U":
+        return tuple(str(value) for value in values), True
     if given is not None:
-        names = [item.decode("utf-8", "replace") if isinstance(item, bytes) else str(item) for item in given.ravel()]
-        if values.min() >= 0 and values.max() < len(names):
-            return tuple(names[value] for value in values)
+        if values.min() >= 0 and values.max() < len(given):
+            return tuple(str(given[value]) for value in values), True
         raise UnreadableFile(
-            f"`classes` has {len(names)} names for labels up to {values.max()}.", "In `classes`, name each label."
+            f"`classes` has {len(given)} names for labels up to {values.max()}.", "In `classes`, name each label."
         )
     if "modelnet10" in stem(name).lower() and values.tolist() == list(range(10)):
-        return MODELNET10
-    return tuple(f"class_{value}" for value in values)
+        return MODELNET10, True
+    return tuple(f"class_{value}" for value in values), False
 
 
 class _GridReader:
@@ -194,7 +439,8 @@ class _GridReader:
     def __init__(self, location: Location, name: str, key: str):
         self.arrays, self.key = open_arrays(location.open(), name), key
         self.shape, self.dtype = self.arrays.header(key)
-        self.packed_shape = self._packed_shape() if _is_packed(key) else None
+        self.axes = _axes(key, (self.shape, self.dtype))
+        self.packed_shape = self._packed_shape() if self.axes is None else None
         row_bytes = math.prod(self.shape[1:]) * self.dtype.itemsize
         self.step = max(1, min(_BATCH_ROWS, _BATCH_BYTES // max(row_bytes, 1)))
         self.start, self.batch = 0, np.empty(0)
@@ -213,14 +459,15 @@ class _GridReader:
         return shape
 
     def grid(self, row: int) -> np.ndarray:
-        if len(self.shape) == 3:
+        if self.axes is not None and self.axes.is_single:
             return as_grid(self.arrays.read_rows(self.key, 0, self.shape[0]))
         if not self.start <= row < self.start + len(self.batch):
             self.start = row
             self.batch = self.arrays.read_rows(self.key, row, min(row + self.step, self.shape[0]))
         array = self.batch[row - self.start]
-        if self.packed_shape is None:
-            return as_grid(array)
+        if self.axes is not None:
+            return as_grid(array if array.ndim > 2 else array.reshape(self.axes.grid))
+        assert self.packed_shape is not None
         return np.unpackbits(array, count=math.prod(self.packed_shape)).reshape(self.packed_shape).astype(bool)
 
 

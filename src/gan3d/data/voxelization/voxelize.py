@@ -17,7 +17,7 @@ from gan3d.data.voxelization.winding import winding_numbers
 Fill = Literal["solid", "surface", "winding"]
 
 LONGEST_EDGE = 0.99  # of the bounding box, as a share of the cube, at every resolution
-TOLERANCE = 1e-12  # of the cube's edge; errs towards occupied
+TOLERANCE = 1e-12  # of the cube's edge; errs on the side of occupied
 BATCH = 1 << 12  # triangles refined at once: bounds the memory, and fits the cache
 SAMPLE_POINTS = np.array(
     [(1, 0, 0), (0, 1, 0), (0, 0, 1), (0.5, 0.5, 0), (0, 0.5, 0.5), (0.5, 0, 0.5), (1 / 3, 1 / 3, 1 / 3)]
