@@ -165,9 +165,9 @@ def load(folder: Path, like: Any, end: int) -> tuple[int, Any, dict[str, Any], l
                 raise UserError(f"{path} is damaged")
             arrays = extract_arrays(io.BytesIO(content), expected_arrays)
             record = json.loads(arrays.pop("record").tobytes())
-        except FileNotFoundError:  # another process has removed it
-            continue
         except (UserError, ValueError) as error:  # damaged, from another training, or from a stranger
+            if isinstance(error.__cause__, FileNotFoundError):  # another process has removed it
+                continue
             reason = str(error).removeprefix(str(path)).strip(" .")
             warnings.append(f"{path} {reason}: falling back to the checkpoint before it.")
             continue
