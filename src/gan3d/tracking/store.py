@@ -68,6 +68,15 @@ def connect(mlruns: Path, experiment: str = EXPERIMENT) -> MlflowClient:
     return client
 
 
+def connect_read_only(mlruns: Path) -> MlflowClient:
+    """Connect MLflow to the store in a folder that may not be written, to read it: nothing is created or locked."""
+    logging.getLogger("mlflow").setLevel(logging.WARNING)
+    uri = f"sqlite:///{mlruns / 'mlflow.db'}"
+    _set_here.add(uri)
+    mlflow.set_tracking_uri(uri)
+    return MlflowClient()
+
+
 @contextlib.contextmanager
 def without_retries() -> Iterator[None]:
     """Make requests fail at once if the server does not answer; MLflow repeats them for minutes otherwise."""
