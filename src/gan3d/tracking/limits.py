@@ -11,6 +11,7 @@ from typing import Any
 import requests
 import sqlalchemy
 from mlflow import MlflowException
+from PIL import UnidentifiedImageError
 from requests.adapters import HTTPAdapter
 from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
@@ -56,7 +57,8 @@ def is_transient(error: BaseException) -> bool:
     if isinstance(error, MlflowException):
         status = error.get_http_status_code()
         return status >= 500 or status in TRANSIENT
-    return isinstance(error, OSError | OperationalError | UserError) and not isinstance(error, FileNotFoundError)
+    hopeless = isinstance(error, FileNotFoundError | UnidentifiedImageError)  # an entry's file is lost or damaged
+    return isinstance(error, OSError | OperationalError | UserError) and not hopeless
 
 
 def reason(error: BaseException) -> str:
@@ -115,12 +117,14 @@ def bounded(place: str) -> Iterator[None]:
                 kwargs["timeout"] = max(0.1, min(budget.left, kwargs["timeout"]))
             start = time.monotonic()
             try:
-                return send(self, *args, **kwargs)
+                answer = send(self, *args, **kwargs)
             except (requests.exceptions.ConnectionError, requests.exceptions.Timeout, requests.exceptions.RetryError):
+                budget.left -= time.monotonic() - start
                 if attempt == ATTEMPTS:
                     raise
-            finally:
+            else:
                 budget.spend(time.monotonic() - start)
+                return answer
             time.sleep(0.05 * (attempt - 1))
         raise AssertionError
 
