@@ -73,3 +73,17 @@ def test_a_folder_or_pipe_is_no_table(tmp_path):
     for name in ("pipe", ".", "missing"):
         with pytest.raises(UserError, match="cannot be read"):
             read_table(tmp_path / name)
+
+
+@pytest.mark.parametrize(
+    ("page", "name"),
+    [("cp1252", "Stühle"), ("cp1250", "židle"), ("cp1251", "стул"), ("gb18030", "椅子"), ("cp932", "テーブル")],
+)
+def test_the_code_page_is_that_of_the_names_in_the_source(tmp_path, page, name):
+    (tmp_path / "source").mkdir()
+    for number in range(3):
+        (tmp_path / f"source/{unicodedata.normalize('NFD', name)} {number}.off").write_text("")
+    text = "file;class\n" + "".join(f"{name} {number}.off;{name}\n" for number in range(3))
+    (tmp_path / "t.csv").write_bytes(text.encode(page))
+    table = read_table(tmp_path / "t.csv", tmp_path / "source")
+    assert table == {f"{name} {number}.off": Label(name, None) for number in range(3)}

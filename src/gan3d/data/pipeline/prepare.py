@@ -111,7 +111,7 @@ def prepare_source(
     _check_paths(source, out)
     with _disk_errors(out), Journal(out.with_name(f".{out.name}.unfinished")) as journal:
         with SandboxPool(1, limits) as sandbox:
-            labels = None if options.labels is None else read_table(options.labels)
+            labels = None if options.labels is None else read_table(options.labels, source)
             found = walk(source, labels, sandbox, journal.folder / "archives")
             found.items = join_forms(found.items)
             plausibility.check_classes(found, source)

@@ -33,7 +33,7 @@ def preview(source: Path, options: PrepareOptions, limits: Limits | None = None)
     """
     options.check()
     with SandboxPool(1, limits or Limits()) as sandbox, tempfile.TemporaryDirectory() as scratch:
-        labels = None if options.labels is None else read_table(options.labels)
+        labels = None if options.labels is None else read_table(options.labels, source)
         found = walk(source, labels, sandbox, Path(scratch))
     found.items = join_forms(found.items)
     items = limit_per_class(select_classes(found, source, options.classes), options.limit)

@@ -2,8 +2,10 @@
 
 import codecs
 import csv
+import os
 from pathlib import Path
 
+from gan3d.data.formats.extensions import stem
 from gan3d.data.formats.names import nfc, parse_name, split_of_word, words_of
 from gan3d.data.sources.labels import Label
 from gan3d.errors import UserError
@@ -17,14 +19,20 @@ _MARKS = (
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
+_CODE_PAGES = ("cp1252", "cp1250", "cp1251", "cp1253", "gb18030", "cp932", "euc_kr", "cp850", "latin-1")
 _FILE_WORDS = ("file", "filename", "path", "filepath", "name", "shape", "model", "id")
 _SPLIT_WORDS = ("split", "set", "subset", "partition", "fold", "usage", "phase")
 
 
-def read_table(path: Path) -> dict[str, Label]:
+def read_table(path: Path, source: Path | None = None) -> dict[str, Label]:
     """Read a table with the columns `file`, `class` and, optionally, `split`.
 
-    Commas, semicolons, tabs and bars separate columns; the encoding is UTF-8, UTF-16 or Windows-1252.
+    Commas, semicolons, tabs and bars separate columns. The encoding is UTF-8 or UTF-16, else the code page in which
+    most names of files are found in the source, or Windows-1252.
+
+    Args:
+        path: the table.
+        source: the folder that it is about, if it is one.
 
     Returns:
         Labels by file, which is a path relative to the source, a file name, or a file name without extension, in NFC.
@@ -32,7 +40,7 @@ def read_table(path: Path) -> dict[str, Label]:
     Raises:
         UserError: if the table cannot be read, lacks a column, names an unknown split, or contradicts itself.
     """
-    rows = _read_rows(path)
+    rows = _read_rows(path, source)
     columns = _find_columns(rows[0]) if rows else {}
     if len(rows) < 2 or not {"file", "class"} <= set(columns):
         raise UserError(f"data.labels: {path} needs the columns `file` and `class`, and may have `split`: add them.")
@@ -72,13 +80,13 @@ def is_table(path: Path) -> bool:
     return {"file", "class"} <= set(_find_columns(header))
 
 
-def _read_rows(path: Path) -> list[list[str]]:
+def _read_rows(path: Path, source: Path | None) -> list[list[str]]:
     try:
         if path.exists() and not path.is_file():
             raise OSError(None, "not a regular file")
         if path.stat().st_size > MAX_TABLE_BYTES:
             raise OSError(None, "larger than 1 GiB")
-        text = decode_table(path.read_bytes())
+        text = decode_table(path.read_bytes(), source)
         if "\0" in text:
             raise csv.Error("it holds zero bytes")
         text = text.removeprefix("\ufeff")
@@ -93,8 +101,8 @@ def _read_rows(path: Path) -> list[list[str]]:
         ) from None
 
 
-def decode_table(content: bytes) -> str:
-    """Decode a text file: by its byte order mark, else as UTF-8, UTF-16 or Windows-1252.
+def decode_table(content: bytes, source: Path | None = None) -> str:
+    """Decode a text file: by its byte order mark, else as UTF-8, UTF-16 or in a code page, see `read_table`.
 
     Raises:
         UnicodeDecodeError: if it is none of these.
@@ -109,7 +117,22 @@ def decode_table(content: bytes) -> str:
     try:
         return content.decode("utf-8")
     except UnicodeDecodeError:
-        return content.decode("cp1252" if not set(content) & {0x81, 0x8D, 0x8F, 0x90, 0x9D} else "latin-1")
+        return _decode_code_page(content, source)
+
+
+def _decode_code_page(content: bytes, source: Path | None) -> str:
+    """The text in the code page that gives most of the names in the source; the first of equals."""
+    texts = []
+    for page in _CODE_PAGES:
+        try:
+            texts.append(nfc(content.decode(page)))
+        except UnicodeDecodeError:
+            continue
+    names: set[str] = set()
+    if source is not None and source.is_dir():
+        for _, folders, files in os.walk(source):
+            names |= {nfc(stem(name)) for name in (*folders, *files) if not name.isascii()}
+    return max(texts, key=lambda text: sum(name in text for name in names))
 
 
 def _find_delimiter(text: str) -> str:
