@@ -1,5 +1,6 @@
 """The stages of the pipeline: prepare, train, evaluate, register."""
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -142,6 +143,7 @@ def sync() -> None:
     from gan3d.tracking.store import connect
 
     project = find_project()
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "60")  # nothing else waits: large files may take long
     done, refused = deliver(connect(project.mlruns), project.mlruns / "outbox")
     for run, entries in done.items():
         click.echo(f"{run}: {entries} entries sent")
