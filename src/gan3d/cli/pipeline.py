@@ -139,7 +139,7 @@ def register() -> None:
 def sync() -> None:
     """Send MLflow the entries that an unreachable server or a killed run left on disk."""
     from gan3d.config.project import find_project
-    from gan3d.tracking.outbox import sync as deliver
+    from gan3d.tracking.delivery import sync as deliver
     from gan3d.tracking.store import connect
 
     project = find_project()
