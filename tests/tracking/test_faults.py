@@ -321,3 +321,13 @@ def test_an_outbox_of_an_older_version_is_delivered(mlruns):
     box.put_metrics([{"images": 1, "loss_d": 1.0}])
     assert box.close() == 0
     assert client.get_run(run).data.metrics == {"loss_d": 1.0}
+
+
+@pytest.mark.slow
+def test_a_database_that_the_user_names_is_created_whole_too(mlruns, tmp_path, monkeypatch):
+    path = tmp_path / "their folder" / "theirs.db"
+    monkeypatch.setenv(store.URI_VARIABLE, database.url_of(path))
+    client = connect(mlruns)
+    assert client.get_experiment_by_name("gan3d") is not None
+    assert database._complete(path, store.SCHEMA)
+    assert sorted(found.name for found in path.parent.iterdir()) == [".lock", "theirs.db"]
