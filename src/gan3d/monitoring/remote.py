@@ -19,6 +19,7 @@ import os
 import time
 from collections.abc import Callable
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -96,7 +97,7 @@ def run(folder: Path, should_stop: Callable[[], bool], log: Callable[[str], None
             models[spec.prev] = model_file.load(folder / "models" / spec.prev)
         start = build_stage(spec, None if spec.prev is None else models[spec.prev])
         checkpoints = folder / "checkpoints" / spec.name / training_fingerprint(data, start[2], spec.recipe)
-        with sole_writer(checkpoints, lambda name=spec.name: log(f"{name}: another process trains it; waiting.")):
+        with sole_writer(checkpoints, partial(log, f"{spec.name}: another process trains it; waiting.")):
             trained, rows = train(
                 data,
                 start,
