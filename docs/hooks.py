@@ -34,7 +34,7 @@ def on_config(config: MkDocsConfig) -> None:
     guides = sorted(path.stem for path in (ROOT / "docs").glob("*.md"))
     guides.sort(key=lambda name: ORDER.index(name) if name in ORDER else len(ORDER))
     project = [page for file, page in PAGES.items() if page != "index.md" and (ROOT / file).is_file()]
-    reference = ["reference/index.md", *(f"reference/{room}.md" for room in rooms())]
+    reference = ["reference/index.md", *(f"reference/{package}.md" for package in packages())]
     config.nav = [
         {"Home": "index.md"},
         {"Guides": [f"{name}.md" for name in guides]},
@@ -90,8 +90,8 @@ def site_url(url: str, page: str) -> str:
         found = PAGES[target]
     elif target.startswith("docs/") and (ROOT / target).exists():
         found = target.removeprefix("docs/")
-    elif (room := room_of(target)) is not None:
-        found = f"reference/{room}.md"
+    elif (package := package_of(target)) is not None:
+        found = f"reference/{package}.md"
     elif (ROOT / target / "README.md").is_file() and f"{target}/README.md" in PAGES:
         found = PAGES[f"{target}/README.md"]
     elif (ROOT / target).is_file():
@@ -121,35 +121,35 @@ def linked_files(files: Files) -> set[str]:
     return found
 
 
-def rooms() -> dict[str, list[str]]:
+def packages() -> dict[str, list[str]]:
     """Modules of each page of the reference: those of a package together, those at the top on one page."""
     found: dict[str, list[str]] = {"gan3d": []}
     for path in sorted(PACKAGE.rglob("*.py")):
         parts = path.relative_to(PACKAGE.parent).with_suffix("").parts
         if parts[-1] == "__main__" or any(part.startswith("_") and part != "__init__" for part in parts):
             continue
-        room = parts[1] if (PACKAGE / parts[1]).is_dir() else "gan3d"
+        package = parts[1] if (PACKAGE / parts[1]).is_dir() else "gan3d"
         module = ".".join(parts).removesuffix(".__init__")
-        found.setdefault(room, []).append(module)
+        found.setdefault(package, []).append(module)
     return found
 
 
-def room_of(path: str) -> str | None:
+def package_of(path: str) -> str | None:
     """The page of the reference for a module or package, None for anything else."""
     parts = Path(path).parts
     if parts[:2] != ("src", "gan3d") or not (ROOT / path).exists() or path.endswith((".html", ".js", ".css")):
         return None
-    return parts[2] if len(parts) > 2 and parts[2] in rooms() else "gan3d"
+    return parts[2] if len(parts) > 2 and parts[2] in packages() else "gan3d"
 
 
 def reference_pages() -> dict[str, str]:
     """The reference: an index and a page for each package."""
     pages = {}
     lines = ["# API reference", "", "| package | purpose |", "|---|---|"]
-    for room, modules in rooms().items():
-        name = "gan3d" if room == "gan3d" else f"gan3d.{room}"
-        lines.append(f"| [`{name}`]({room}.md) | {summary(name)} |")
-        pages[f"reference/{room}.md"] = f"# {name}\n\n" + "\n\n".join(f"::: {module}" for module in modules) + "\n"
+    for package, modules in packages().items():
+        name = "gan3d" if package == "gan3d" else f"gan3d.{package}"
+        lines.append(f"| [`{name}`]({package}.md) | {summary(name)} |")
+        pages[f"reference/{package}.md"] = f"# {name}\n\n" + "\n\n".join(f"::: {module}" for module in modules) + "\n"
     return {"reference/index.md": "\n".join(lines) + "\n", **pages}
 
 

@@ -39,6 +39,11 @@ if "xla_gpu_force_conv" not in os.environ.get("XLA_FLAGS", ""):
     os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_gpu_force_conv_nhwc=true".strip()
 
 
+# Set before MLflow is imported, which otherwise looks up its maker's host. Whoever set one of them has decided.
+if "MLFLOW_DISABLE_TELEMETRY" not in os.environ and "DO_NOT_TRACK" not in os.environ:
+    os.environ |= {"MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true"}
+
+
 def __getattr__(name: str) -> Any:
     if name not in _PUBLIC:
         raise AttributeError(f"module 'gan3d' has no attribute {name!r}")

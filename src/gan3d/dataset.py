@@ -10,6 +10,7 @@ DIR/rejects.csv     file, reason, advice: the files that could not be read
 import csv
 import hashlib
 import json
+import unicodedata
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -17,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from gan3d.errors import UserError
+from gan3d.errors import UserError, short_list
 from gan3d.voxels import AXES, unpack_bits
 
 SPLITS = ("train", "validation", "test")
@@ -30,6 +31,12 @@ UNCONDITIONAL = "shape"  # the only class of a data set that is read without its
 def resolution_key(resolution: int) -> str:
     """Name of a resolution in files, stages and parameters: 16 is `r16`, 4 is `r04`."""
     return f"r{resolution:02d}"
+
+
+def find_class(classes: Sequence[str], name: str | None) -> int | None:
+    """The index of a class by its name, which is compared in composed Unicode (NFC); None for an unknown one."""
+    wanted = None if name is None else unicodedata.normalize("NFC", name)
+    return next((i for i, known in enumerate(classes) if unicodedata.normalize("NFC", known) == wanted), None)
 
 
 class Shards:
@@ -130,11 +137,12 @@ class VoxelDataset:
             raise UserError(f"split {split!r} does not exist: choose one of {', '.join(SPLITS)}.")
         chosen = self.splits == split
         if class_name is not None:
-            if class_name not in self.classes:
+            label = find_class(self.classes, class_name)
+            if label is None:
                 raise UserError(
-                    f"class {class_name!r} is not in {self.folder}: choose one of {', '.join(self.classes)}."
+                    f"class {class_name!r} is not in {self.folder}: choose one of {short_list(self.classes, 20)}."
                 )
-            chosen &= self.labels == self.classes.index(class_name)
+            chosen &= self.labels == label
         return np.flatnonzero(chosen)
 
     def mirrored(self, mirror: str) -> np.ndarray:

@@ -9,22 +9,26 @@ Equal weights give equal bytes, which lets DVC see that a rerun changed nothing.
 
 import hashlib
 import json
+import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import keras
 import numpy as np
 
-from gan3d.errors import UserError
+from gan3d import model_schema
+from gan3d.array_archive import ArrayType, read_arrays, read_plain
+from gan3d.errors import UserError, short_list
 from gan3d.networks.architecture import Architecture
 from gan3d.networks.discriminator import Discriminator
 from gan3d.networks.generator import Generator
 from gan3d.networks.weights import assign_weights, weight_names
 from gan3d.outputs import new_file, write_text
 
-FILES = ("config.json", "generator.npz", "training.npz")
+CONFIG, GENERATOR, TRAINING = FILES = ("config.json", "generator.npz", "training.npz")
+CONFIG_BYTES = 2**24  # of the longest configuration: thousands of class names
+ADVICE = "run `dvc checkout`, train the stage or get the model again"
 
 
 @dataclass(frozen=True)
@@ -94,63 +98,58 @@ def _fill(model: keras.Model, values: dict[str, np.ndarray]) -> None:
 def save(folder: Path, model: TrainedModel) -> None:
     """Write a model into a folder, which is created if missing; another model's files in it are replaced or removed."""
     config = {
-        "format": 1,
+        "format": model_schema.FORMAT,
         "architecture": model.architecture.to_json(),
         "threshold": model.threshold,
         "up": model.up,
     }
-    write_text(folder / "config.json", json.dumps(config, indent=2) + "\n")
-    _save_arrays(folder / "generator.npz", model.ema)
+    write_text(folder / CONFIG, json.dumps(config, indent=2) + "\n")
+    _save_arrays(folder / GENERATOR, model.ema)
     trained = {f"generator/{name}": value for name, value in model.generator.items()}
     trained |= {f"discriminator/{name}": value for name, value in model.discriminator.items()}
     if trained:
-        _save_arrays(folder / "training.npz", trained)
+        _save_arrays(folder / TRAINING, trained)
     else:
-        (folder / "training.npz").unlink(missing_ok=True)
+        (folder / TRAINING).unlink(missing_ok=True)
 
 
 def load(folder: str | Path) -> TrainedModel:
-    """Read a model.
+    """Read a model, which may come from a stranger: nothing is expanded or allocated before it was checked.
 
     Raises:
-        UserError: when the folder holds no model, or a damaged one.
+        UserError: when the folder holds no model, a damaged one, or one that no training writes; names the file.
     """
     folder = Path(folder)
-    config = read_config(folder)
-    trained = _load_arrays(folder / "training.npz") if (folder / "training.npz").is_file() else {}
+    architecture, threshold, up = read_config(folder)
+    generator = model_schema.generator_arrays(architecture)
+    discriminator = model_schema.discriminator_arrays(architecture)
+    ema = _load_arrays(folder / GENERATOR, generator)
+    trained: dict[str, np.ndarray] = {}
+    if os.path.lexists(folder / TRAINING):
+        parts = (("generator", generator), ("discriminator", discriminator))
+        expected = {f"{part}/{name}": array for part, arrays in parts for name, array in arrays.items()}
+        trained = _load_arrays(folder / TRAINING, expected)
 
     def part(prefix: str) -> dict[str, np.ndarray]:
         return {name.removeprefix(prefix): value for name, value in trained.items() if name.startswith(prefix)}
 
-    try:
-        return TrainedModel(
-            architecture=Architecture.from_json(config["architecture"]),
-            ema=_load_arrays(folder / "generator.npz"),
-            generator=part("generator/"),
-            discriminator=part("discriminator/"),
-            threshold=config["threshold"],
-            up=config["up"],
-        )
-    except (KeyError, TypeError) as error:
-        path = folder / "config.json"
-        raise UserError(
-            f"{path} is not a model's configuration ({error}): run `dvc checkout` or train the stage again."
-        ) from error
+    return TrainedModel(architecture, ema, part("generator/"), part("discriminator/"), threshold, up)
 
 
-def read_config(folder: Path) -> dict[str, Any]:
-    """Read a model's config.json.
+def read_config(folder: Path) -> tuple[Architecture, float, str]:
+    """Read and check a model's config.json: its architecture, threshold and up axis.
 
     Raises:
-        UserError: when the folder holds no model.
+        UserError: when the folder holds no model, or its configuration is not one that a training writes.
     """
-    path = folder / "config.json"
-    if not path.is_file():
+    path = folder / CONFIG
+    if not os.path.lexists(path):
         raise UserError(f"{folder} holds no model: name a folder with a config.json, such as models/r16.")
+    text = read_plain(path, CONFIG_BYTES, ADVICE)
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise UserError(f"{path} is damaged ({error}): run `dvc checkout` or train the stage again.") from error
+        return model_schema.parse_config(text)
+    except UserError as error:
+        raise UserError(f"{path} {error}") from None
 
 
 def _save_arrays(path: Path, arrays: dict[str, np.ndarray]) -> None:
@@ -158,12 +157,12 @@ def _save_arrays(path: Path, arrays: dict[str, np.ndarray]) -> None:
         np.savez(temporary, **arrays)  # type: ignore[arg-type]  # NumPy 2.1 would store allow_pickle as an array
 
 
-def _load_arrays(path: Path) -> dict[str, np.ndarray]:
-    try:
-        with np.load(path, allow_pickle=False) as arrays:
-            return {name: arrays[name] for name in arrays.files}
-    except (OSError, ValueError, EOFError, BadZipFile, NotImplementedError) as error:
-        raise UserError(f"{path} cannot be read ({error}): run `dvc checkout` or train the stage again.") from error
+def _load_arrays(path: Path, expected: dict[str, ArrayType]) -> dict[str, np.ndarray]:
+    arrays = read_arrays(path, expected, ADVICE)
+    broken = [name for name, value in arrays.items() if not np.isfinite([value.min(), value.max()]).all()]
+    if broken:
+        raise UserError(f"{path} has weights that are not finite in {short_list(broken)}: {ADVICE}.")
+    return arrays
 
 
 def hash_weights(digest: "hashlib._Hash", weights: dict[str, np.ndarray]) -> None:

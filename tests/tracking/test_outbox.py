@@ -10,11 +10,13 @@ import mlflow
 import numpy as np
 import pytest
 from mlflow import MlflowClient
+from PIL import Image
 
 from gan3d.errors import UserError
+from gan3d.rendering import sheets
 from gan3d.tracking import mlflow_callback, outbox
 from gan3d.tracking.mlflow_callback import MLflowCallback
-from gan3d.tracking.outbox import Outbox, deliver, sync
+from gan3d.tracking.outbox import Outbox, deliver, resolve_run, sync
 from gan3d.tracking.store import connect
 
 
@@ -109,7 +111,7 @@ def test_an_entry_that_is_delivered_twice_is_stored_once(client, tmp_path):
     entry = json.dumps({"kind": "metrics", "rows": rows(10), "time": 1_700_000_000_000})
     for name in ("00000001.json", "00000002.json"):
         (folder / name).write_text(entry)
-    assert deliver(client, run, folder) == 2
+    assert deliver(client, folder) == 2
     assert curve(client, run) == [(10, 1.0)]
 
 
@@ -145,6 +147,53 @@ def test_a_damaged_entry_is_skipped(client, tmp_path):
     assert curve(client, run) == [(20, 2.0)]
 
 
+def too_large_for_pil(folder):
+    """A picture as an older version queued it: more pixels than PIL opens."""
+    Image.new("1", (20_000, 10_000)).save(folder / "image.png")
+
+
+def no_picture(folder):
+    (folder / "image.png").write_bytes(b"no picture")
+
+
+HOPELESS = {
+    "a picture too large to open": ({"kind": "image", "key": "samples", "step": 1, "time": 1}, too_large_for_pil),
+    "a damaged picture": ({"kind": "image", "key": "samples", "step": 1, "time": 1}, no_picture),
+    "a lost picture": ({"kind": "image", "key": "samples", "step": 1, "time": 1}, lambda folder: folder.rmdir()),
+    "a metric's name": ({"kind": "metrics", "rows": [{"images": 1, "a*b?": 1.0}], "time": 1}, lambda folder: None),
+    "an unknown kind": ({"kind": "sound"}, lambda folder: None),
+    "a missing field": ({"kind": "tag", "name": "a"}, lambda folder: None),
+}
+
+
+@pytest.mark.parametrize("kind", HOPELESS)
+def test_one_entry_that_cannot_be_delivered_holds_back_no_other(client, tmp_path, kind):
+    run = new_run(client)
+    entry, attach = HOPELESS[kind]
+    (tmp_path / run / "00000001").mkdir(parents=True)
+    attach(tmp_path / run / "00000001")
+    (tmp_path / run / "00000001.json").write_text(json.dumps(entry))
+    box = Outbox(client, run, tmp_path)
+    box.put_metrics(rows(10))
+    box.put_end("FINISHED")
+    assert box.close() == 0
+    assert curve(client, run) == [(10, 1.0)]
+    assert client.get_run(run).info.status == "FINISHED"
+    assert json.loads((tmp_path / run / "00000001.refused").read_text()) == entry
+    assert sync(client, tmp_path) == ({}, {})
+
+
+def test_a_very_large_picture_is_reduced(client, tmp_path, monkeypatch):
+    monkeypatch.setattr(sheets, "MAX_PIXELS", 1000)
+    run = new_run(client)
+    box = Outbox(client, run, tmp_path)
+    box.put_image("samples", 64, np.full((300, 100, 3), 7, np.uint8))
+    assert box.close() == 0
+    (path,) = [each.path for each in client.list_artifacts(run, "images") if each.path.endswith(".png")]
+    with Image.open(client.download_artifacts(run, path)) as image:
+        assert image.size == (17, 50)
+
+
 def test_a_resumed_run_logs_no_row_twice(client, mlruns):
     def make():
         return MLflowCallback(client, "stage", {"batch": 4}, {"stage": "r04"}, ["chair"], "y", mlruns=mlruns)
@@ -154,14 +203,15 @@ def test_a_resumed_run_logs_no_row_twice(client, mlruns):
     for row in rows(10, 20, 30):
         first.on_log(row)
     first.fail(killed=True)
-    assert client.get_run(record["run_id"]).info.status == "KILLED"
+    assert client.get_run(first.run_id).info.status == "KILLED"
     second = make()
     assert second.on_train_begin(20, rows(10, 20), record) == record
     for row in rows(30, 40):
         second.on_log(row)
     second.finish({})
-    assert curve(client, record["run_id"]) == [(10, 1.0), (20, 2.0), (30, 3.0), (40, 4.0)]
-    assert client.get_run(record["run_id"]).info.status == "FINISHED"
+    assert second.run_id == first.run_id
+    assert curve(client, first.run_id) == [(10, 1.0), (20, 2.0), (30, 3.0), (40, 4.0)]
+    assert client.get_run(first.run_id).info.status == "FINISHED"
 
 
 def test_a_deleted_run_is_replaced_by_one_with_the_whole_curve(client, mlruns):
@@ -170,8 +220,9 @@ def test_a_deleted_run_is_replaced_by_one_with_the_whole_curve(client, mlruns):
     again = MLflowCallback(client, "stage", {}, {}, ["chair"], "y", mlruns=mlruns)
     record = again.on_train_begin(20, rows(10, 20), {"run_id": gone})
     again.finish({})
-    assert record["run_id"] != gone
-    assert [step for step, _ in curve(client, record["run_id"])] == [10, 20]
+    assert again.run_id != gone
+    assert [step for step, _ in curve(client, again.run_id)] == [10, 20]
+    assert resolve_run(client, record["run_id"]) == again.run_id
 
 
 def free_port():
@@ -206,11 +257,11 @@ def test_a_server_that_is_down_from_the_start_is_named_at_once(tmp_path, monkeyp
     monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
     start = time.monotonic()
     try:
-        with pytest.raises(UserError, match=f"MLFLOW_TRACKING_URI={address} does not answer .*: start it, or unset"):
+        with pytest.raises(UserError, match=rf"store {address} cannot be reached \(connection refused\): see to it"):
             connect(tmp_path / "mlruns")
     finally:
         mlflow.set_tracking_uri(None)
-    assert time.monotonic() - start < 30
+    assert time.monotonic() - start < 10
     assert not (tmp_path / "mlruns").exists()
 
 
@@ -224,7 +275,7 @@ def test_a_real_server_that_is_killed_during_a_run(tmp_path, monkeypatch):
     try:
         client = connect(tmp_path / "mlruns")
         callback = MLflowCallback(client, "stage", {}, {}, ["chair"], "y", mlruns=tmp_path / "mlruns")
-        record = callback.on_train_begin(0, [], {})
+        callback.on_train_begin(0, [], {})
         for row in rows(10, 20):
             callback.on_log(row)
         time.sleep(1)
@@ -238,8 +289,8 @@ def test_a_real_server_that_is_killed_during_a_run(tmp_path, monkeypatch):
         callback.finish({})
         server = serve(tmp_path, port)
         sync(MlflowClient(), tmp_path / "mlruns" / "outbox")  # unless the thread, still alive here, was faster
-        assert [step for step, _ in curve(MlflowClient(), record["run_id"])] == list(range(10, 110, 10))
-        assert MlflowClient().get_run(record["run_id"]).info.status == "FINISHED"
+        assert [step for step, _ in curve(MlflowClient(), callback.run_id)] == list(range(10, 110, 10))
+        assert MlflowClient().get_run(callback.run_id).info.status == "FINISHED"
     finally:
         server.kill()
         server.wait()

@@ -46,6 +46,18 @@ def fetch(address: str, out: Path, sha256: str | None, endpoint: str | None) -> 
 
 
 @data.command()
+def source() -> None:
+    """Record what data.source holds now in data/source.json, for DVC: prepare reruns when that changes."""
+    from gan3d.config.loading import load_params
+    from gan3d.config.project import find_project
+    from gan3d.stages import source as stage
+
+    project = find_project()
+    record = stage.run(load_params(project.params).data, project)
+    click.echo(f"{record['source']}: content {record['content']}")
+
+
+@data.command()
 @click.option("--data", "folder", type=path_option, help="Folder of the data set, instead of data/voxels.")
 @click.option("--out", type=path_option, help="The page; default: beside the data set.")
 def report(folder: Path | None, out: Path | None) -> None:

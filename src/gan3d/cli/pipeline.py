@@ -17,7 +17,10 @@ from gan3d.errors import UserError
     "--replace", is_flag=True, help="Replace the project's data/voxels although options differ from params.yaml."
 )
 @click.option("--dask", help="Address of a Dask scheduler, as tcp://host:8786, whose workers see the same files.")
-def prepare(out: Path | None, workers: int | None, replace: bool, dask: str | None, **given: Any) -> None:
+@click.option("--dry-run", is_flag=True, help="Print how the source is understood, then stop; nothing is written.")
+def prepare(
+    out: Path | None, workers: int | None, replace: bool, dask: str | None, dry_run: bool, **given: Any
+) -> None:
     """Voxelise a source of shapes into a data set.
 
     Outside a project, --source and --out are required and the other options have defaults. In a project, options that
@@ -29,6 +32,17 @@ def prepare(out: Path | None, workers: int | None, replace: bool, dask: str | No
     from gan3d.stages import prepare as stage
 
     given = {name: value for name, value in given.items() if value is not None}
+    if dry_run:
+        if "source" in given and not in_project():
+            text, error = stage.preview(override_section(Data(), given), 0, Path.cwd())
+        else:
+            project = find_project()
+            params = load_params(project.params)
+            text, error = stage.preview(override_section(params.data, given), params.seed, project.work)
+        click.echo(text)
+        if error:
+            raise error
+        return
     if "source" in given and out is not None and not in_project():
         summary = stage.run(override_section(Data(), given), 0, out, Path.cwd(), workers, dask)
     else:

@@ -28,6 +28,11 @@ class Project:
         """The prepared data set."""
         return self.work / "data" / "voxels"
 
+    @property
+    def source(self) -> Path:
+        """What the data source held when it was last looked at, without secrets."""
+        return self.work / "data" / "source.json"
+
     def model(self, stage: str) -> Path:
         """A stage's model, as `models/r16`."""
         return self.work / "models" / stage

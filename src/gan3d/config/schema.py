@@ -1,4 +1,4 @@
-"""params.yaml as one validated, frozen tree; what it says of a stage becomes a `Recipe`."""
+"""params.yaml as one validated, frozen tree; its values for a stage become a `Recipe`."""
 
 from dataclasses import fields
 from typing import Annotated, Any, Literal
@@ -35,14 +35,18 @@ class Data(Section):
     classes: Literal["all"] | tuple[str, ...] = Field(default="all", description="all, or names joined by commas.")
     resolution: Literal[4, 8, 16, 32, 64, 128] = Field(default=32, description="Voxels along an edge.")
     up: Literal["x", "y", "z"] = Field(default="y", description="The source's axis that points up: x, y or z.")
-    handedness: Literal["right", "left"] = Field(default="right", description="Of the source's axes: right or left.")
-    fill: Literal["solid", "surface", "winding"] = Field(
-        default="solid", description="Of meshes: solid, surface or winding."
+    handedness: Literal["right", "left"] = Field(
+        default="right", description="Handedness of the source's axes: right or left."
     )
-    labels: str | None = Field(default=None, description="A CSV with the columns file and class.")
+    fill: Literal["solid", "surface", "winding"] = Field(
+        default="solid", description="How meshes are filled: solid, surface or winding."
+    )
+    labels: str | None = Field(default=None, description="A CSV with the columns file, class and, optionally, split.")
     validation: Share = Field(default=0.1, description="Share of the shapes, unless the source states its splits.")
     test: Share = Field(default=0.1, description="Share of the shapes, unless the source states its splits.")
-    timeout: Annotated[float, Field(gt=0)] = Field(default=60, description="Seconds per file.")
+    timeout: Annotated[float, Field(gt=0)] = Field(
+        default=60, description="Seconds per file; slower ones are rejected."
+    )
     memory_limit: Annotated[int, Field(ge=64)] = Field(default=2048, description="MiB per worker process.")
 
 
@@ -90,7 +94,7 @@ class Train(Section):
 
     @field_validator("stages", mode="before")
     @classmethod
-    def known(cls, stages: Any) -> Any:
+    def check_names(cls, stages: Any) -> Any:
         names = [resolution_key(resolution) for resolution in RESOLUTIONS]
         for name in stages if isinstance(stages, dict) else ():
             if name not in names:
@@ -100,7 +104,7 @@ class Train(Section):
         return stages
 
     @model_validator(mode="after")
-    def grown(self) -> "Train":
+    def check_chains(self) -> "Train":
         for name in self.stages:
             self.chain(name)
         return self
@@ -156,7 +160,7 @@ class Range(Section):
     log: bool = False
 
     @model_validator(mode="after")
-    def ordered(self) -> "Range":
+    def check_order(self) -> "Range":
         if not self.low < self.high:
             raise ValueError(f"low {self.low:g} is not below high {self.high:g}: swap or separate them")
         if self.log and self.low <= 0:
@@ -182,7 +186,7 @@ class Tune(Section):
 
     @field_validator("space")
     @classmethod
-    def of_a_stage(cls, space: dict[str, Any]) -> dict[str, Any]:
+    def check_space(cls, space: dict[str, Any]) -> dict[str, Any]:
         known = [name for name in Stage.model_fields if name not in ("prev", "stabilise")]
         sound = {"prev": SCRATCH, "width": 1, "batch": 1, "lr_g": 1, "lr_d": 1, "fade_in": 0, "stabilise": 1}
         if not space:
@@ -200,7 +204,7 @@ class Tune(Section):
         return space
 
     @model_validator(mode="after")
-    def bounded(self) -> "Tune":
+    def check_budget(self) -> "Tune":
         if (self.images is None) == (self.seconds is None):
             raise ValueError("a trial is limited by images or by seconds: set one of them and leave the other empty")
         return self
@@ -222,7 +226,7 @@ class Params(Section):
     tune: Tune
 
     @model_validator(mode="after")
-    def fits(self) -> "Params":
+    def check_consistency(self) -> "Params":
         largest = max(resolution_of(name) for name in self.train.stages)
         if largest > self.data.resolution:
             raise ValueError(

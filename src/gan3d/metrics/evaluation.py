@@ -1,4 +1,4 @@
-"""Everything that is measured and drawn of a trained model: scores, random samples, interpolations."""
+"""An evaluation of a trained model: scores, random samples, interpolations."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ import numpy as np
 
 from gan3d import model_file
 from gan3d.dataset import VoxelDataset
-from gan3d.errors import UserError
+from gan3d.errors import UserError, short_list
 from gan3d.metrics.protocol import ClassEvaluation, Progress, Row, evaluate_classes, mean_over_classes
 from gan3d.metrics.rows import rounded
 from gan3d.sampling.latents import draw_latents, slerp
@@ -17,6 +17,7 @@ from gan3d.sampling.sampler import Sampler
 
 SAMPLE_SEED = 1  # of the first draw of generated shapes
 PICTURED = 8  # samples per class on a sheet, and steps of an interpolation
+PICTURED_CLASSES = 24  # the first ones; every class is scored
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,8 +27,8 @@ class ModelEvaluation:
     Attributes:
         resolution: voxels along an edge.
         classes: the protocol's evaluation of each class.
-        samples: per class, random samples, booleans (PICTURED, R, R, R).
-        interpolations: per class, samples on a path between two latents, booleans (PICTURED, R, R, R).
+        samples: of each of the first PICTURED_CLASSES, random samples, booleans (PICTURED, R, R, R).
+        interpolations: of the same classes, samples on a path between two latents, booleans (PICTURED, R, R, R).
     """
 
     resolution: int
@@ -54,18 +55,21 @@ def evaluate_model(
         progress: likewise.
     """
     resolution = sampler.model.architecture.resolution
-    classes = evaluate_classes(sampler.shapes, data, resolution, count, draws, SAMPLE_SEED, progress)
-    samples = {name: sampler.shapes(label, PICTURED, SAMPLE_SEED) for label, name in enumerate(data.classes)}
+    classes = evaluate_classes(
+        sampler.shapes, data, resolution, count, draws, SAMPLE_SEED, progress, kept=PICTURED_CLASSES
+    )
+    pictured = enumerate(data.classes[:PICTURED_CLASSES])
+    samples = {name: sampler.shapes(label, PICTURED, SAMPLE_SEED) for label, name in pictured}
     return ModelEvaluation(resolution, classes, samples, interpolate(sampler))
 
 
 def interpolate(sampler: Sampler) -> dict[str, np.ndarray]:
-    """Samples on the path between two latents, per class, booleans (PICTURED, R, R, R)."""
+    """Samples on the path between two latents, per pictured class, booleans (PICTURED, R, R, R)."""
     start, end = draw_latents(SAMPLE_SEED, 2, sampler.model.architecture.latent)
     path = slerp(start, end, PICTURED)
     return {
         name: sampler.binary(sampler.occupancy(path, np.full(PICTURED, label)))
-        for label, name in enumerate(sampler.classes)
+        for label, name in enumerate(sampler.classes[:PICTURED_CLASSES])
     }
 
 
@@ -79,7 +83,7 @@ def load_sampler(folder: Path, data: VoxelDataset) -> Sampler:
     trained_on, present = model.architecture.classes, tuple(data.classes)
     if trained_on != present:
         raise UserError(
-            f"{folder} was trained on {', '.join(trained_on)}, but {data.folder} has {', '.join(present)}: train it"
+            f"{folder} was trained on {short_list(trained_on)}, but {data.folder} has {short_list(present)}: train it"
             " again with `dvc repro`, or restore the data set."
         )
     return Sampler(model)

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from gan3d.dataset import VoxelDataset
+from gan3d.errors import short_list
 from gan3d.metrics import chamfer
 from gan3d.metrics.chamfer import Prepared
 from gan3d.metrics.intervals import PairedSets, standard_errors
@@ -41,7 +42,7 @@ class ClassEvaluation:
         neighbours: data set rows of the training shapes nearest to those of the first draw; None if there are too few
             shapes for novelty.
         measures: by name ("novelty", "largest_component", "occupancy"), the values of all draws of generated shapes
-            and of the real ones; novelty only if it is known.
+            and of the real ones; novelty only if it is known. Empty, as the shapes, beyond `kept` classes.
     """
 
     rows: tuple[Row, Row]
@@ -96,8 +97,13 @@ def evaluate_classes(
     draws: int = 3,
     seed: int = 0,
     progress: Progress | None = None,
+    kept: int | None = None,
 ) -> list[ClassEvaluation]:
-    """Do what `evaluate` does, and return the shapes as well, class by class."""
+    """Do what `evaluate` does, and return the shapes as well, class by class.
+
+    Args:
+        kept: classes whose shapes are returned, the first ones; None: all. Those of a thousand classes fill the memory.
+    """
     result: list[ClassEvaluation] = []
     total = len(dataset.classes) * (draws + 1)
     for index, name in enumerate(dataset.classes):
@@ -118,8 +124,10 @@ def evaluate_classes(
         head = {"class": name, "resolution": resolution, "draws": draws, "seed": seed}
         rows = {"kind": "generated"} | head | generated, {"kind": "floor"} | head | floor
         neighbours = None if neighbours is None else train_rows[neighbours]
-        first = pairs[0].generated.voxels
-        result.append(ClassEvaluation(rows, first, reference, neighbours, _measures(pairs, prepared)))
+        first, measures = pairs[0].generated.voxels, _measures(pairs, prepared)
+        if kept is not None and index >= kept:
+            first, reference, neighbours, measures = first[:0].copy(), reference[:0].copy(), None, {}
+        result.append(ClassEvaluation(rows, first, reference, neighbours, measures))
         report(draws + 1)
     return result
 
@@ -223,7 +231,7 @@ def mean_over_classes(rows: Sequence[Row]) -> list[Row]:
                     mean[error] = _error_of_mean([row[error] for row in of_classes])
         noted = [row["class"] for row in of_classes if "note" in row]
         if noted:
-            mean["note"] = f"scores or draws are missing for {', '.join(noted)}: see the notes there"
+            mean["note"] = f"scores or draws are missing for {short_list(noted, 24)}: see the notes there"
         result.append(mean)
     return result
 

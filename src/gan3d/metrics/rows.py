@@ -44,6 +44,14 @@ def class_mean(rows: Rows, resolution: int) -> ClassScores:
     return next(scores for scores in class_scores(rows, resolution) if scores.name == MEAN)
 
 
+def most_telling(scores: Sequence[ClassScores], count: int) -> list[ClassScores]:
+    """All classes in their order, or the `count` with the worst 1-NNA-CD, the worst first; the mean last."""
+    classes = [each for each in scores if each.name != MEAN]
+    if len(classes) > count:
+        classes = sorted(classes, key=lambda each: -(each.generated.get("one_nna_cd") or 0.0))[:count]
+    return classes + [each for each in scores if each.name == MEAN]
+
+
 def select(rows: Rows, **wanted: Any) -> list[Row]:
     """The rows with these values, such as kind="generated" or resolution=16."""
     return [dict(row) for row in rows if all(row[name] == value for name, value in wanted.items())]

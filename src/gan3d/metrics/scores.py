@@ -16,6 +16,8 @@ from gan3d.metrics.chamfer import Prepared
 
 MIN_SHAPES = 10  # a score of fewer shapes would be noise: it is None, and a note says so
 
+# SET_SCORES compare the two sets, PAIR_SCORES are all scores that need only these two sets, NOVELTY_SCORES also need
+# training shapes, and OCCUPANCIES are computed for any number of shapes
 SET_SCORES = ("mmd_cd_x1e3", "cov_cd", "one_nna_cd", "jsd")
 PAIR_SCORES = (*SET_SCORES, "largest_piece_generated", "largest_piece_reference")
 NOVELTY_SCORES = ("novelty_generated_x1e3", "novelty_reference_x1e3", "copied_generated", "copied_reference")
@@ -178,7 +180,7 @@ def floor(train: np.ndarray, reference: np.ndarray | Prepared, draws: int, seed:
 def average_draws(results: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """Average the results of `scores` over draws, with the sample standard deviation as `<key>_std`.
 
-    The numbers of shapes are the least of all draws; `empty_generated` is summed. A draw with too few shapes is left
+    The numbers of shapes are the smallest of all draws; `empty_generated` is summed. A draw with too few shapes is left
     out of the means, and `note` counts such draws. A score that no draw has is None, and so is a deviation of one draw.
     """
     merged = dict(results[0]) | {"empty_generated": sum(result["empty_generated"] for result in results)}

@@ -150,6 +150,7 @@ SCORES = (  # in the order of columns
     ),
 )
 BY_KEY = {score.key: score for score in SCORES}
+WITH_REFERENCE = ", ".join(score.heading for score in SCORES if score.reference)  # compared with the test shapes
 TAGGED = tuple(score for score in SCORES if score.tagged)
 DIRECTIONS = {  # of the objectives of a sweep, as Optuna names them
     score.key: "maximize" if score.better == "higher" else "minimize" for score in SCORES if score.objective

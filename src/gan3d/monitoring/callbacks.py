@@ -1,4 +1,4 @@
-"""Callbacks of a training besides MLflow: a progress bar, and a folder of contact sheets."""
+"""Callbacks of a training besides MLflow: a progress bar, and a folder of sample sheets."""
 
 import sys
 from pathlib import Path
@@ -38,7 +38,7 @@ class CallbackList(Callback):
 
 
 class SampleSheets(Callback):
-    """Writes a contact sheet of each sampling into a folder; keeps the samples for the page."""
+    """Writes a sample sheet of each sampling into a folder; keeps the samples for the page."""
 
     def __init__(self, folder: Path, classes: list[str], up: str):
         self.folder, self.classes, self.up = folder, classes, up

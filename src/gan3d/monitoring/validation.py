@@ -6,6 +6,7 @@ import numpy as np
 
 from gan3d.dataset import VoxelDataset
 from gan3d.errors import UserError
+from gan3d.metrics.scores import MIN_SHAPES
 from gan3d.metrics.validation import ValidationScorer
 from gan3d.model_file import TrainedModel
 from gan3d.networks.weights import assign_weights
@@ -14,6 +15,7 @@ from gan3d.training.callback import Row, TrainingView
 
 SEED = 7  # of the samples
 COUNT = 100  # samples per class, against as many validation shapes
+TOTAL = 6400  # samples, and validation shapes, over all classes: beyond 64 classes, fewer of each
 
 
 def validation(data: VoxelDataset, start: TrainedModel) -> Callable[[TrainingView], Row] | None:
@@ -22,7 +24,8 @@ def validation(data: VoxelDataset, start: TrainedModel) -> Callable[[TrainingVie
     Models that are still fading in are not scored. None where the split is too small.
     """
     try:
-        scorer = ValidationScorer(data, start.architecture.resolution, COUNT)
+        count = max(MIN_SHAPES, min(COUNT, TOTAL // len(data.classes)))
+        scorer = ValidationScorer(data, start.architecture.resolution, count)
     except UserError:
         return None
     sampler = Sampler(start)

@@ -15,7 +15,7 @@ FULL_TILE = 64  # channels that fill a tensor core's tile
 
 
 def pad_taps(kernel: Tensor, axis: int) -> tuple[Tensor, Tensor]:
-    """A kernel with one zero tap more along an axis: appended, and prepended."""
+    """A kernel with an additional zero tap along an axis: appended, and prepended."""
     rest = len(kernel.shape) - axis - 1
     last, first = ([(0, 0)] * axis + [pad] + [(0, 0)] * rest for pad in ((0, 1), (1, 0)))
     return ops.pad(kernel, last), ops.pad(kernel, first)
@@ -35,7 +35,9 @@ def conv_same(x: Tensor, kernel: Tensor) -> Tensor:
 
 
 def conv_ones(kernel: Tensor, side: int) -> Tensor:
-    """`conv_same` of a grid of ones, (1, side, side, side, out) for a kernel (k, k, k, out): what lies inside, summed.
+    """`conv_same` of a grid of ones, (1, side, side, side, out) for a kernel (k, k, k, out).
+
+    At each voxel, this is the sum of the taps that lie inside the grid.
 
     Convolving the ones as a 129th channel would be slower, since channels are padded to a full tile.
     """

@@ -1,4 +1,4 @@
-"""The discriminator: how real a shape of a class is."""
+"""The discriminator: scores how real a shape of a given class looks."""
 
 from typing import Any
 

@@ -11,7 +11,7 @@ SERIAL = keras.saving.register_keras_serializable(package="gan3d")
 
 
 def leaky(x: Tensor) -> Tensor:
-    """Leaky ReLU with slope 0.2 (Karras et al. 2018, table 2), also at 0, where all features of empty space start."""
+    """Leaky ReLU with slope 0.2 (Karras et al. 2018, table 2), also at 0, where features of empty space start."""
     if keras.backend.backend() == "jax":  # Keras' own has slope 1 at 0 there
         return ops.where(x > 0, x, 0.2 * x)
     return ops.leaky_relu(x, negative_slope=0.2)

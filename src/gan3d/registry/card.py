@@ -4,11 +4,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from gan3d.dataset import UNCONDITIONAL
+from gan3d.errors import short_list
 from gan3d.metrics.protocol import mean_over_classes
-from gan3d.metrics.rows import ClassScores, class_scores, resolutions, select, without_mean
-from gan3d.metrics.table import SCORES, Score
+from gan3d.metrics.rows import ClassScores, class_scores, most_telling, resolutions, select, without_mean
+from gan3d.metrics.table import SCORES, WITH_REFERENCE, Score
 
 Fields = Mapping[str, Any]
+LISTED = 48  # classes in a sentence or a table
 
 
 def card(
@@ -62,6 +64,7 @@ def _cell(value: Any) -> str:
 def _what(model: Fields) -> str:
     classes, size = model["classes"], model["resolution"]
     kinds = " and ".join([", ".join(classes[:-1]), classes[-1]] if len(classes) > 1 else classes)
+    kinds = f"{len(classes):,} classes: {short_list(classes, LISTED)}" if len(classes) > LISTED else kinds
     kinds = "of any class, since it was trained without labels" if classes == [UNCONDITIONAL] else kinds
     return (
         f"# {model['name']}, version {model['version']}\n\n"
@@ -90,7 +93,10 @@ def _scores(rows: Sequence[Fields]) -> str:
     for size in sorted(resolutions(rows)):
         of_classes = without_mean(select(rows, resolution=size))
         several = len({row["class"] for row in of_classes}) > 1
-        for scores in class_scores(of_classes + (mean_over_classes(of_classes) if several else []), size):
+        all_scores = class_scores(of_classes + (mean_over_classes(of_classes) if several else []), size)
+        if len(all_scores) > LISTED + 1:
+            notes.append(f"- {size}³: the {LISTED} of {len(all_scores) - 1:,} classes with the worst 1-NNA-CD.")
+        for scores in most_telling(all_scores, LISTED):
             head: dict[str, Any] = {"resolution": f"{size}³", "class": scores.name}
             generated = {score.heading: _generated(score, scores) for score in SCORES}
             lines.append(head | {"shapes": "generated"} | generated)
@@ -98,11 +104,11 @@ def _scores(rows: Sequence[Fields]) -> str:
             for row in (scores.generated, scores.floor):
                 if "note" in row:
                     notes.append(f"- {size}³, {scores.name}, {row['kind']}: {row['note']}.")
+    better = ", ".join(f"{score.heading} {score.better}" for score in SCORES if not score.reference)
     text = (
-        "1-NNA-CD is best at 0.5 and worst at 1. Higher is better for COV-CD, lower for MMD-CD and JSD. The others"
-        " should match the real shapes. The rows of real shapes are training shapes scored against the same test shapes"
-        " (the floor), and from the largest component on, the test shapes themselves. ± is the standard deviation over"
-        " draws.\n\n"
+        f"Better values: {better}; {WITH_REFERENCE} should match the real shapes. The rows of real shapes are training"
+        " shapes scored against the same test shapes (the floor), and for the last-named scores the test shapes"
+        " themselves. ± is the standard deviation over draws.\n\n"
     )
     return text + table(lines) + ("\n\n" + "\n".join(notes) if notes else "")
 
@@ -122,7 +128,12 @@ def _score(score: Score, value: float | None, deviation: float | None) -> str | 
 
 
 def _data(data: Fields) -> str:
-    counts = table([{"class": name, **splits} for name, splits in data["counts"].items()])
+    listed = list(data["counts"].items())
+    rows = [{"class": name, **splits} for name, splits in listed[:LISTED]]
+    if len(listed) > LISTED:
+        rest = {split: sum(splits[split] for _, splits in listed[LISTED:]) for split in listed[0][1]}
+        rows.append({"class": f"{len(listed) - LISTED:,} more classes", **rest})
+    counts = table(rows)
     return f"Source: {data['source']}. Fingerprint of the test split: `{data['test_split']}`.\n\n{counts}"
 
 
@@ -139,4 +150,4 @@ def _use(model: Fields) -> str:
 def _known(classes: Sequence[str]) -> str:
     if list(classes) == [UNCONDITIONAL]:
         return "It was trained without labels, so no class can be chosen."
-    return f"It knows no class but {', '.join(classes)}."
+    return f"It knows no class but {short_list(classes, LISTED)}."

@@ -20,6 +20,7 @@ from gan3d.rendering.voxels import class_color
 from gan3d.sampling.sampler import Sampler
 from gan3d.tracking.store import MODEL
 
+PICTURED_CLASSES = 24
 SEEDS = range(8)  # of the shapes, one each
 FACTS = ("name", "stage", "resolution", "classes", "protocol", "test_split", "git.commit", "training_run")
 COMPARABLE = ("resolution", "classes", "test_split", "protocol")  # tags in which comparable scores agree
@@ -38,14 +39,14 @@ class Comparison:
 
 
 def compare(client: MlflowClient, one: int, two: int, mlruns: Path) -> Comparison:
-    """Sample both versions, for every class of either.
+    """Sample both versions, for the first PICTURED_CLASSES of either.
 
     Raises:
         UserError: when the artifacts of a version are missing.
     """
     versions = client.get_model_version(MODEL, str(one)), client.get_model_version(MODEL, str(two))
     samplers = [open_sampler(f"models:/{MODEL}/{number}", mlruns) for number in (one, two)]
-    classes = list(dict.fromkeys(name for sampler in samplers for name in sampler.classes))
+    classes = list(dict.fromkeys(name for sampler in samplers for name in sampler.classes))[:PICTURED_CLASSES]
     return Comparison(versions, {name: _picture(name, samplers, (one, two)) for name in classes})
 
 

@@ -4,9 +4,10 @@ import hashlib
 import json
 import shutil
 import tempfile
+import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -16,11 +17,14 @@ import mlflow
 import numpy as np
 import pandas as pd
 from mlflow import MlflowClient
+from mlflow.entities.model_registry import ModelVersion
 from mlflow.models import ModelSignature
 from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema, TensorSpec
 from mlflow.types.schema import Array
+from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
 from gan3d import model_file
+from gan3d.addresses import mask
 from gan3d.dataset import SPLITS, VoxelDataset
 from gan3d.errors import UserError
 from gan3d.metrics.protocol import mean_over_classes
@@ -32,10 +36,14 @@ from gan3d.rendering.sheets import sheet
 from gan3d.rendering.voxels import class_color
 from gan3d.sampling.sampler import Sampler
 from gan3d.shape_io.encoding import STYLES
-from gan3d.tracking.store import MODEL
+from gan3d.tracking.outbox import marked_alive
+from gan3d.tracking.store import MODEL, parent_run
 
 NEEDED = ("mlflow", "numpy", "pandas", "scipy", "keras", "trimesh", "scikit-image", "pillow")  # and a backend
 DESCRIPTION = 5000  # characters that MLflow's database holds of a version's description
+UNFINISHED_SECONDS = 600  # after which a version without content is one that nobody finishes
+TAGGED_CLASSES = 200  # whose names and scores fit into tags
+EXAMPLES, PICTURED = 8, 24  # classes in the input example, and in the version's picture
 SERVED = ("config.json", "generator.npz")  # without the training weights
 
 
@@ -64,20 +72,26 @@ def data_facts(dataset: VoxelDataset, resolution: int, source: str) -> dict[str,
     """Source, counts per class and split, and the fingerprint of the test split at a resolution."""
     counts = Counter((row["class"], row["split"]) for row in dataset.rows)
     return {
-        "source": source,
+        "source": mask(source, source),
         "counts": {name: {split: counts[name, split] for split in SPLITS} for name in dataset.summary["classes"]},
         "test_split": dataset.fingerprint("test", resolution),
     }
 
 
-def log_candidate(client: MlflowClient, folder: str | Path, facts: Facts, run_id: str | None = None) -> int:
+def log_candidate(
+    client: MlflowClient, folder: str | Path, facts: Facts, run_id: str | None = None, mlruns: Path | None = None
+) -> int:
     """Register a trained model as a version of `gan3d`; equal weights, scores and data give the same version.
+
+    A version that a killed call left unfinished is finished, or deleted if it is of another content. The caller holds a
+    lock against other calls on this machine.
 
     Args:
         client: of `gan3d.tracking.store.connect`.
         folder: of a trained model, such as models/r16.
         facts: for tags and model card.
         run_id: the run that receives the model, its card and a picture; a new run "register" if None.
+        mlruns: folder of the store, where a killed call is noticed.
 
     Returns:
         The number of the version, which may have existed before.
@@ -92,20 +106,56 @@ def log_candidate(client: MlflowClient, folder: str | Path, facts: Facts, run_id
     known = client.search_model_versions(f"name = '{MODEL}' and tags.content = '{content}'")
     if known:
         return max(int(registered.version) for registered in known)
-    with _run(run_id, facts.tags):
+    means = tagged_means(facts.scores, model.architecture.resolution)
+    tags = _tags(model, facts, means) | {"weights": weights}
+    unfinished = sort_unfinished(client, tags)
+    if unfinished is not None:
+        number, run = int(unfinished.version), unfinished.run_id
+        text = card(_model_facts(model, number), facts.data, facts.training, facts.scores, _versions(packages))
+        if run:
+            client.log_text(run, text, "card.md")
+            client.set_terminated(run, "FINISHED")
+        _finish(client, number, text, content)
+        return number
+    with _run(run_id, facts.tags, mlruns) as run:
         metadata = {"weights": weights, "backend": facts.backend, "resolution": model.architecture.resolution}
         info = _log(Path(folder), model, packages, facts.backend, metadata)
-        means = tagged_means(facts.scores, model.architecture.resolution)
         mlflow.log_metrics({name: value for name, value in means.items() if value is not None}, model_id=info.model_id)
         mlflow.log_image(_picture(model), "samples.png")
-        tags = _tags(model, facts, means) | {"weights": weights}
         number = int(mlflow.register_model(info.model_uri, MODEL, tags=tags).version)
         text = card(_model_facts(model, number), facts.data, facts.training, facts.scores, _versions(packages))
         mlflow.log_text(text, "card.md")
-    client.update_model_version(MODEL, str(number), description=shorten(text, DESCRIPTION))
-    # last: without this tag, a version is unfinished, and a later call registers another one
-    client.set_model_version_tag(MODEL, str(number), "content", content)
+        for twin in client.search_model_versions(f"name = '{MODEL}' and run_id = '{run}'"):
+            if int(twin.version) != number and "content" not in twin.tags:  # of a request that was repeated
+                client.delete_model_version(MODEL, str(twin.version))
+    _finish(client, number, text, content)
     return number
+
+
+def _finish(client: MlflowClient, number: int, text: str, content: str) -> None:
+    client.update_model_version(MODEL, str(number), description=shorten(text, DESCRIPTION))
+    # last: without this tag, a version is unfinished
+    client.set_model_version_tag(MODEL, str(number), "content", content)
+
+
+def sort_unfinished(client: MlflowClient, tags: Mapping[str, str]) -> ModelVersion | None:
+    """The version that a killed call left with just these tags, if any; deletes unfinished ones with other tags.
+
+    A younger one may be in the making on another machine, and one that somebody promoted is in use: both stay.
+    """
+    local = client.tracking_uri.startswith("sqlite")
+    before = time.time() * 1000 - (0 if local else UNFINISHED_SECONDS * 1000)
+    match, versions = None, client.search_model_versions(f"name = '{MODEL}'")
+    in_use = {int(number) for number in client.get_registered_model(MODEL).aliases.values()} if versions else set()
+    for found in versions:
+        ours = "weights" in found.tags and not {"content", "promotion"} & set(found.tags)
+        if not ours or int(found.version) in in_use or found.creation_timestamp > before:
+            continue
+        if match is None and found.tags.items() >= tags.items():
+            match = found
+        else:
+            client.delete_model_version(MODEL, str(found.version))
+    return match
 
 
 def weights_hash(model: TrainedModel) -> str:
@@ -172,7 +222,7 @@ def requirements(backend: str) -> list[str]:
 
 def _log(folder: Path, model: TrainedModel, packages: list[str], backend: str, metadata: dict[str, Any]) -> Any:
     """The generator as a logged MLflow model."""
-    example = pd.DataFrame([{"class": name, "count": 2, "seed": 7} for name in model.architecture.classes])
+    example = pd.DataFrame([{"class": name, "count": 2, "seed": 7} for name in model.architecture.classes[:EXAMPLES]])
     with tempfile.TemporaryDirectory() as scratch:
         serving = Path(scratch) / "snapshot"
         serving.mkdir()
@@ -192,29 +242,43 @@ def _log(folder: Path, model: TrainedModel, packages: list[str], backend: str, m
 
 
 @contextmanager
-def _run(run_id: str | None, tags: Mapping[str, str]) -> Iterator[None]:
-    """Activate the given run, which may be active already, or a new one."""
+def _run(run_id: str | None, tags: Mapping[str, str], mlruns: Path | None) -> Iterator[str]:
+    """Activate the given run, which may be active already, or a new one; gives its id."""
     active = mlflow.active_run()
     if active and active.info.run_id == run_id:
-        yield
+        yield active.info.run_id
         return
-    with mlflow.start_run(run_id=run_id, run_name=None if run_id else "register", tags=None if run_id else dict(tags)):
-        yield
+    if run_id is None and (parent := parent_run()):
+        tags = dict(tags) | {MLFLOW_PARENT_RUN_ID: parent}
+    name = None if run_id else "register"
+    with (
+        mlflow.start_run(run_id=run_id, run_name=name, tags=None if run_id else dict(tags)) as run,
+        nullcontext() if mlruns is None else marked_alive(mlruns / "outbox", run.info.run_id),
+    ):
+        yield run.info.run_id
 
 
 def _tags(model: TrainedModel, facts: Facts, means: Mapping[str, float | None]) -> dict[str, str]:
     """What promotion compares, and what the list of versions shows."""
     size = model.architecture.resolution
-    by_class = {row["class"]: row.get("one_nna_cd") for row in generated_rows(facts.scores, size)}
+    by_class = {row["class"]: row.get("one_nna_cd") for row in generated_rows(facts.scores, size)[:TAGGED_CLASSES]}
     return dict(facts.tags) | {
         "resolution": str(size),
-        "classes": json.dumps(model.architecture.classes),
+        "classes": classes_tag(model.architecture.classes),
         "test_split": facts.data["test_split"],
         "protocol": protocol_of(facts.scores, size),
         "one_nna_cd_by_class": json.dumps(by_class),
         **{name: repr(value) for name, value in means.items() if value is not None},
         **({"training_run": facts.training_run} if facts.training_run else {}),
     }
+
+
+def classes_tag(classes: Sequence[str]) -> str:
+    """The classes as JSON; of many, their number and a hash, so that versions can still be compared."""
+    if len(classes) <= TAGGED_CLASSES:
+        return json.dumps(classes)
+    digest = hashlib.sha256(json.dumps(classes).encode()).hexdigest()[:16]
+    return json.dumps([f"{len(classes)} classes, {digest}"])
 
 
 def _model_facts(model: TrainedModel, number: int) -> dict[str, Any]:
@@ -238,9 +302,9 @@ def _versions(packages: Sequence[str]) -> dict[str, str]:
 
 
 def _picture(model: TrainedModel, count: int = 8) -> np.ndarray:
-    """Samples with seed 0, one row per class."""
+    """Samples with seed 0, one row per class, of the first PICTURED classes."""
     sampler = Sampler(model)
-    rows = [sampler.shapes(label, count, 0) for label in range(len(sampler.classes))]
+    rows = [sampler.shapes(label, count, 0) for label in range(min(PICTURED, len(sampler.classes)))]
     colors = [class_color(label) for label in range(len(rows)) for _ in range(count)]
     shapes = [shape for row in rows for shape in row]
     return sheet(shapes, count, titles=sampler.classes, size=128, up=model.up, colors=colors)

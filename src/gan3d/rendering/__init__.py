@@ -1,1 +1,1 @@
-"""Pictures of voxels, contact sheets, plots, the interactive viewer and HTML pages."""
+"""Pictures of voxels, sample sheets, plots, the interactive viewer and HTML pages."""

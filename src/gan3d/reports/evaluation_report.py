@@ -11,8 +11,8 @@ from gan3d.dataset import VoxelDataset, resolution_key
 from gan3d.metrics.evaluation import ModelEvaluation
 from gan3d.metrics.intervals import Z_95
 from gan3d.metrics.protocol import EXCESS, MEAN
-from gan3d.metrics.rows import ClassScores, class_scores
-from gan3d.metrics.table import BY_KEY, SCORES, Score
+from gan3d.metrics.rows import ClassScores, class_scores, most_telling
+from gan3d.metrics.table import BY_KEY, SCORES, WITH_REFERENCE, Score
 from gan3d.rendering import charts, document
 from gan3d.rendering.charts import Mark
 from gan3d.rendering.document import Markup, shorten
@@ -21,14 +21,15 @@ from gan3d.rendering.voxels import class_color
 
 SHOWN = 8  # shapes in a row of a picture
 CLASSES = 12  # that have pictures
+TABLED = 48  # classes in the chart and the tables: more would fill metres
 SIZE = 132  # pixels of a shape
 ONE_NNA = BY_KEY["one_nna_cd"]
 TILES = ("cov_cd", "mmd_cd_x1e3", "largest_piece_generated", "copied_generated")  # besides 1-NNA-CD
 
 GLOSSARY = {
     "real (the floor)": (
-        "Training shapes scored against the same test shapes: what a perfect generator would reach. In the last four"
-        " columns, the test shapes themselves."
+        "Training shapes scored against the same test shapes: what a perfect generator would reach. For"
+        f" {WITH_REFERENCE}: the test shapes themselves."
     ),
     "±": (
         "Half the width of a 95 % interval. It covers both sources of chance: which shapes were generated, and which"
@@ -108,7 +109,8 @@ def sentence(scores: ClassScores) -> str:
 
 
 def _scores(classes: Sequence[ClassScores]) -> str:
-    key = ONE_NNA.key
+    key, first = ONE_NNA.key, classes[0].generated
+    classes = most_telling(classes, TABLED)
     marks = [
         Mark(
             shorten(scores.name),
@@ -127,7 +129,6 @@ def _scores(classes: Sequence[ClassScores]) -> str:
     ]
     low = min([0.4, *(np.floor(10 * value) / 10 for value in ends)])
     chart = charts.intervals(marks, max(0.0, float(low)), 1.0, ideal=0.5, label=ONE_NNA.heading)
-    first = classes[0].generated
     note = (
         f"Up to {first['generated']} generated shapes per class against as many test shapes, averaged over"
         f" {first['draws']} draws. A fixed protocol draws all shapes. The columns are explained at the end."
@@ -137,13 +138,18 @@ def _scores(classes: Sequence[ClassScores]) -> str:
 
 def _table(classes: Sequence[ClassScores]) -> str:
     rows: list[list[object]] = []
-    for scores in classes:
+    shown = most_telling(classes, TABLED)
+    for scores in shown:
         row = scores.generated
         cells = [_cell(score, row.get(score.key), row.get(f"{score.key}_se")) for score in SCORES]
         rows.append([scores.name, "generated", *cells])
         rows.append(["", "real (the floor)", *(_cell(score, *score.real(row, scores.floor)) for score in SCORES)])
     head = ["class", "shapes", *(score.heading for score in SCORES)]
-    notes = dict.fromkeys(scores.generated["note"] for scores in classes if "note" in scores.generated)
+    notes = dict.fromkeys(scores.generated["note"] for scores in shown if "note" in scores.generated)
+    if len(shown) < len(classes):
+        notes[f"The {TABLED} classes with the worst {ONE_NNA.heading}, of {len(classes) - 1:,}; table.json has all"] = (
+            None
+        )
     table = document.table(head, rows, faint=range(1, len(rows), 2), numeric=range(2, len(head)))
     return table + "".join(f"<p class=note>{document.text(note)}.</p>" for note in notes)
 

@@ -10,13 +10,13 @@ from gan3d.rendering.voxels import class_color
 
 
 def samples_sheet(evaluation: ModelEvaluation, data: VoxelDataset) -> np.ndarray:
-    """Random samples above random test shapes, class by class, uint8 (H, W, 3)."""
+    """Random samples above random test shapes, for each pictured class, uint8 (H, W, 3)."""
     rows: dict[str, list[np.ndarray]] = {}
     colors = []
-    for label, name in enumerate(data.classes):
-        rows[f"{name}, generated"] = list(evaluation.samples[name])
+    for name, samples in evaluation.samples.items():
+        rows[f"{name}, generated"] = list(samples)
         rows[f"{name}, real"] = list(data.voxels(evaluation.resolution, reference_rows(data, name, PICTURED)))
-        colors += [class_color(label)] * 2
+        colors += [class_color(data.classes.index(name))] * 2
     return comparison(rows, up=data.up, colors=colors)
 
 

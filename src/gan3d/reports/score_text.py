@@ -3,11 +3,11 @@
 from gan3d.dataset import resolution_key
 from gan3d.metrics.intervals import Z_95
 from gan3d.metrics.rows import ClassScores, Rows, class_scores, resolutions
-from gan3d.metrics.table import SCORES, Score
+from gan3d.metrics.table import SCORES, WITH_REFERENCE, Score
 
 LEGEND = (
-    "real: training shapes scored against the same test shapes (the floor); from the largest component on, the test"
-    " shapes themselves.\n± is half the width of a 95 % interval."
+    f"real: training shapes scored against the same test shapes (the floor); for {WITH_REFERENCE}: the test shapes"
+    " themselves.\n± is half the width of a 95 % interval."
 )
 
 

@@ -88,8 +88,8 @@ def sample_shapes(
         raise UserError(f"{sum(sizes)} shapes are too many for one request: request at most {limit}.")
     length = sampler.model.architecture.latent
     vectors = [_vectors(request, size, length) for request, size in zip(requests, sizes, strict=True)]
-    occupancy = sampler.occupancy(
-        np.concatenate([np.zeros((0, length), np.float32), *vectors]), np.repeat(labels, sizes), truncation=truncation
+    occupancy = sampler.finite_occupancy(
+        np.concatenate([np.zeros((0, length), np.float32), *vectors]), np.repeat(labels, sizes), truncation
     )
     names = [sampler.classes[label] for label, size in zip(labels, sizes, strict=True) for _ in range(size)]
     return Shapes(occupancy, names, tuple(sampler.classes), threshold, sampler.model.up)

@@ -15,8 +15,8 @@ import numpy as np
 
 from gan3d import model_file
 from gan3d.backend import compile_forward
-from gan3d.dataset import UNCONDITIONAL
-from gan3d.errors import UserError
+from gan3d.dataset import UNCONDITIONAL, find_class
+from gan3d.errors import UserError, short_list
 from gan3d.model_file import TrainedModel
 from gan3d.sampling.latents import draw_latents
 
@@ -49,13 +49,14 @@ class Sampler:
         """
         if class_name is None and len(self.classes) == 1:
             return 0
-        if class_name not in self.classes and self.classes == (UNCONDITIONAL,):
+        label = find_class(self.classes, class_name)
+        if label is None and self.classes == (UNCONDITIONAL,):
             raise UserError(f"class {class_name!r} is not known to this model, which has no classes: leave it out.")
-        if class_name not in self.classes:
+        if label is None:
             raise UserError(
-                f"class {class_name!r} is not known to this model: choose one of {', '.join(self.classes)}."
+                f"class {class_name!r} is not known to this model: choose one of {short_list(self.classes, 20)}."
             )
-        return self.classes.index(class_name)
+        return label
 
     def occupancy(
         self, vectors: np.ndarray, labels: np.ndarray, alpha: float = 1.0, truncation: float = 1.0
@@ -68,7 +69,18 @@ class Sampler:
     def shapes(self, label: int, count: int, seed: int) -> np.ndarray:
         """`count` shapes of a class by seed, booleans (count, R, R, R)."""
         vectors = draw_latents(seed, count, self.model.architecture.latent)
-        return self.binary(self.occupancy(vectors, np.full(count, label)))
+        return self.binary(self.finite_occupancy(vectors, np.full(count, label)))
+
+    def finite_occupancy(self, vectors: np.ndarray, labels: np.ndarray, truncation: float = 1.0) -> np.ndarray:
+        """`occupancy` of a model that may come from a stranger.
+
+        Raises:
+            UserError: if it is not finite, as from weights that are finite but enormous.
+        """
+        occupancy = self.occupancy(vectors, labels, truncation=truncation)
+        if not np.isfinite(occupancy).all():
+            raise UserError("the model's shapes are not finite, since its weights are too large: get the model again.")
+        return occupancy
 
     def binary(self, occupancy: np.ndarray) -> np.ndarray:
         """Threshold occupancies: booleans, true above the model's threshold."""

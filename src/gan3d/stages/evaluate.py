@@ -4,15 +4,13 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-import mlflow
-
 from gan3d.config.project import Project
 from gan3d.config.schema import Params, resolution_of
 from gan3d.dataset import VoxelDataset
 from gan3d.metrics.evaluation import ModelEvaluation, evaluate_model, load_sampler
 from gan3d.metrics.names import metric_name
 from gan3d.metrics.protocol import EXCESS, Row
-from gan3d.metrics.rows import ClassScores, class_mean, class_scores, summary, write_json
+from gan3d.metrics.rows import ClassScores, class_mean, class_scores, most_telling, summary, write_json
 from gan3d.metrics.table import SCORES
 from gan3d.monitoring.progress import progress_bar
 from gan3d.outputs import remove_others
@@ -21,7 +19,10 @@ from gan3d.reports import evaluation_report
 from gan3d.reports.evaluation_report import Evaluation
 from gan3d.reports.evaluation_sheets import interpolation_sheet, samples_sheet
 from gan3d.tracking.provenance import provenance_tags
-from gan3d.tracking.store import connect
+from gan3d.tracking.run import TrackedRun
+from gan3d.tracking.store import connect_later
+
+LOGGED_CLASSES = 24  # whose scores become metrics in MLflow, a dozen each
 
 
 def run(params: Params, project: Project) -> list[Row]:
@@ -57,9 +58,12 @@ def evaluate_stage(params: Params, project: Project, stage: str, data: VoxelData
 
 
 def metrics(classes: Sequence[ClassScores]) -> dict[str, float]:
-    """One stage's scores as flat MLflow metrics, `test/chair/one_nna_cd`, with the floor of 1-NNA-CD and its excess."""
+    """One stage's scores as flat MLflow metrics, `test/chair/one_nna_cd`, with the floor of 1-NNA-CD and its excess.
+
+    Of many classes, the LOGGED_CLASSES with the worst 1-NNA-CD, and the mean; table.json has all.
+    """
     values: dict[str, float | None] = {}
-    for scores in classes:
+    for scores in most_telling(classes, LOGGED_CLASSES):
         row = {key: scores.generated.get(key) for key in (*(score.key for score in SCORES), EXCESS)}
         row["one_nna_cd_floor"] = scores.floor["one_nna_cd"]
         values |= {f"test/{metric_name(scores.name)}/{key}": value for key, value in row.items()}
@@ -68,24 +72,17 @@ def metrics(classes: Sequence[ClassScores]) -> dict[str, float]:
 
 def track(params: Params, project: Project, rows: Sequence[Row], files: Sequence[Path]) -> None:
     """Log the scores to the run that trained each stage, if it is known, and all files to a run of their own."""
-    client = connect(project.mlruns)
     tags = provenance_tags(project.work) | {"stage": "evaluate", "name": params.name}
+    settings = {"count": params.evaluate.count, "draws": params.evaluate.draws}
     by_stage = {stage: metrics(class_scores(rows, resolution_of(stage))) for stage in params.train.stages}
-    with mlflow.start_run(run_name=f"{params.name} evaluate", tags=tags):
-        mlflow.log_params({"count": params.evaluate.count, "draws": params.evaluate.draws})
-        mlflow.log_metrics(by_stage[params.final])
-        for path in files:
-            if path.is_dir():
-                mlflow.log_artifacts(str(path), path.name)
-            else:
-                mlflow.log_artifact(str(path))
+    run = TrackedRun(connect_later(project.mlruns), project.mlruns, f"{params.name} evaluate", settings, tags)
+    run.outbox.put_metrics([{"images": 0, **by_stage[params.final]}])
+    for path in files:
+        run.outbox.put_files(path, path.name if path.is_dir() else "")
     for stage, values in by_stage.items():
-        run = training_run(project, stage)
-        try:
-            for name, value in values.items() if run else ():
-                client.log_metric(run, name, value)
-        except mlflow.MlflowException as error:
-            print(f"warning: the scores of {stage} were not added to its run {run} ({error}).")
+        if trained := training_run(project, stage):
+            run.other(trained).put_metrics([{"images": 0, **values}])
+    run.end()
 
 
 def training_run(project: Project, stage: str) -> str:

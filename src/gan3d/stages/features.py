@@ -4,8 +4,6 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-import mlflow
-
 from gan3d import model_file
 from gan3d.config.project import Project
 from gan3d.config.schema import Params, resolution_of
@@ -13,7 +11,8 @@ from gan3d.dataset import VoxelDataset
 from gan3d.metrics.linear_probe import probe_discriminator
 from gan3d.metrics.rows import rounded, write_json
 from gan3d.tracking.provenance import provenance_tags
-from gan3d.tracking.store import connect
+from gan3d.tracking.run import TrackedRun
+from gan3d.tracking.store import connect_later
 
 
 def run(params: Params, project: Project) -> dict[str, Any]:
@@ -40,12 +39,14 @@ def run(params: Params, project: Project) -> dict[str, Any]:
 
 def track(params: Params, project: Project, result: Mapping[str, Any]) -> None:
     """Log the accuracies as metrics and the whole result as a file, in a run of its own."""
-    connect(project.mlruns)
     tags = provenance_tags(project.work) | {"stage": "features", "name": params.name}
-    with mlflow.start_run(run_name=f"{params.name} features", tags=tags):
-        mlflow.log_params({"stage": result["stage"], "conditional": result["conditional"]})
-        for name in ("discriminator", "voxels"):
-            mlflow.log_param(f"C.{name}", result[name]["strength"])
-            values = {f"features/{name}/{split}": result[name][split] for split in ("validated", "tested")}
-            mlflow.log_metrics({metric: value for metric, value in values.items() if value is not None})
-        mlflow.log_artifact(str(project.features))
+    settings = {"stage": result["stage"], "conditional": result["conditional"]}
+    values: dict[str, float] = {}
+    for name in ("discriminator", "voxels"):
+        settings[f"C.{name}"] = result[name]["strength"]
+        found = {f"features/{name}/{split}": result[name][split] for split in ("validated", "tested")}
+        values |= {metric: value for metric, value in found.items() if value is not None}
+    run = TrackedRun(connect_later(project.mlruns), project.mlruns, f"{params.name} features", settings, tags)
+    run.outbox.put_metrics([{"images": 0, **values}])
+    run.outbox.put_files(project.features, "")
+    run.end()

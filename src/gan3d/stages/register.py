@@ -2,9 +2,12 @@
 
 import json
 import logging
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+from filelock import FileLock
 
 from gan3d.config.project import Project
 from gan3d.config.schema import Params, resolution_of
@@ -16,8 +19,10 @@ from gan3d.metrics.rows import read_rows, without_mean, write_json
 from gan3d.registry.log import Facts, data_facts, log_candidate, tagged_means
 from gan3d.registry.models import open_sampler
 from gan3d.registry.promotion import Decision, promote
+from gan3d.tracking.limits import bounded
+from gan3d.tracking.outbox import resolve_run, sync
 from gan3d.tracking.provenance import provenance_tags
-from gan3d.tracking.store import MODEL, connect
+from gan3d.tracking.store import MODEL, connect, store_uri
 
 
 def run(params: Params, project: Project) -> str:
@@ -27,11 +32,18 @@ def run(params: Params, project: Project) -> str:
         The outcome as a sentence.
 
     Raises:
-        UserError: if the model or its scores are missing.
+        UserError: if the model or its scores are missing, or MLflow cannot be reached.
     """
-    client = connect(project.mlruns)
-    version = log_candidate(client, project.model(params.final), facts(params, project))
-    decision = promote(client, version, params.promote.margin, lambda other: rescore(other, params, project))
+    candidate = facts(params, project)
+    with bounded(store_uri(project.mlruns)):
+        client = connect(project.mlruns)
+        project.mlruns.mkdir(parents=True, exist_ok=True)
+        with FileLock(project.mlruns / ".register.lock"):  # two commands at once make one version
+            sync(client, project.mlruns / "outbox")
+            if candidate.training_run:
+                candidate = replace(candidate, training_run=resolve_run(client, candidate.training_run))
+            version = log_candidate(client, project.model(params.final), candidate, mlruns=project.mlruns)
+            decision = promote(client, version, params.promote.margin, lambda other: rescore(other, params, project))
     record = {"model": MODEL, "version": version, "champion": decision.promoted, "reason": decision.reason}
     write_json(project.run_file("register"), record)
     return sentence(version, decision)
@@ -40,7 +52,7 @@ def run(params: Params, project: Project) -> str:
 def facts(params: Params, project: Project) -> Facts:
     """What the registry and the model card say about the candidate."""
     rows = without_mean(read_rows(project.table))
-    trained = {stage: _run_record(project, stage) for stage in params.train.chain(params.final)}
+    trained = {stage: _read_record(project.run_file(stage)) for stage in params.train.chain(params.final)}
     training = [
         {"stage": stage, "images": record.get("images")}
         | {name: getattr(params.train.stages[stage], name) for name in ("width", "batch", "lr_g", "lr_d", "fade_in")}
@@ -49,7 +61,7 @@ def facts(params: Params, project: Project) -> Facts:
     ]
     return Facts(
         data=data_facts(
-            VoxelDataset(project.voxels, params.gan.conditional), resolution_of(params.final), params.data.source
+            VoxelDataset(project.voxels, params.gan.conditional), resolution_of(params.final), source_of(project)
         ),
         training=training,
         scores=rows,
@@ -57,6 +69,11 @@ def facts(params: Params, project: Project) -> Facts:
         training_run=trained[params.final].get("run_id"),
         backend=params.train.backend,
     )
+
+
+def source_of(project: Project) -> str:
+    """The data source, without secrets, as it was when the data was prepared."""
+    return _read_record(project.source).get("source", "not recorded")
 
 
 def rescore(version: int, params: Params, project: Project) -> float | None:
@@ -85,6 +102,5 @@ def sentence(version: int, decision: Decision) -> str:
     return f"{MODEL} version {version} {became}: {decision.reason}."
 
 
-def _run_record(project: Project, stage: str) -> dict[str, Any]:
-    path = project.run_file(stage)
+def _read_record(path: Path) -> dict[str, Any]:
     return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}

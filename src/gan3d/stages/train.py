@@ -17,7 +17,7 @@ from gan3d.backend import from_first, rank
 from gan3d.config.project import Project
 from gan3d.config.schema import SCRATCH, Params, resolution_of
 from gan3d.dataset import VoxelDataset, resolution_key
-from gan3d.errors import UserError
+from gan3d.errors import UserError, short_list
 from gan3d.model_file import TrainedModel
 from gan3d.monitoring.callbacks import CallbackList, ProgressBar, SampleSheets
 from gan3d.monitoring.cost import CostEstimate, estimate_cost, measure_conv_rate
@@ -29,7 +29,7 @@ from gan3d.rendering.training_plots import training_curves
 from gan3d.rendering.viewer import write_page
 from gan3d.tracking.mlflow_callback import MLflowCallback
 from gan3d.tracking.provenance import provenance_tags
-from gan3d.tracking.store import connect
+from gan3d.tracking.store import connect_later
 from gan3d.training.callback import Row
 from gan3d.training.checkpoint import sole_writer
 from gan3d.training.fingerprint import training_fingerprint
@@ -51,7 +51,7 @@ def run(params: Params, stage: str, project: Project, dry_run: bool = False) -> 
     check_training_shapes(data)
     start = build_stage(spec, None if spec.prev is None else model_file.load(project.model(spec.prev)))
     cost = estimate_cost(*start[:2], spec.recipe, measure_conv_rate(spec.architecture.widths[-1], spec.resolution))
-    print(textwrap.fill(json.dumps(spec.settings, ensure_ascii=False), 110))
+    print(textwrap.fill(json.dumps(shown_settings(spec), ensure_ascii=False), 110))
     print(f"{stage}: {cost}", flush=True)
     if dry_run:
         return
@@ -80,6 +80,7 @@ def run(params: Params, stage: str, project: Project, dry_run: bool = False) -> 
             trained = finish_stage(spec, trained, data)
             model_file.save(project.model(stage), trained)
             remove_others(project.model(stage), model_file.FILES)
+            progress.close()
             tracker.finish(write_outputs(params.name, spec, project, trained, rows, sheets))
         record = {"run_id": tracker.run_id, "training_fingerprint": fingerprint, "images": rows[-1]["images"]}
         write_text(project.run_file(stage), json.dumps(record, indent=2) + "\n")
@@ -106,6 +107,12 @@ def stage_spec(params: Params, stage: str, data: VoxelDataset) -> StageSpec:
     return StageSpec(stage, None if prev == SCRATCH else prev, architecture, recipe, params.seed, params.gan.threshold)
 
 
+def shown_settings(spec: StageSpec) -> dict[str, object]:
+    """The stage's settings; of many classes, their number and the first."""
+    classes = spec.architecture.classes
+    return spec.settings | ({"classes": f"{len(classes):,}: {short_list(classes)}"} if len(classes) > 100 else {})
+
+
 def mlflow_callback(
     name: str, spec: StageSpec, data: VoxelDataset, project: Project, fingerprint: str, cost: CostEstimate
 ) -> MLflowCallback:
@@ -120,9 +127,9 @@ def mlflow_callback(
     if spec.prev is not None and project.run_file(spec.prev).is_file():
         tags["parent_model_run"] = json.loads(project.run_file(spec.prev).read_text(encoding="utf-8"))["run_id"]
     return MLflowCallback(
-        connect(project.mlruns),
+        connect_later(project.mlruns),
         f"{name} {spec.name}",
-        spec.settings | {"parameters_g": cost.parameters_g, "parameters_d": cost.parameters_d},
+        shown_settings(spec) | {"parameters_g": cost.parameters_g, "parameters_d": cost.parameters_d},
         tags,
         data.classes,
         data.up,
@@ -195,9 +202,11 @@ def ending_run(callback: MLflowCallback, progress: ProgressBar) -> Iterator[None
     try:
         yield
     except KeyboardInterrupt:
+        progress.close()
         callback.fail(killed=True)
         raise
     except BaseException:
+        progress.close()
         callback.fail(killed=False)
         raise
     finally:

@@ -1,19 +1,17 @@
 """Log a training stage to one MLflow run: parameters, curves, samples of fixed latents over time, the model."""
 
-import contextlib
-import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import mlflow
 import numpy as np
 from mlflow import MlflowClient
 
 from gan3d.rendering.sheets import samples_sheet
 from gan3d.tracking.outbox import Outbox
-from gan3d.tracking.store import without_retries
+from gan3d.tracking.run import TrackedRun
+from gan3d.tracking.system_metrics import SystemMetrics
 from gan3d.training.callback import Callback, Row
 
 FLUSH_SECONDS = 10.0
@@ -22,8 +20,8 @@ FLUSH_SECONDS = 10.0
 class MLflowCallback(Callback):
     """Logs a training to an MLflow run.
 
-    A resumed training resumes its run; rows that MLflow has already are not logged again. Only `on_train_begin` waits
-    for MLflow: everything later goes through an `Outbox`, so that a server that fails stops no training.
+    A resumed training resumes its run; rows that MLflow has already are not logged again. Everything goes through an
+    `Outbox`, so that a server that fails stops no training.
 
     Args:
         name: of the run.
@@ -33,6 +31,7 @@ class MLflowCallback(Callback):
         up: axis of the data set, for the contact sheets.
         dataset: input of the run, from `mlflow.data`.
         mlruns: folder that holds the outbox.
+        dead: status of the run if this process dies.
     """
 
     def __init__(
@@ -46,35 +45,41 @@ class MLflowCallback(Callback):
         dataset: Any = None,
         *,
         mlruns: Path,
+        dead: str = "KILLED",
     ):
-        self.client = client
-        self.name, self.params, self.tags, self.dataset = name, params, tags, dataset
-        self.classes, self.up, self.folder = classes, up, mlruns / "outbox"
+        self.client, self.mlruns = client, mlruns
+        self.name, self.params, self.tags, self.dataset, self.dead = name, params, tags, dataset, dead
+        self.classes, self.up = classes, up
         self.run_id = ""
-        self.outbox: Outbox | None = None
-        self.logged_steps: set[int] = set()
+        self.run: TrackedRun | None = None
+        self.system: SystemMetrics | None = None
         self.unsent: list[Row] = []
         self.last_flush = time.monotonic()
 
+    @property
+    def outbox(self) -> Outbox | None:
+        """The run's outbox, while it is open."""
+        return None if self.run is None else self.run.outbox
+
     def on_train_begin(self, images: int, rows: list[Row], record: dict[str, Any]) -> dict[str, Any]:
-        run = self._resumable(record.get("run_id"))
-        with without_retries():
-            mlflow.start_run(run_id=run, run_name=self.name, tags=self.tags, log_system_metrics=True)
-            self.run_id = mlflow.active_run().info.run_id
-            if run is None:
-                mlflow.log_params(self.params)
-                if self.dataset is not None:
-                    mlflow.log_input(self.dataset, context="training")
-            history = self.client.get_metric_history(self.run_id, "loss_d")
-        self.outbox = Outbox(self.client, self.run_id, self.folder)
-        self.logged_steps = {metric.step for metric in history} | self.outbox.steps()
+        self.run = TrackedRun(
+            self.client,
+            self.mlruns,
+            self.name,
+            self.params,
+            self.tags,
+            self.dataset,
+            record.get("run_id"),
+            self.dead,
+        )
+        self.run_id = self.run.wait_for_start()
+        self.system = SystemMetrics(self.run.outbox)
         for row in rows:
             self.on_log(row)
-        return {"run_id": self.run_id}
+        return {"run_id": self.run.id}
 
     def on_log(self, row: Row) -> None:
-        if int(row["images"]) not in self.logged_steps:
-            self.unsent.append(row)
+        self.unsent.append(row)
         if time.monotonic() - self.last_flush > FLUSH_SECONDS:
             self.flush()
 
@@ -106,28 +111,11 @@ class MLflowCallback(Callback):
 
     def end(self, status: str) -> None:
         """End the run and wait for the outbox; what it cannot deliver in time stays for `gan3d sync`."""
-        if self.outbox is None:
+        if self.run is None:
             return
+        if self.system is not None:
+            self.system.stop()
         self.flush()
-        self.outbox.put_end(status)
-        left = self.outbox.close()
-        with without_retries(), contextlib.suppress(Exception):  # the end is in the outbox, too
-            mlflow.end_run(status)
-        if left:
-            why = self.outbox.last_error or "no answer"
-            print(
-                f"warning: {left} entries of run {self.run_id} did not reach MLflow ({why}): they are kept in"
-                f" {self.outbox.folder}; run `gan3d sync` when MLflow is back.",
-                file=sys.stderr,
-            )
-        self.outbox = None
-
-    def _resumable(self, run_id: str | None) -> str | None:
-        """The run of a checkpoint, unless it was deleted since."""
-        if run_id is None:
-            return None
-        try:
-            run = self.client.get_run(run_id)
-        except mlflow.MlflowException:
-            return None
-        return run_id if run.info.lifecycle_stage == "active" else None
+        self.run.end(status)
+        self.run_id = self.run.run_id
+        self.run = None

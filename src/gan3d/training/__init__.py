@@ -1,1 +1,1 @@
-"""The custom training loop: recipe, losses, step, schedule, checkpoints, health."""
+"""The custom training loop: recipe, batches, augmentation, losses, step, growth, checkpoints."""

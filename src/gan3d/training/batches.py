@@ -52,8 +52,8 @@ def draw(
         labels: their classes, (N,) int32.
         mirrored: the axis 1, 2 or 3 along which each may be flipped, 0 for none, (N,) int32.
         latent: length of a latent vector.
-        held_out: labels of the held-out shapes, (V,), where they steer the augmentation: each shape is then paired with
-            one of its class, by position, `held_out`; -1 where its class has none.
+        held_out: labels of the held-out shapes, (V,), if they steer the augmentation. The batches then hold `held_out`:
+            for each training shape, the position of a held-out shape of its class, or -1 if there is no such shape.
 
     Returns:
         Arrays with the leading axes (steps, B), or (steps,) for the scalars alpha and decay.

@@ -13,7 +13,7 @@ Samples = tuple[np.ndarray, np.ndarray]  # booleans (n, R, R, R) and labels (n,)
 
 
 class Callback:
-    """Base class of trackers, progress bars, contact sheets: they watch a training and never change its result."""
+    """Base class of trackers, progress bars and sample sheets: they watch a training and never change its result."""
 
     def on_train_begin(self, images: int, rows: list[Row], record: dict[str, Any]) -> dict[str, Any]:
         """Training starts or resumes after `images` images.
@@ -28,10 +28,10 @@ class Callback:
         return record
 
     def on_log(self, row: Row) -> None:
-        """Means over the last chunk of steps, with `images` seen; with diagnostics where samples were drawn."""
+        """A row was logged: means over the last chunk of steps, `images` seen, and diagnostics if they were due."""
 
     def on_samples(self, images: int, voxels: np.ndarray, labels: np.ndarray) -> None:
-        """Samples of the fixed latents from the EMA generator, booleans (n, R, R, R), labels (n,)."""
+        """Samples of the fixed latents were drawn from the EMA generator: booleans (n, R, R, R), labels (n,)."""
 
     def on_warning(self, images: int, message: str) -> None:
         """Something went wrong; the message names the parameter to change."""

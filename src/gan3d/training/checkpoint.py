@@ -19,15 +19,19 @@ from typing import IO, Any
 import keras
 import numpy as np
 
+from gan3d.array_archive import ArrayType, extract_arrays, read_plain
+from gan3d.errors import UserError
 from gan3d.outputs import write_error
 from gan3d.training.recipe import Recipe
 
 NAME = re.compile(r"(\d{10,})-([0-9a-f]{16})\.npz")  # images seen, and hash of the content
 TEMPORARY = re.compile(r".*\.(\d+)-[0-9a-f]+\.tmp")  # the process that writes it
 LOCK = ".lock"
+RECORD_BYTES = 2**28  # of the longest record: a row of numbers per log entry
 
 
 def digest(content: bytes) -> str:
+    """The hash in a checkpoint's name: 16 hexadecimal digits of SHA-256."""
     return hashlib.sha256(content).hexdigest()[:16]
 
 
@@ -92,7 +96,7 @@ def save(folder: Path, images: int, state: Any, record: dict[str, Any], keep: in
     Args:
         state: a nested structure of arrays.
         record: anything JSON can hold.
-        best: images of another one to keep.
+        best: images seen at another checkpoint to keep.
     """
     folder.mkdir(parents=True, exist_ok=True)
     leaves = keras.tree.flatten(state)
@@ -150,21 +154,33 @@ def load(folder: Path, like: Any, end: int) -> tuple[int, Any, dict[str, Any], l
         Images seen, the state, the record, and one warning per damaged checkpoint that was skipped.
     """
     warnings = []
+    expected_arrays = arrays_of(like)
+    limit = sum(array.sizes()[1] for array in expected_arrays.values()) + 2**20
     for path in reversed(checkpoints(folder)):
         if images_of(path) > end:
             continue
         try:
-            content = path.read_bytes()
-        except FileNotFoundError:  # another process has removed it
+            content = read_plain(path, limit)
+            if digest(content) != hash_of(path):
+                raise UserError(f"{path} is damaged")
+            arrays = extract_arrays(io.BytesIO(content), expected_arrays)
+            record = json.loads(arrays.pop("record").tobytes())
+        except (UserError, ValueError) as error:  # damaged, from another training, or from a stranger
+            if isinstance(error.__cause__, FileNotFoundError):  # another process has removed it
+                continue
+            reason = str(error).removeprefix(str(path)).strip(" .")
+            warnings.append(f"{path} {reason}: falling back to the checkpoint before it.")
             continue
-        if digest(content) != hash_of(path):
-            warnings.append(f"{path} is damaged: falling back to the checkpoint before it.")
-            continue
-        with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
-            record = json.loads(arrays["record"].tobytes())
-            leaves = [arrays[name] for name in sorted(arrays.files) if name.startswith("leaf")]
+        leaves = [arrays[name] for name in sorted(arrays)]
         return images_of(path), keras.tree.pack_sequence_as(like, leaves), record, warnings
     return None
+
+
+def arrays_of(like: Any) -> dict[str, ArrayType]:
+    """The arrays of a checkpoint of such a state."""
+    leaves = (np.asarray(keras.ops.convert_to_numpy(leaf)) for leaf in keras.tree.flatten(like))
+    arrays = {f"leaf{i:04d}": ArrayType(leaf.shape, (leaf.dtype.str,)) for i, leaf in enumerate(leaves)}
+    return arrays | {"record": ArrayType((RECORD_BYTES,), ("|u1",), any_length=True)}
 
 
 def checkpoint_state(state: dict[str, Any], recipe: Recipe) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from gan3d.dataset import VoxelDataset
 from gan3d.model_file import TrainedModel, hash_weights
 from gan3d.training.recipe import Recipe
 
-CODE = ("backend", "networks", "training")  # the rooms that determine weights
+CODE = ("backend", "networks", "training")  # the packages that determine weights
 
 
 def training_fingerprint(data: VoxelDataset, start: TrainedModel, recipe: Recipe) -> str:

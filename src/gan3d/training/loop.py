@@ -29,7 +29,7 @@ Validate = Callable[[TrainingView], Row]
 
 
 class DivergedError(UserError):
-    """The losses are no longer finite; going on would only overwrite what was good."""
+    """The losses are no longer finite. Training stops, so that the last good checkpoint is kept."""
 
 
 @dataclass(frozen=True)
@@ -60,12 +60,12 @@ def train(
         data: the prepared data set; its split "train" is used.
         start: networks and first weights, of `gan3d.training.growth.grow`.
         recipe: what determines the result.
-        folder: for checkpoints; the caller names it after everything but the number of images.
+        folder: for checkpoints; the caller names it after the result of `training_fingerprint`.
         schedule: how often to log, sample and save.
-        callback: what watches.
+        callback: told about rows, samples and warnings.
         monitor: draws the samples and computes the diagnostics that join the logged row.
         validate: scores the model whenever a checkpoint is due. What it returns joins the logged row; the checkpoint
-            of the lowest `validation/score` is kept. An exception of its own ends the training before that checkpoint.
+            of the lowest `validation/score` is kept. If it raises, training ends without that checkpoint.
         should_stop: asked after each chunk of steps; if true, the training stops there, with a checkpoint.
 
     Returns:
@@ -110,12 +110,13 @@ def _train(
     held_bits, held_labels = (np.asarray(packed[held_out]), data.labels[held_out]) if len(held_out) else (None, None)
     step = make_step(generator, discriminator, recipe, held_bits)
     run = compile_steps(step, recipe.penalty_every, np.asarray(packed[rows]) if resident else None)
-    # a chunk runs between two looks at the logs: whole cycles of the lazy penalty
+    # the steps between two logged rows, in whole cycles of the lazy penalty
     chunk = recipe.penalty_every * max(1, round(schedule.metrics_every / recipe.batch / recipe.penalty_every))
     state = first_state(generator, discriminator, recipe.adapted)
     state["ema"] = list(first.ema.values())
     seen, state, saved = resume(folder, state, recipe, callback)
-    history, record = saved["rows"], callback.on_train_begin(seen, list(saved["rows"]), saved["callback"])
+    history = saved["rows"]
+    callback_record = callback.on_train_begin(seen, list(history), saved["callback"])
     writes = rank() == 0
     if seen >= recipe.images and writes and monitor is not None:  # finished before, perhaps on another machine
         drawn = monitor.sample(state, batches.alpha(seen, recipe))
@@ -155,8 +156,8 @@ def _train(
                 callback.on_warning(images, message)
         interrupted = interruption.requested
         if saves or (writes and interrupted):
-            everything = {"rows": history, "callback": record}
-            checkpoint.save(folder, images, checkpoint_state(state, recipe), everything, schedule.keep, best(history))
+            record = {"rows": history, "callback": callback_record}
+            checkpoint.save(folder, images, checkpoint_state(state, recipe), record, schedule.keep, best(history))
         if interrupted:
             raise KeyboardInterrupt
         if stops:
@@ -172,7 +173,7 @@ def held_out_rows(data: VoxelDataset) -> np.ndarray:
 
 
 def resume(folder: Path, state: State, recipe: Recipe, callback: Callback) -> tuple[int, State, dict[str, Any]]:
-    """Images seen, state and record of the first process's newest checkpoint, or of the beginning."""
+    """Images seen, state and record of the first process's newest checkpoint, or of the start."""
     end = whole_cycles(recipe.images, recipe) * recipe.batch
     found = checkpoint.load(folder, checkpoint_state(state, recipe), end) if rank() == 0 else None
     images = 0
@@ -203,16 +204,16 @@ def prefetch(draw: Callable[[int, int], Any], images: int, longest: int, recipe:
     A thread draws the next chunk's batches while the device runs this one's.
     """
 
-    def one(start: int) -> tuple[int, Any]:
+    def draw_chunk(start: int) -> tuple[int, Any]:
         steps = min(longest, whole_cycles(recipe.images - start, recipe))
         return start + steps * recipe.batch, draw(start, steps)
 
     with ThreadPoolExecutor(1, "batches") as pool:
         following = None
         while images < recipe.images:
-            images, batch = following.result() if following else one(images)
+            images, batch = following.result() if following else draw_chunk(images)
             if images < recipe.images:
-                following = pool.submit(one, images)
+                following = pool.submit(draw_chunk, images)
             yield images, batch
 
 

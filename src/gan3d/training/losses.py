@@ -80,10 +80,15 @@ def wgan_gp(discriminate: Callable, real: Tensor, fake: Tensor, mix: Tensor) -> 
 
 @dataclass(frozen=True)
 class Loss:
-    """A pair of losses and the penalty that belongs to them.
+    """The losses of both networks, and the gradient penalty that belongs to them.
 
-    The penalty calls D, which scores one batch or two interleaved ones. `absolute`: a score of 0 means undecided.
-    `gated`: the discriminator's accuracy decides which network is updated.
+    Attributes:
+        discriminator: D's loss, from the scores of real and fake shapes.
+        generator: G's loss, from the same.
+        penalty: called with D, real and fake shapes, and `mix`; D takes one batch or two interleaved ones.
+        absolute: whether a score of 0 means that D is undecided. D's accuracy then compares scores with 0, otherwise
+            those of a real and a fake shape with each other.
+        gated: whether D's accuracy decides which network is updated.
     """
 
     discriminator: Callable[[Tensor, Tensor], Tensor]

@@ -50,7 +50,7 @@ def unpack_on_device(bits: Tensor, resolution: int) -> Tensor:
 def preprocess_real(bits: Tensor, resolution: int, flip: Tensor, alpha: Tensor) -> Tensor:
     """Real shapes as D sees them: flipped along axis 1, 2 or 3 as `flip` says (0: not at all), faded in.
 
-    During fade-in they are blended with their own max-pooled version at full size, as fakes are.
+    During fade-in they are blended with their max-pooled version, upsampled again, as fakes are.
     """
     real = unpack_on_device(bits, resolution)
     for axis in (1, 2, 3):
@@ -73,7 +73,8 @@ def make_step(
 
     Args:
         held_out: held-out shapes as bits, uint8 (V, R³ / 8), by which an adapted augmentation tells whether D memorises
-            its training shapes; the batch then holds indices into them, held_out (B,). Without them it is assumed to.
+            its training shapes; the batch then holds indices into them, held_out (B,). Without them, D is assumed to
+            memorise.
     """
     loss = LOSSES[recipe.loss]
     resolution = generator.architecture.resolution

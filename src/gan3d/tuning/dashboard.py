@@ -9,6 +9,7 @@ from optuna_dashboard import run_server
 from sqlalchemy.engine import make_url
 
 from gan3d.errors import UserError
+from gan3d.tuning.storage import ensure_database
 from gan3d.tuning.study_spec import translate_database_errors
 
 HOST = "127.0.0.1"
@@ -30,6 +31,7 @@ def serve(url: str, port: int, log: Callable[[str], None] = print) -> None:
         except OSError as error:
             raise UserError(f"port {port} cannot be used ({error.strerror}): choose another with --port.") from None
     with translate_database_errors(url):
+        ensure_database(url)
         storage = RDBStorage(url)
     log(f"the studies are at http://{HOST}:{port}/dashboard; stop with Ctrl-C")
     run_server(storage, host=HOST, port=port)

@@ -20,9 +20,10 @@ from sqlalchemy.engine import make_url
 from gan3d.errors import UserError
 from gan3d.metrics.table import DIRECTIONS
 from gan3d.tracking.provenance import provenance_tags
-from gan3d.tracking.store import EXPERIMENT
+from gan3d.tracking.store import experiment_id
 from gan3d.tuning import space
 from gan3d.tuning.pruners import make_pruner
+from gan3d.tuning.storage import ensure_database
 from gan3d.tuning.study_spec import StudySpec
 
 MAX_RETRIES = 3  # of one trial
@@ -76,6 +77,7 @@ def find_study(spec: StudySpec) -> optuna.Study:
     if path and not Path(path).is_file():
         raise missing  # Optuna would create the database
     with spec.translate_database_errors():
+        ensure_database(spec.url)
         try:
             return optuna.load_study(study_name=spec.name, storage=spec.url)
         except KeyError:
@@ -85,8 +87,7 @@ def find_study(spec: StudySpec) -> optuna.Study:
 def open_storage(spec: StudySpec, client: MlflowClient) -> RDBStorage:
     """Open the database, with heartbeats: a trial whose worker died fails there and in MLflow, and is retried."""
     sqlite = spec.url.startswith("sqlite")
-    if sqlite and (database := make_url(spec.url).database):
-        Path(database).parent.mkdir(parents=True, exist_ok=True)
+    ensure_database(spec.url)
     return RDBStorage(
         spec.url,
         engine_kwargs={"connect_args": {"timeout": 60}} if sqlite else {"pool_pre_ping": True},
@@ -103,9 +104,10 @@ def stale_trial_callback(client: MlflowClient) -> Callable[[optuna.Study, Frozen
         run = trial.user_attrs.get("run_id") or find_run(study, trial.number, client)
         if run is None:  # it died before its first step
             tags = {MLFLOW_PARENT_RUN_ID: study.user_attrs[PARENT_RUN], "study": study.study_name}
-            experiment = client.get_experiment_by_name(EXPERIMENT).experiment_id
             name = f"{study.study_name} {trial.number}"
-            run = client.create_run(experiment, tags=tags | {"trial": str(trial.number)}, run_name=name).info.run_id
+            run = client.create_run(
+                experiment_id(client), tags=tags | {"trial": str(trial.number)}, run_name=name
+            ).info.run_id
             for parameter, value in trial.params.items():
                 client.log_param(run, parameter, value)
         client.set_tag(run, "reason", "its worker died")
@@ -144,9 +146,8 @@ def orphans(study: optuna.Study, older: float) -> list[FrozenTrial]:
 
 def find_run(study: optuna.Study, number: int, client: MlflowClient) -> str | None:
     """The MLflow run of a trial that died before it stored its run's id."""
-    experiment = client.get_experiment_by_name(EXPERIMENT)
     found = client.search_runs(
-        [experiment.experiment_id], f"tags.study = '{study.study_name}' and tags.trial = '{number}'"
+        [experiment_id(client)], f"tags.study = '{study.study_name}' and tags.trial = '{number}'"
     )
     return found[0].info.run_id if found else None
 
@@ -192,11 +193,10 @@ def open_parent_run(spec: StudySpec, study: optuna.Study, client: MlflowClient) 
             return known
         except mlflow.MlflowException:
             pass  # deleted, or in another store
-    experiment = client.get_experiment_by_name(EXPERIMENT)
     tags = resolve_tags() | provenance_tags(spec.project.work)
     tags |= {"stage": spec.stage, "study": spec.name, "storage": spec.display_url}
     name = f"{spec.name} study"
-    run = client.create_run(experiment.experiment_id, tags=tags | {MLFLOW_RUN_NAME: name}, run_name=name).info.run_id
+    run = client.create_run(experiment_id(client), tags=tags | {MLFLOW_RUN_NAME: name}, run_name=name).info.run_id
     settings = {"sampler": spec.tune.sampler, "pruner": spec.tune.pruner} | space.comparable_settings(spec.tune)
     for setting, value in settings.items():
         client.log_param(run, setting, value if isinstance(value, str) else json.dumps(value))

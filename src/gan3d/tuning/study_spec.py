@@ -8,6 +8,7 @@ from optuna.exceptions import StorageInternalError
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import SQLAlchemyError
 
+from gan3d.addresses import mask
 from gan3d.config.project import Project
 from gan3d.config.schema import Params, Tune
 from gan3d.errors import UserError
@@ -30,8 +31,8 @@ class StudySpec:
 
     @property
     def display_url(self) -> str:
-        """The URL without its password."""
-        return make_url(self.url).render_as_string(hide_password=True)
+        """The URL without user, password and query."""
+        return mask(self.url)
 
     def lock(self) -> StudyLock:
         """The lock to hold while the study is created and while a trial starts."""
@@ -95,12 +96,11 @@ def translate_database_errors(url: str) -> Iterator[None]:
     Raises:
         UserError: if the database cannot be reached.
     """
-    display_url = make_url(url).render_as_string(hide_password=True)
     try:
         yield
     except (SQLAlchemyError, StorageInternalError) as error:
         cause = error if isinstance(error, SQLAlchemyError) else error.__cause__
-        why = " ".join(str(getattr(cause, "orig", None) or cause or error).split()).rstrip(". ")
+        why = mask(" ".join(str(getattr(cause, "orig", None) or cause or error).split()).rstrip(". "), url)
         raise UserError(
-            f"the studies in {display_url} cannot be reached ({why}): check tune.storage; the same command continues."
+            f"the studies in {mask(url)} cannot be reached ({why}): check tune.storage; the same command continues."
         ) from error

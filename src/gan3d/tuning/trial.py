@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import keras
-import mlflow
 import numpy as np
 import optuna
+from mlflow import MlflowClient
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
 from gan3d import model_file
@@ -32,7 +32,7 @@ from gan3d.training.loop import DivergedError, LoggingSchedule, train
 from gan3d.training.stage import build_stage
 from gan3d.tuning import space
 
-SHEET = 8  # samples per class on the contact sheet of a trial
+SHEET = 8  # samples per class on the sample sheet of a trial
 
 
 class TrialCallback(Callback):
@@ -49,7 +49,8 @@ class TrialCallback(Callback):
         self.tracker.on_train_begin(images, [], {})
         self.trial.set_user_attr("run_id", self.tracker.run_id)
         self.trial.set_user_attr("continued_at", images)
-        mlflow.set_tag("continued_at", images)
+        assert self.tracker.outbox is not None
+        self.tracker.outbox.put_tag("continued_at", str(images))
         for row in rows:
             self.on_log(row)
         return {}
@@ -70,7 +71,7 @@ class TrialCallback(Callback):
         self.tracker.on_warning(images, message)
 
     def log_sheet(self) -> None:
-        """Log a contact sheet of the newest samples."""
+        """Log a sample sheet of the newest samples."""
         if self.samples is not None:
             images, voxels, labels = self.samples
             chosen = np.concatenate([np.flatnonzero(labels == label)[:SHEET] for label in np.unique(labels)])
@@ -224,7 +225,7 @@ def frozen_trial(trial: optuna.Trial) -> optuna.trial.FrozenTrial:
 
 
 def end_trial(trial: optuna.Trial, callback: TrialCallback, status: str, reason: str, folder: Path | None) -> None:
-    """Log the contact sheet and the reason, end the run, and delete the checkpoints.
+    """Log the sample sheet and the reason, end the run, and delete the checkpoints.
 
     Args:
         folder: of the checkpoints; None keeps them, for a retry.
@@ -236,9 +237,6 @@ def end_trial(trial: optuna.Trial, callback: TrialCallback, status: str, reason:
         if reason:
             callback.tracker.outbox.put_tag("reason", reason)
     callback.tracker.end(status)
-    with contextlib.suppress(Exception):
-        while mlflow.active_run():  # no later trial could start one
-            mlflow.end_run(status)
     if folder is not None:
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -248,12 +246,13 @@ def log_untrained(trial: optuna.Trial, tracker: MLflowCallback, status: str, rea
     tracker.on_train_begin(0, [], {})
     trial.set_user_attr("run_id", tracker.run_id)
     trial.set_user_attr("reason", reason)
-    mlflow.set_tag("reason", reason)
+    if tracker.outbox is not None:
+        tracker.outbox.put_tag("reason", reason)
     tracker.end(status)
 
 
 def make_tracker(
-    runner: TrialRunner, trial: optuna.Trial, values: dict[str, Any], client: mlflow.MlflowClient, parent_run: str
+    runner: TrialRunner, trial: optuna.Trial, values: dict[str, Any], client: MlflowClient, parent_run: str
 ) -> MLflowCallback:
     """What logs a trial to a run nested below the study's."""
     params, recipe = space.with_budget(runner.params, runner.stage, values)
@@ -271,5 +270,12 @@ def make_tracker(
         tags |= {"retry_of": str(retried[-1])}
     name = f"{trial.study.study_name} {trial.number}"
     return MLflowCallback(
-        client, name, settings | values, tags, runner.data.classes, runner.data.up, mlruns=runner.project.mlruns
+        client,
+        name,
+        settings | values,
+        tags,
+        runner.data.classes,
+        runner.data.up,
+        mlruns=runner.project.mlruns,
+        dead="FAILED",
     )

@@ -16,7 +16,8 @@ from scene_files import threedxml, zipped
 from scipy import io as matlab
 
 from gan3d.data.formats import binvox, magicavoxel
-from gan3d.data.formats.extensions import suffix
+from gan3d.data.formats.extensions import ARRAY_SETS, GRIDS, MESHES, suffix
+from gan3d.data.formats.readers import read
 from gan3d.data.sandbox.pool import Limits, SandboxPool, WorkerFailure
 
 LIMITS = Limits(seconds=20, memory=1024)
@@ -68,6 +69,14 @@ def samples() -> dict[str, bytes]:
             file["instance"] = grid.astype("u1")
         made["c.mat"] = b"MATLAB 7.3 MAT-file".ljust(124) + b"\0\2IM" + stream.getvalue()[128:]
     return {name: content.encode() if isinstance(content, str) else bytes(content) for name, content in made.items()}
+
+
+def test_every_format_has_a_sample_and_a_reader():
+    originals = samples()
+    assert {suffix(name) for name in originals} >= {*MESHES, *GRIDS}
+    for name, content in originals.items():
+        if suffix(name) not in ARRAY_SETS:
+            read(content, name)
 
 
 def mutate(name: str, originals: dict[str, bytes], rng: np.random.Generator) -> bytes:

@@ -18,7 +18,6 @@ from gan3d.data.pipeline.journal import Journal
 from gan3d.data.pipeline.prepare import prepare
 from gan3d.dataset import VoxelDataset
 from gan3d.errors import UserError
-from gan3d.stages.prepare import describe
 from gan3d.synthetic import furniture
 from gan3d.voxels import max_pool
 
@@ -247,11 +246,11 @@ def test_shapes_without_a_split_inherit_that_of_relatives(tmp_path):
     assert all(len(found) == 1 for found in splits.values())
 
 
-def test_a_source_of_test_shapes_only_is_described(tmp_path):
+def test_a_source_of_test_shapes_only_stops(tmp_path):
     for index in range(3):
         save(tmp_path / f"source/chair/test/{index}.npy", random_grid(index))
-    summary = prepare(tmp_path / "source", tmp_path / "out", 8)
-    assert "unknown, since there are no training shapes" in describe(summary, tmp_path / "out")
+    with pytest.raises(UserError, match=r"without training shapes \(0 train, 0 validation, 3 test\).*--labels"):
+        prepare(tmp_path / "source", tmp_path / "out", 8)
 
 
 def test_a_class_name_that_is_not_utf_8(tmp_path):

@@ -248,8 +248,10 @@ def test_names_of_labels(tmp_path):
     [
         ({"X_train": np.zeros((3, 4, 4, 4))}, "store 3 labels"),
         ({"X_train": np.zeros((3, 4, 4, 4)), "y_train": np.zeros(2)}, "store 3 labels"),
-        ({"X_train": np.zeros((3, 4, 4, 4)), "y_train": np.array([0, 1, 0.5])}, "store 3 labels"),
-        ({"X_train": np.zeros((3, 4, 4, 4)), "y_train": np.array(["a", "b", "c"])}, "store 3 labels"),
+        (
+            {"X_train": np.zeros((3, 4, 4, 4)), "y_train": np.array([0, 1, 0.5])},
+            "store one integer, text or one-hot row",
+        ),
         ({"X_train": np.zeros((1, 4, 4, 4)), "y_train": [2], "classes": np.array(["a"])}, "name each label"),
         ({"X_train": np.zeros((1, 4, 4, 4)), "y_train": np.array([{}], object)}, "Python objects"),
         ({"points": np.zeros((3, 3))}, "holds no readable shapes"),

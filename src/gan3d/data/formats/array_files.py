@@ -11,7 +11,22 @@ from gan3d.data.formats.binvox import MAX_VOXELS
 from gan3d.data.formats.extensions import suffix
 from gan3d.data.formats.readers import UnreadableFile, npy_header
 
+MAX_OBJECT_BYTES = 2**26  # of a pickled array of labels or names
 DAMAGED = UnreadableFile("It is damaged.", "Export or download it again.")
+
+
+_METHODS = {1: "Shrink", 6: "Implode", 9: "Deflate64", 93: "Zstandard", 95: "XZ", 98: "PPMd", 99: "AES encryption"}
+
+
+def compression_fault(info: zipfile.ZipInfo) -> tuple[str, str] | None:
+    """Reason and advice if a member of a zip is compressed by a method that Python cannot read."""
+    if info.compress_type in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA):
+        return None
+    method = _METHODS.get(info.compress_type, f"method {info.compress_type}")
+    return (
+        f"It is compressed with {method}, which Python cannot read.",
+        "Extract it and zip it again with Deflate, or name the extracted folder.",
+    )
 
 
 class ArrayFile:
@@ -35,6 +50,10 @@ class ArrayFile:
         """A whole array; raises `UnreadableFile` above MAX_VOXELS bytes."""
         raise NotImplementedError
 
+    def read_objects(self, key: str) -> bytes:
+        """The pickle of an array of Python objects, for a reader that does not run it."""
+        raise NotImplementedError
+
     def read_rows(self, key: str, start: int, stop: int) -> np.ndarray:
         """Rows of an array along its first axis."""
         raise NotImplementedError
@@ -44,6 +63,9 @@ class _Npz(ArrayFile):
     def __init__(self, file: IO[bytes]):
         super().__init__(file)
         self.archive = zipfile.ZipFile(self.file)
+        for info in self.archive.infolist():
+            if fault := compression_fault(info):
+                raise UnreadableFile(*fault)
         self.keys = [entry.removesuffix(".npy") for entry in self.archive.namelist() if entry.endswith(".npy")]
         self._prepare()
 
@@ -79,6 +101,14 @@ class _Npz(ArrayFile):
             raise DAMAGED
         with self._open(key) as stream:
             return np.lib.format.read_array(stream, allow_pickle=False)
+
+    def read_objects(self, key: str) -> bytes:
+        with self._open(key) as stream:
+            npy_header(stream)
+            content = stream.read(MAX_OBJECT_BYTES + 1)
+        if len(content) > MAX_OBJECT_BYTES:
+            raise DAMAGED
+        return content
 
     def read_rows(self, key: str, start: int, stop: int) -> np.ndarray:
         shape, dtype, fortran = self._full_header(key)

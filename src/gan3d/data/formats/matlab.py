@@ -15,6 +15,7 @@ from typing import NamedTuple
 import numpy as np
 
 from gan3d.data.formats.binvox import MAX_VOXELS
+from gan3d.data.formats.names import parse_name
 from gan3d.data.formats.unreadable import UnreadableFile
 
 KEYS = ("instance", "voxel", "voxels")
@@ -35,7 +36,7 @@ class _Variable(NamedTuple):
 
 
 def parse_mat(content: bytes) -> np.ndarray:
-    """The grid of a MATLAB file: `instance`, `voxel` or `voxels`, else the only array of three axes in it.
+    """The grid of a MATLAB file: `instance`, `voxel` or `voxels`, else the most tellingly named array of three axes.
 
     Returns:
         A numeric array (X, Y, Z).
@@ -47,8 +48,10 @@ def parse_mat(content: bytes) -> np.ndarray:
     shapes, load = _hdf5(content) if b"MATLAB 7.3" in content[:128] else _level_5(content)
     usual = [name for key in KEYS for name in shapes if name.lower() == key]
     others = [name for name, shape in shapes.items() if sum(length > 1 for length in shape) == 3]
-    names = usual or others
-    if not usual and len(others) != 1:
+    telling = {name: parse_name(name).tier for name in others if parse_name(name).role == "grids"}
+    best = [name for name in telling if telling[name] == min(telling.values())]
+    names = usual or (best if len(best) == 1 else others)
+    if len(names) != 1 and not usual:
         content_names = ", ".join(shapes)[:80] or "nothing"
         raise UnreadableFile(
             f"It holds {content_names}, and none is recognised as a voxel grid.",

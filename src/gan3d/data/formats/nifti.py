@@ -8,6 +8,7 @@ import zlib
 
 import numpy as np
 
+from gan3d.data.formats.axes import MAX_SIDE, too_long
 from gan3d.data.formats.binvox import MAX_VOXELS
 
 MAX_UNPACKED = 2**30  # bytes of a decompressed volume
@@ -19,6 +20,7 @@ def parse_nifti(content: bytes) -> np.ndarray:
 
     Raises:
         ValueError: if the header is broken or claims more than the file holds.
+        UnreadableFile: if a side is above MAX_SIDE.
     """
     import nibabel
 
@@ -27,6 +29,8 @@ def parse_nifti(content: bytes) -> np.ndarray:
     kind = nibabel.Nifti2Image if content[:4] in _NIFTI_2 else nibabel.Nifti1Image
     header = kind.header_class.from_fileobj(io.BytesIO(content))
     shape, dtype = header.get_data_shape(), header.get_data_dtype()
+    if shape and max(shape) > MAX_SIDE:
+        raise too_long(shape)
     if not shape or min(shape) < 1 or math.prod(shape) > MAX_VOXELS:
         raise ValueError(f"its header claims the shape {shape}")
     if header.get_data_offset() + math.prod(shape) * dtype.itemsize > len(content):

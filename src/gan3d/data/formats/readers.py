@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from gan3d.data.formats import binvox, magicavoxel
+from gan3d.data.formats.axes import MAX_SIDE, too_long
 from gan3d.data.formats.collada import parse_dae, parse_zae
 from gan3d.data.formats.extensions import LFS_POINTER, MAX_FILE_BYTES, WEB_PAGE, sniff, suffix, unsupported
 from gan3d.data.formats.gltf import ReadSibling, parse_gltf
@@ -103,8 +104,10 @@ def fit_grid(grid: np.ndarray, resolution: int) -> np.ndarray:
     pooling.
 
     Raises:
-        UnreadableFile: if the grid is coarser than R.
+        UnreadableFile: if the grid is coarser than R, or a side is above MAX_SIDE.
     """
+    if max(grid.shape) > MAX_SIDE:
+        raise too_long(grid.shape)
     side = max(RESOLUTIONS[0], 1 << (max(grid.shape) - 1).bit_length())
     if side < resolution:
         raise UnreadableFile(
@@ -134,6 +137,8 @@ def as_grid(array: np.ndarray) -> np.ndarray:
         raise UnreadableFile(
             f"Its array has the shape {shape}, as points have.", "Store one grid of three axes (X, Y, Z)."
         )
+    if max(array.shape) > MAX_SIDE:
+        raise too_long(array.shape)
     if array.size > binvox.MAX_VOXELS:
         raise UnreadableFile(
             f"Its grid has {array.size} voxels.", f"Store it with at most {binvox.MAX_VOXELS} voxels (512³)."

@@ -13,13 +13,15 @@ from typing import Any
 
 import numpy as np
 
-from gan3d.data.pipeline import contents, statistics, writer
+from gan3d.data.formats.names import nfc
+from gan3d.data.pipeline import contents, plausibility, statistics, writer
 from gan3d.data.pipeline.convert import BATCH_ROWS, ConversionSettings, Progress, Result, convert_batch, make_batches
+from gan3d.data.pipeline.forms import join_forms
 from gan3d.data.pipeline.journal import Journal
 from gan3d.data.pipeline.options import FILLS, PrepareOptions
 from gan3d.data.sandbox.pool import Limits, SandboxPool, WorkerFailure
 from gan3d.data.sources.archives import Reject
-from gan3d.data.sources.labels import read_table
+from gan3d.data.sources.label_table import read_table
 from gan3d.data.sources.walk import Source, SourceItem, walk
 from gan3d.data.voxelization.voxelize import Fill
 from gan3d.dataset import COLUMNS, open_grids
@@ -77,7 +79,7 @@ def prepare(
         seed: of the drawn splits.
         handedness: of the source's axes, `right` or `left`; a left-handed shape is mirrored.
         fill: of meshes, see `gan3d.data.voxelization.voxelize.voxelize`.
-        table: a CSV of classes, see `gan3d.data.sources.labels.read_table`.
+        table: a CSV of classes, see `gan3d.data.sources.label_table.read_table`.
         limits: on time and memory per file.
         dask: address of a Dask scheduler whose workers see the same paths; None uses this machine.
 
@@ -111,7 +113,9 @@ def prepare_source(
         with SandboxPool(1, limits) as sandbox:
             labels = None if options.labels is None else read_table(options.labels)
             found = walk(source, labels, sandbox, journal.folder / "archives")
-            items = _limit_per_class(_select_classes(found, source, options.classes), options.limit)
+            found.items = join_forms(found.items)
+            plausibility.check_classes(found, source)
+            items = limit_per_class(select_classes(found, source, options.classes), options.limit)
             journal.open(_journal_key(found, items, options.conversion), len(items))
             sandbox.workers = _worker_count(items, workers)
             failed = _convert(items, options.conversion, journal, _mapper(sandbox, dask, limits), progress)
@@ -139,9 +143,11 @@ def _disk_errors(out: Path) -> Iterator[None]:
         ) from None
 
 
-def _select_classes(found: Source, source: Path, classes: Sequence[str] | None) -> list[SourceItem]:
+def select_classes(found: Source, source: Path, classes: Sequence[str] | None) -> list[SourceItem]:
+    """The items of some classes, or of all; raises UserError for a class that the source does not have."""
     if classes is None:
         return found.items
+    classes = [nfc(name) for name in classes]
     missing = [name for name in classes if name not in found.classes]
     if missing:
         available = ", ".join(found.classes) or "none"
@@ -149,7 +155,7 @@ def _select_classes(found: Source, source: Path, classes: Sequence[str] | None) 
     return [item for item in found.items if item.class_name in set(classes)]
 
 
-def _limit_per_class(items: list[SourceItem], limit: int | None) -> list[SourceItem]:
+def limit_per_class(items: list[SourceItem], limit: int | None) -> list[SourceItem]:
     """At most `limit` items per class, chosen by a hash of their names, in the given order."""
     if limit is None:
         return items
@@ -227,10 +233,14 @@ def _write(
     shapes, empty, rejects = _sort_results(found, items, journal, failed)
     if not shapes:
         raise _no_shapes_error(source, len(items) + len(found.rejects), rejects, len(empty))
+    plausibility.check_stated_splits(found, items, [shape.item for shape in shapes], source)
+    grids = (journal.grid(shape.number) for shape in shapes)
+    plausibility.check_grids(grids, len(empty), options.resolution, source)
     shapes, duplicates = contents.drop_duplicates(contents.inherit_splits(shapes))
     groups = contents.merge_groups(shapes)
     shares = {"validation": options.validation, "test": options.test}
     chosen = contents.assign_splits(shapes, groups, shares, options.seed)
+    plausibility.check_splits(chosen, [shape.item for shape in shapes], source)
     names = [name for name in found.classes if any(shape.item.class_name == name for shape in shapes)]
     training = np.array([split == "train" for split in chosen])
     with writer.atomic_replace(out) as folder:

@@ -2,13 +2,16 @@
 
 import csv
 import os
+import shutil
 import tempfile
+import time
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
 import numpy as np
+from filelock import FileLock, Timeout
 
 from gan3d import dataset
 from gan3d.dataset import resolution_key
@@ -16,6 +19,8 @@ from gan3d.errors import UserError
 from gan3d.outputs import write_error
 from gan3d.voxels import RESOLUTIONS, max_pool, pack_bits, unpack_bits
 
+ALIVE = ".alive"  # a lock that ends with its process
+PREVIOUS = "previous"
 BATCH = 64  # shapes reduced and written at once: bounds the memory
 
 
@@ -37,8 +42,12 @@ def atomic_replace(out: Path) -> Iterator[Path]:
 @contextmanager
 def _replacing(out: Path) -> Iterator[Path]:
     out.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{out.name}-", dir=out.parent) as scratch:
-        folder, previous = Path(scratch) / "new", Path(scratch) / "previous"
+    sweep_dead(out)
+    with (
+        tempfile.TemporaryDirectory(prefix=f".{out.name}-", dir=out.parent) as scratch,
+        FileLock(Path(scratch) / ALIVE),
+    ):
+        folder, previous = Path(scratch) / "new", Path(scratch) / PREVIOUS
         folder.mkdir()
         yield folder
         if out.exists():
@@ -49,6 +58,18 @@ def _replacing(out: Path) -> Iterator[Path]:
             if previous.exists():
                 previous.rename(out)
             raise
+
+
+def sweep_dead(out: Path) -> None:
+    """Remove the temporary folders of processes that died, and put back what one had moved away from `out`."""
+    for folder in out.parent.glob(f".{out.name}-*"):
+        young = time.time() - folder.stat().st_mtime < 60 and not (folder / ALIVE).exists()
+        if not folder.is_dir() or young:  # about to be locked
+            continue
+        with suppress(Timeout, OSError), FileLock(folder / ALIVE, blocking=False):
+            if (folder / PREVIOUS).is_dir() and not out.exists():
+                (folder / PREVIOUS).rename(out)
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def check_replaceable(out: Path) -> None:

@@ -5,6 +5,7 @@ own, so that its members can be read in any order.
 """
 
 import bz2
+import errno
 import gzip
 import hashlib
 import io
@@ -21,6 +22,7 @@ from functools import lru_cache
 from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
+from gan3d.data.formats.array_files import compression_fault
 from gan3d.data.formats.extensions import ARCHIVES, ARRAY_SETS, MAX_FILE_BYTES, suffix
 from gan3d.data.formats.readers import UnreadableFile, read_bytes
 from gan3d.data.sources.dvc_cache import cache_folders
@@ -180,6 +182,8 @@ def list_members(path: Path) -> tuple[list[tuple[str, str]], list[Reject]]:
     """
     try:
         listed = list(_list_zip(path) if is_zip(path) else _list_tar(path))
+    except UnreadableFile:
+        raise
     except (*_DAMAGE_ERRORS, NotImplementedError, UnicodeDecodeError) as error:
         raise UnreadableFile("The archive is damaged.", "Download or pack it again.") from error
     good, rejects, seen = [], [], set()
@@ -202,9 +206,12 @@ def _list_zip(path: Path) -> Iterator[tuple[str, str, tuple[str, str] | None]]:
         infos = sorted((info for info in archive.infolist() if not info.is_dir()), key=lambda info: info.header_offset)
     if any(info.flag_bits & 1 for info in infos):
         raise UnreadableFile("The archive is encrypted.", "Unpack it, and use the folder instead.")
+    faults = [compression_fault(info) for info in infos]
+    if infos and all(faults):
+        reason, advice = faults[0] or ("", "")
+        raise UnreadableFile(reason.replace("It is", "The archive is"), advice)
     end = 0
-    for info in infos:
-        fault = None
+    for info, fault in zip(infos, faults, strict=True):
         if stat.S_ISLNK(info.external_attr >> 16):
             fault = _LINK
         elif info.file_size > MAX_FILE_BYTES and suffix(info.filename) not in (*ARCHIVES, *ARRAY_SETS):
@@ -281,6 +288,18 @@ def _copy_limited(stream: IO[bytes], out: IO[bytes], limit: int) -> None:
         out.write(block)
 
 
+def _link_fault(path: Path) -> tuple[str, str] | None:
+    """Reason and advice for a symbolic link that leads nowhere."""
+    try:
+        path.stat()
+    except OSError as error:
+        where = {errno.ELOOP: "leads back to itself", errno.ENOENT: "points to nothing"}.get(
+            error.errno or 0, f"cannot be followed ({error.strerror})"
+        )
+        return f"It is a symbolic link that {where}.", "Remove it, or replace it with the file that is meant."
+    return None
+
+
 def list_files(folder: Path) -> tuple[list[tuple[str, int, int]], list[Reject]]:
     """All regular files below a folder as (relative path, bytes, modification time in ns), sorted, and the suspicious.
 
@@ -305,6 +324,9 @@ def list_files(folder: Path) -> tuple[list[tuple[str, int, int]], list[Reject]]:
             relative = path.relative_to(folder).as_posix()
             status = path.lstat()
             if stat.S_ISLNK(status.st_mode):
+                if fault := _link_fault(path):
+                    rejects.append((relative, *fault))
+                    continue
                 target = path.resolve()
                 if caches is None and not target.is_relative_to(root):
                     caches = cache_folders(folder)

@@ -1,10 +1,12 @@
 """Sources at an address: https:// and s3:// (also other servers that speak S3), through fsspec, into a cache on disk.
 
-An interrupted download resumes if the file on the server has not changed. CACHE/<hash>/ holds the file under its own
-name, `<name>.origin.json` with the address and the version that the server reports, and, during a download,
-`<name>.partial`.
+An interrupted download resumes if the file on the server has not changed. CACHE/<address>-<version>/ holds the file
+under its own name, `<name>.origin.json` with the address and the version that the server reports, and, during a
+download, `<name>.partial`. The folder's name hashes the address without user, password and query: a renewed signature
+of the same content downloads nothing. User and password go into the Authorization header, and nowhere else.
 """
 
+import base64
 import errno
 import hashlib
 import json
@@ -20,6 +22,7 @@ from urllib.parse import urlsplit
 
 from filelock import FileLock
 
+from gan3d.addresses import Address, mask, parse_address
 from gan3d.data.formats.extensions import ARCHIVES, ARRAY_SETS, suffix
 from gan3d.errors import UserError
 
@@ -40,7 +43,7 @@ Progress = Callable[[int, int], None]  # called with (bytes done, bytes in total
 
 def is_address(source: str) -> bool:
     """Whether a source must be downloaded: an address, or the name of one."""
-    return source in NAMED_SOURCES or source.startswith(("https://", "http://", "s3://"))
+    return source in NAMED_SOURCES or source.lower().startswith(("https://", "http://", "s3://"))
 
 
 def cache_folder() -> Path:
@@ -74,22 +77,55 @@ def fetch(
         UserError: if the address cannot be read, the disk is full, or the hash differs.
     """
     address = NAMED_SOURCES.get(source, source)
-    folder = (cache or cache_folder()) / hashlib.sha256(f"{address}\n{endpoint or ''}".encode()).hexdigest()[:16]
+    parsed = parse_address(address)
+    place, key = cache or cache_folder(), _key(parsed.identity, endpoint or "")
+    folder = place / key
     try:
-        system, path = _open_filesystem(address, endpoint)
+        system, path = _open_filesystem(parsed, endpoint)
         found = system.find(path.rstrip("/"), detail=True) if address.startswith("s3://") else {}
         if found and (address.endswith("/") or list(found) != [path]):
             if sha256:
                 raise UserError(f"{address} is a prefix, which has no hash: leave out the hash.")
-            return _fetch_prefix(system, path.rstrip("/"), found, folder, progress)
-        result = folder / (PurePosixPath(urlsplit(address).path).name or "data")
-        _fetch_file(system, path, system.info(path), result, progress)
+            return _fetch_prefix(system, path.rstrip("/"), found, folder, progress, parsed)
+        info = system.info(path)
+        folder = place / f"{key}-{_key(json.dumps(_version(info)))}"
+        result = folder / (PurePosixPath(urlsplit(parsed.url).path).name or "data")
+        _fetch_file(system, path, info, result, progress, parsed)
     except UserError:
         raise
     except Exception as error:  # botocore, aiohttp and fsspec share no base class
         raise _as_user_error(source, address, error) from error
     _verify(result, address, sha256)
+    if "?" not in parsed.url:  # a query may choose among several files at one address
+        _remove_older(place, key, folder)
     return result
+
+
+def _key(*parts: str) -> str:
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
+
+
+def _remove_older(place: Path, key: str, newest: Path) -> None:
+    """Remove the earlier versions of an address."""
+    for folder in place.glob(f"{key}-*"):
+        if folder != newest:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def content_version(source: str, endpoint: str | None = None) -> str:
+    """A hash of what the server says of an address's content: size, ETag, time of the last change.
+
+    Raises:
+        UserError: if the server does not answer.
+    """
+    address = NAMED_SOURCES.get(source, source)
+    try:
+        system, path = _open_filesystem(parse_address(address), endpoint)
+        found = system.find(path.rstrip("/"), detail=True) if address.startswith("s3://") else {}
+        versions = {name: _version(info) for name, info in found.items()} or {"": _version(system.info(path))}
+    except Exception as error:  # botocore, aiohttp and fsspec share no base class
+        raise _as_user_error(source, address, error) from error
+    return _key(json.dumps(versions, sort_keys=True))
 
 
 def deliver(path: Path, out: Path) -> Path:
@@ -111,11 +147,11 @@ def deliver(path: Path, out: Path) -> Path:
     return out
 
 
-def _open_filesystem(address: str, endpoint: str | None) -> tuple[Any, str]:
+def _open_filesystem(address: Address, endpoint: str | None) -> tuple[Any, str]:
     """The fsspec file system of an address, with short timeouts, and the path in it."""
     import fsspec
 
-    if address.startswith("s3://"):
+    if address.url.startswith("s3://"):
         url = endpoint or os.environ.get(ENDPOINT_VARIABLE)
         timeouts = {"connect_timeout": CONNECT_TIMEOUT, "read_timeout": READ_TIMEOUT}
         options = {
@@ -126,30 +162,39 @@ def _open_filesystem(address: str, endpoint: str | None) -> tuple[Any, str]:
         system = fsspec.filesystem("s3", **options)
         if hasattr(system, "retries"):
             system.retries = 1
-        return system, address.removeprefix("s3://")
-    from aiohttp import ClientTimeout
+        return system, address.url.removeprefix("s3://")
+    from aiohttp import BasicAuth, ClientTimeout
 
     timeout = ClientTimeout(total=None, connect=CONNECT_TIMEOUT, sock_connect=CONNECT_TIMEOUT, sock_read=READ_TIMEOUT)
-    return fsspec.filesystem("https", client_kwargs={"timeout": timeout}, skip_instance_cache=True), address
+    # for each request rather than the session: aiohttp then keeps the password from a host that it is redirected to
+    login = {} if address.user is None else {"auth": BasicAuth(address.user, address.password, "utf-8")}
+    options = {"client_kwargs": {"timeout": timeout}, "encoded": "%" in address.url, "skip_instance_cache": True}
+    return fsspec.filesystem("https", **options, **login), address.url
 
 
 def _version(info: dict[str, Any]) -> dict[str, Any]:
     """What identifies the version of a file; with the size alone, two files never count as the same."""
-    marks = {name: str(info[name]) for name in ("ETag", "etag", "LastModified", "mtime") if info.get(name)}
+    marks = {
+        name: str(info[name]) for name in ("ETag", "etag", "LastModified", "Last-Modified", "mtime") if info.get(name)
+    }
     return {"size": info.get("size"), **marks}
 
 
-def _fetch_file(system: Any, path: str, info: dict[str, Any], result: Path, progress: Progress | None) -> None:
+def _fetch_file(
+    system: Any, path: str, info: dict[str, Any], result: Path, progress: Progress | None, address: Address
+) -> None:
     """Download one file; a lock keeps other processes from writing it."""
     result.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(result.parent / f".{result.name}.lock"):
-        _fetch_locked(system, path, info, result, progress)
+        _fetch_locked(system, path, info, result, progress, address)
 
 
-def _fetch_locked(system: Any, path: str, info: dict[str, Any], result: Path, progress: Progress | None) -> None:
+def _fetch_locked(
+    system: Any, path: str, info: dict[str, Any], result: Path, progress: Progress | None, address: Address
+) -> None:
     """Download one file, resuming an interrupted download of the same version."""
     origin, partial = result.parent / f"{result.name}.origin.json", result.parent / f"{result.name}.partial"
-    version = {"path": path, **_version(info)}
+    version = {"path": path.partition("?")[0], **_version(info)}
     same = len(version) > 2 and origin.is_file() and json.loads(origin.read_text(encoding="utf-8")) == version
     if same and result.is_file():
         return
@@ -164,16 +209,19 @@ def _fetch_locked(system: Any, path: str, info: dict[str, Any], result: Path, pr
             f"{path} has {size / 1e9:.1f} GB, but {result.parent} has {free / 1e9:.1f} GB free: free some space."
         )
     with partial.open("ab") as out:
-        if path.startswith("http") and not _supports_ranges(path):
+        if path.startswith("http") and not _supports_ranges(address):
             _download_whole(system, path, size or 0, out, progress)
         else:
             _download_ranges(system, path, size or 0, out, progress)
     partial.replace(result)
 
 
-def _supports_ranges(address: str) -> bool:
+def _supports_ranges(address: Address) -> bool:
     """Whether a server honours range requests, tested with a request for one byte."""
-    request = urllib.request.Request(address, headers={"Range": "bytes=0-0"})
+    request = urllib.request.Request(address.url, headers={"Range": "bytes=0-0"})
+    if address.user is not None:
+        login = base64.b64encode(f"{address.user}:{address.password}".encode()).decode()
+        request.add_unredirected_header("Authorization", f"Basic {login}")
     with urllib.request.urlopen(request, timeout=READ_TIMEOUT) as answer:
         return answer.status == 206
 
@@ -216,7 +264,12 @@ def _download_ranges(system: Any, path: str, size: int, out: Any, progress: Prog
 
 
 def _fetch_prefix(
-    system: Any, path: str, found: dict[str, dict[str, Any]], folder: Path, progress: Progress | None
+    system: Any,
+    path: str,
+    found: dict[str, dict[str, Any]],
+    folder: Path,
+    progress: Progress | None,
+    address: Address,
 ) -> Path:
     """Download all objects below a prefix; objects that were removed there are removed here."""
     root = folder / (PurePosixPath(path).name or "data")
@@ -233,7 +286,7 @@ def _fetch_prefix(
             if progress:
                 progress(before + bytes_done, total)
 
-        _fetch_file(system, name, info, folder / "marks" / relative, report)
+        _fetch_file(system, name, info, folder / "marks" / relative, report, address)
         target.parent.mkdir(parents=True, exist_ok=True)
         target.unlink(missing_ok=True)
         os.link(folder / "marks" / relative, target)
@@ -266,12 +319,16 @@ def _as_user_error(source: str, address: str, error: Exception) -> UserError:
     root_cause: BaseException = error
     while root_cause.__cause__ is not None:
         root_cause = root_cause.__cause__
-    text = " ".join(str(root_cause).split())[:160].rstrip(".") or type(root_cause).__name__
+    text = " ".join(mask(str(root_cause), address).split())[:160].rstrip(".") or type(root_cause).__name__
     kind = type(error).__name__
     advice = "check the address and the network, then run it again: the download resumes"
-    denied = kind == "NoCredentialsError" or isinstance(error, PermissionError) or "403" in text or "Credential" in text
+    refused = "403" in text or "401" in text or "Credential" in text
+    denied = kind == "NoCredentialsError" or isinstance(error, PermissionError) or refused
     if denied and address.startswith("http"):
-        advice = "the server requires a login: download it by hand, and use the file as the source"
+        advice = (
+            "the server requires a login or another signature: correct it in the address, or download it by hand and"
+            " use the file as the source"
+        )
     elif denied:
         advice = (
             "check the credentials (AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY) and the bucket's"
