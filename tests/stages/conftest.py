@@ -21,7 +21,9 @@ class Clone:
     def __init__(self, root: Path):
         self.root = root
         self.env = {
-            k: v for k, v in os.environ.items() if k not in ("MLFLOW_TRACKING_URI", "DVC_ROOT", "KERAS_BACKEND")
+            k: v
+            for k, v in os.environ.items()
+            if not k.startswith("MLFLOW_") and k not in ("DVC_ROOT", "KERAS_BACKEND")
         }
         self.env |= {"PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}", "TF_CPP_MIN_LOG_LEVEL": "3"}
         self.env |= {"GIT_CONFIG_GLOBAL": os.devnull, "CUDA_VISIBLE_DEVICES": ""}
@@ -77,6 +79,12 @@ def clone_into(root: Path) -> Clone:
 def fresh_clone(tmp_path):
     """The small project before its first command."""
     return clone_into(tmp_path / "project")
+
+
+@pytest.fixture(scope="session")
+def new_clone():
+    """Makes small projects, of which nothing ran yet, in a folder."""
+    return clone_into
 
 
 @pytest.fixture(scope="session")

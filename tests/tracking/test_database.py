@@ -142,7 +142,7 @@ def test_a_real_migration(path, name, schema, capsys):
 
 
 HALF = {  # the table of the revision is empty, or behind the tables
-    "MLflow": ("DROP TABLE registered_models", "ALTER TABLE experiments DROP COLUMN creation_time"),
+    "MLflow": ("DROP TABLE registered_models", "ALTER TABLE model_versions DROP COLUMN run_link"),
     "Optuna": ("DROP TABLE trial_values", "ALTER TABLE trial_heartbeats DROP COLUMN heartbeat"),
 }
 

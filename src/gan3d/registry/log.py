@@ -145,10 +145,11 @@ def sort_unfinished(client: MlflowClient, tags: Mapping[str, str]) -> ModelVersi
     """
     local = client.tracking_uri.startswith("sqlite")
     before = time.time() * 1000 - (0 if local else UNFINISHED_SECONDS * 1000)
-    match = None
-    for found in client.search_model_versions(f"name = '{MODEL}'"):
+    match, versions = None, client.search_model_versions(f"name = '{MODEL}'")
+    in_use = {int(number) for number in client.get_registered_model(MODEL).aliases.values()} if versions else set()
+    for found in versions:
         ours = "weights" in found.tags and not {"content", "promotion"} & set(found.tags)
-        if not ours or found.aliases or found.creation_timestamp > before:
+        if not ours or int(found.version) in in_use or found.creation_timestamp > before:
             continue
         if match is None and found.tags.items() >= tags.items():
             match = found

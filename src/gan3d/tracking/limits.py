@@ -117,12 +117,14 @@ def bounded(place: str) -> Iterator[None]:
                 kwargs["timeout"] = max(0.1, min(budget.left, kwargs["timeout"]))
             start = time.monotonic()
             try:
-                return send(self, *args, **kwargs)
+                answer = send(self, *args, **kwargs)
             except (requests.exceptions.ConnectionError, requests.exceptions.Timeout, requests.exceptions.RetryError):
+                budget.left -= time.monotonic() - start
                 if attempt == ATTEMPTS:
                     raise
-            finally:
+            else:
                 budget.spend(time.monotonic() - start)
+                return answer
             time.sleep(0.05 * (attempt - 1))
         raise AssertionError
 

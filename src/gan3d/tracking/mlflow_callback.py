@@ -74,7 +74,6 @@ class MLflowCallback(Callback):
         )
         self.run_id = self.run.wait_for_start()
         self.system = SystemMetrics(self.run.outbox)
-        self.system.start()
         for row in rows:
             self.on_log(row)
         return {"run_id": self.run.id}
@@ -115,7 +114,7 @@ class MLflowCallback(Callback):
         if self.run is None:
             return
         if self.system is not None:
-            self.system.finish()
+            self.system.stop()
         self.flush()
         self.run.end(status)
         self.run_id = self.run.run_id

@@ -2,7 +2,7 @@
 
     MLRUNS/outbox/<id>/00000012.json       one entry: its kind and arguments
     MLRUNS/outbox/<id>/00000012/           its files
-    MLRUNS/outbox/<id>/00000012.refused    an entry that MLflow refuses for good
+    MLRUNS/outbox/<id>/refused/00000012/   an entry that MLflow refuses for good, and why
     MLRUNS/outbox/<id>/run.json            the run's id in MLflow, once it has one
     MLRUNS/outbox/<id>/.alive              a lock of the process that writes; it ends with the process
 
@@ -28,7 +28,7 @@ from filelock import FileLock, Timeout
 from mlflow import MlflowClient, MlflowException
 from mlflow.entities import Dataset, DatasetInput, InputTag, LifecycleStage, Metric, Param
 from mlflow.utils.mlflow_tags import MLFLOW_DATASET_CONTEXT
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from gan3d.rendering.sheets import reduce
 from gan3d.tracking.limits import is_transient, reason
@@ -39,7 +39,7 @@ PARAMS = 100  # per request
 RETRY_SECONDS = (1.0, 60.0)  # the first and the longest pause between two attempts
 LOCAL = "local-"  # beginning of an id that MLflow does not know
 LOCAL_TAG = "gan3d.local_id"
-STATE, ALIVE = "run.json", ".alive"
+STATE, ALIVE, REFUSED = "run.json", ".alive", "refused"
 SYSTEM = "system/"  # beginning of the names of system metrics
 log = logging.getLogger(__name__)
 
@@ -238,15 +238,20 @@ def deliver(client: MlflowClient, folder: Path) -> int:
             entry = _read(path)
             if entry is not None:
                 run_id = read_state(folder).get("run_id") or folder.name
+                if run_id.startswith(LOCAL) and entry["kind"] != "start":  # scores for a run that was created since
+                    known = resolve_run(client, run_id)
+                    if known is None:
+                        raise RunGoneError(f"the run {run_id} does not exist in MLflow")
+                    run_id = known
                 try:
                     _SEND[entry["kind"]](client, run_id, entry, path.with_suffix(""))
                 except Exception as error:
-                    if is_transient(error):
+                    damaged = isinstance(error, UnidentifiedImageError)
+                    if (is_transient(error) and not damaged) or entry["kind"] == "start":
                         raise
-                    if entry["kind"] != "start" and resolve_run(client, run_id) is None:
+                    if resolve_run(client, run_id) is None:
                         raise RunGoneError(f"the run {run_id} was deleted") from error
-                    log.warning("MLflow refuses an entry (%s): it is kept as %s.", reason(error), path)
-                    path.rename(path.with_suffix(".refused"))
+                    _set_aside(path, reason(error))
                     continue
             path.unlink()
             shutil.rmtree(path.with_suffix(""), ignore_errors=True)
@@ -317,8 +322,19 @@ def _boxes(folder: Path) -> list[Path]:
 
 def _remove_delivered(folder: Path) -> None:
     """Remove an outbox without entries; refused ones stay."""
-    if not list(folder.glob("*.refused")):
+    if not (folder / REFUSED).is_dir():
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _set_aside(path: Path, why: str) -> None:
+    """Keep an entry where nothing tries to deliver it."""
+    target = path.parent / REFUSED / path.stem
+    target.mkdir(parents=True, exist_ok=True)
+    (target / "why.txt").write_text(why + "\n", encoding="utf-8")
+    if path.with_suffix("").is_dir():
+        path.with_suffix("").replace(target / "files")
+    path.replace(target / path.name)
+    log.warning("MLflow refuses an entry (%s): it is kept in %s.", why, target)
 
 
 def _write_entry(path: Path, entry: dict[str, Any], attach: Callable[[Path], None] | None = None) -> None:
@@ -361,13 +377,18 @@ def _start(client: MlflowClient, run_id: str, entry: dict[str, Any], files: Path
         logged = {metric.step for metric in client.get_metric_history(known, "loss_d")}
         latest = [m.step for m in client.get_run(known).data._metric_objs if m.key.startswith(SYSTEM)]
         system = max(latest, default=-1) + 1
+    write_state(files.parent, run_id=known, logged=sorted(logged), system=system)
     params = [Param(name, value) for name, value in entry["params"].items()]
     for start in range(0, len(params), PARAMS):
-        client.log_batch(known, params=params[start : start + PARAMS])
+        try:
+            client.log_batch(known, params=params[start : start + PARAMS])
+        except MlflowException as error:
+            if is_transient(error):
+                raise
+            log.warning("MLflow refuses parameters of %s (%s).", entry["name"], reason(error))
     if entry["dataset"]:
         context = InputTag(MLFLOW_DATASET_CONTEXT, "training")
         client.log_inputs(known, [DatasetInput(Dataset(**entry["dataset"]), [context])])
-    write_state(files.parent, run_id=known, logged=sorted(logged), system=system)
 
 
 def _metrics(client: MlflowClient, run_id: str, entry: dict[str, Any], files: Path) -> None:

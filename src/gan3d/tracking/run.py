@@ -11,7 +11,7 @@ from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
 from gan3d.tracking.limits import limit_requests, seconds
 from gan3d.tracking.outbox import Outbox, end_dead_runs, new_id
-from gan3d.tracking.store import parent_run
+from gan3d.tracking.store import LazyClient, parent_run
 
 
 class TrackedRun:
@@ -30,7 +30,7 @@ class TrackedRun:
 
     def __init__(
         self,
-        client: MlflowClient,
+        client: MlflowClient | LazyClient,
         mlruns: Path,
         name: str,
         params: dict[str, Any],
@@ -75,6 +75,8 @@ class TrackedRun:
     def end(self, status: str = "FINISHED") -> None:
         """End the run and wait seconds for the delivery; what is left stays for `gan3d sync`, with a warning."""
         self.outbox.put_end(status)
+        if isinstance(self.client, LazyClient):
+            self.client.wait_for_creation()
         until = time.monotonic() + self.patience
         left, why = 0, ""
         for box in (self.outbox, *self.others):

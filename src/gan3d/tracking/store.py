@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import threading
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -25,11 +26,13 @@ EXPERIMENT = "gan3d"
 MODEL = "gan3d"
 URI_VARIABLE = "MLFLOW_TRACKING_URI"
 RUN_VARIABLE = "MLFLOW_RUN_ID"
+CREATION_SECONDS = 120.0  # on a busy machine; 3 s on an idle one
 NAME_VARIABLE, ID_VARIABLE = "MLFLOW_EXPERIMENT_NAME", "MLFLOW_EXPERIMENT_ID"
 
 # MLflow stores what is set here in environment variables, where it would look like the user's choice
 _set_here: dict[str, set[str]] = {URI_VARIABLE: set(), ID_VARIABLE: set()}
 _parent: list[str] = []  # the caller's run
+_experiments: dict[tuple[str, str | None, str | None], str] = {}  # ids by store and what the user set
 
 
 def connect(mlruns: Path) -> MlflowClient:
@@ -44,23 +47,26 @@ def connect(mlruns: Path) -> MlflowClient:
     parent_run()
     uri = store_uri(mlruns)
     with bounded(uri):
-        return _connect(mlruns, uri)
+        client, experiment = _connect(mlruns, uri)
+        mlflow.set_tracking_uri(uri)
+        _set_here[ID_VARIABLE].add(experiment)
+        with _without(NAME_VARIABLE):
+            mlflow.set_experiment(experiment_id=experiment)
+    return client
 
 
-def _connect(mlruns: Path, uri: str) -> MlflowClient:
+def _connect(mlruns: Path, uri: str) -> tuple[MlflowClient, str]:
+    """The client, and the id of the experiment."""
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     local = _given(URI_VARIABLE) is None
     with _lock(mlruns) if local else contextlib.nullcontext():
         if local:
             _set_here[URI_VARIABLE].add(uri)
             database.ensure(mlruns / "mlflow.db", SCHEMA)
-        mlflow.set_tracking_uri(uri)
         client = MlflowClient(uri)
         experiment = _experiment(client, (mlruns / "artifacts").as_uri() if local else None, mask(uri))
-        _set_here[ID_VARIABLE].add(experiment.experiment_id)
-        with _without(NAME_VARIABLE):
-            mlflow.set_experiment(experiment_id=experiment.experiment_id)
-    return client
+    _experiments[uri, _given(NAME_VARIABLE), _given(ID_VARIABLE)] = experiment.experiment_id
+    return client, experiment.experiment_id
 
 
 class LazyClient:
@@ -69,12 +75,21 @@ class LazyClient:
     def __init__(self, mlruns: Path):
         self._mlruns = mlruns
         self._client: MlflowClient | None = None
+        self._tried = threading.Event()
 
     def __getattr__(self, name: str) -> Any:
         if self._client is None:
             limit_requests()
-            self._client = _connect(self._mlruns, store_uri(self._mlruns))
+            try:
+                self._client, _ = _connect(self._mlruns, store_uri(self._mlruns))
+            finally:
+                self._tried.set()
         return getattr(self._client, name)
+
+    def wait_for_creation(self) -> None:
+        """Wait while a new project's store is created, once, which is work and no fault."""
+        if _given(URI_VARIABLE) is None and not (self._mlruns / "mlflow.db").exists():
+            self._tried.wait(CREATION_SECONDS)
 
 
 def connect_later(mlruns: Path) -> LazyClient:
@@ -104,7 +119,10 @@ def parent_run() -> str | None:
 
 def experiment_id(client: MlflowClient) -> str:
     """The id of the project's experiment, or of the caller's."""
-    return _experiment(client, None, "the store").experiment_id
+    key = client.tracking_uri, _given(NAME_VARIABLE), _given(ID_VARIABLE)
+    if key not in _experiments:
+        _experiments[key] = _experiment(client, None, "the store").experiment_id
+    return _experiments[key]
 
 
 def _experiment(client: MlflowClient, artifacts: str | None, place: str) -> Experiment:
@@ -146,6 +164,15 @@ def _given(variable: str) -> str | None:
     """What the user has set."""
     value = os.environ.get(variable)
     return value if value and value not in _set_here.get(variable, ()) else None
+
+
+def connect_read_only(mlruns: Path) -> MlflowClient:
+    """Connect MLflow to the store in a folder that may not be written, to read it: nothing is created or locked."""
+    limit_requests()
+    uri = database.url_of(mlruns / "mlflow.db")
+    _set_here[URI_VARIABLE].add(uri)
+    mlflow.set_tracking_uri(uri)
+    return MlflowClient()
 
 
 @contextlib.contextmanager

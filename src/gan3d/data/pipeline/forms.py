@@ -94,7 +94,7 @@ def _by_stem(files: Sequence[tuple[str, str]]) -> dict[tuple[str, str], tuple]:
         folders = tuple(part for part in path.parts[:-1] if part.casefold() not in FORMAT_FOLDERS)
         by_path[(name, *folders, base_of(file))].append((name, file))
         by_base[name, base_of(file)].append((name, file))
-    found = {}
+    found: dict[tuple[str, str], tuple] = {}
     for groups in (by_base, by_path):
         for key, members in groups.items():
             kinds = [suffix(file) for _, file in members]
