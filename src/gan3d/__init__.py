@@ -25,6 +25,10 @@ _PUBLIC = {  # name -> module
 }
 __all__ = ["TrainedModel", "VoxelDataset", "__version__", "interpolate", "load", "sample", "score"]
 
+# Set before a backend is imported: each of these would change the type of numbers, and with it every result.
+for _name in ("JAX_ENABLE_X64", "JAX_NUMPY_DTYPE_PROMOTION", "TF_ENABLE_AUTO_MIXED_PRECISION", "TF_USE_LEGACY_KERAS"):
+    os.environ.pop(_name, None)
+
 # Set before TensorFlow is imported: without AVX-512 it disables oneDNN, and a transposed 3D convolution of two or more
 # shapes is then 140 times slower (measured: 7.3 s instead of 51 ms for 32 shapes, 8³ to 16³).
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")

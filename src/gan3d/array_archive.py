@@ -203,7 +203,7 @@ def _read_array(archive: ZipFile, member: ZipInfo, header: _Header) -> np.ndarra
     """The values of a member whose header was checked."""
     shape = header.shape
     values = np.empty(math.prod(shape), header.dtype)
-    buffer = memoryview(values.view(np.uint8))
+    buffer = values.view(np.uint8)
     with archive.open(member) as stream:
         stream.read(header.size)
         done = 0
@@ -211,7 +211,7 @@ def _read_array(archive: ZipFile, member: ZipInfo, header: _Header) -> np.ndarra
             block = stream.read(min(BLOCK, len(buffer) - done))
             if not block:
                 raise EOFError("it ends early")
-            buffer[done : done + len(block)] = block
+            buffer[done : done + len(block)] = np.frombuffer(block, np.uint8)
             done += len(block)
     return values.reshape(shape[::-1]).transpose() if header.fortran else values.reshape(shape)
 

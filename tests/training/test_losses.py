@@ -111,7 +111,7 @@ def test_pairs_lie_side_by_side(grids):
     assert np.array_equal(both[1::2], fake)
 
 
-def test_gradient_norms_are_one_a_shape(grids):
+def test_there_is_one_gradient_norm_per_shape(grids):
     weights, real, *_ = grids
     found = ops.convert_to_numpy(squared_gradient_norms(quadratic(weights), ops.convert_to_tensor(real)))
     np.testing.assert_allclose(found, ((weights * real) ** 2).sum((1, 2, 3, 4)), rtol=1e-6)

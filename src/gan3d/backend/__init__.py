@@ -42,6 +42,12 @@ BACKENDS = ("tensorflow", "jax")
 if keras.backend.backend() not in BACKENDS:
     raise UserError(f"KERAS_BACKEND={keras.backend.backend()} is not supported: use one of {', '.join(BACKENDS)}.")
 
+# what ~/.keras/keras.json of another project may say otherwise: all of it changes results, or breaks layers
+keras.config.set_floatx("float32")
+keras.config.set_image_data_format("channels_last")
+keras.config.set_epsilon(1e-7)
+keras.config.set_dtype_policy("float32")
+
 _module = import_module(f"gan3d.backend.{keras.backend.backend()}")
 value_and_grad = _module.value_and_grad
 compile_steps = _module.compile_steps

@@ -11,6 +11,7 @@ import click
 from gan3d.errors import UserError
 
 CHAMPION = "models:/gan3d@champion"
+BACKENDS = ("tensorflow", "jax")  # as in gan3d.backend, which imports Keras
 
 
 class PathOption(click.Path):
@@ -20,7 +21,7 @@ class PathOption(click.Path):
         super().__init__(path_type=Path)
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        return expand_home(Path(str(super().convert(value, param, ctx))))
+        return expand_home(Path(os.fsdecode(super().convert(value, param, ctx))))
 
 
 def expand_home(path: Path) -> Path:
@@ -60,11 +61,18 @@ def choose_backend(wanted: str | None = None) -> None:
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     chosen = os.environ.setdefault("KERAS_BACKEND", wanted or "tensorflow")
+    if chosen not in BACKENDS:
+        raise UserError(f"KERAS_BACKEND={chosen} is not supported: set it to {' or '.join(BACKENDS)}, or unset it.")
     if wanted and chosen != wanted:
         raise UserError(
             f"KERAS_BACKEND is {chosen}, but train.backend in params.yaml is {wanted}: unset the one or edit the other."
         )
-    _import_keras()
+    try:
+        _import_keras()
+    except ModuleNotFoundError as error:
+        raise UserError(
+            f"the backend {chosen} needs the package {error.name}: install it, or choose another."
+        ) from error
 
 
 def _import_keras() -> None:
@@ -75,6 +83,8 @@ def _import_keras() -> None:
         os.dup2(captured.fileno(), 2)
         try:
             import keras  # noqa: F401
+        except ModuleNotFoundError:
+            raise
         except BaseException:
             captured.seek(0)
             os.write(terminal, captured.read())

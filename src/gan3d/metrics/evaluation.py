@@ -1,4 +1,4 @@
-"""All that an evaluation takes from a trained model: scores, random samples, interpolations."""
+"""An evaluation of a trained model: scores, random samples, interpolations."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -37,7 +37,7 @@ def conv_same(x: Tensor, kernel: Tensor) -> Tensor:
 def conv_ones(kernel: Tensor, side: int) -> Tensor:
     """`conv_same` of a grid of ones, (1, side, side, side, out) for a kernel (k, k, k, out).
 
-    At each voxel, it is the sum of the taps that lie inside the grid.
+    At each voxel, this is the sum of the taps that lie inside the grid.
 
     Convolving the ones as a 129th channel would be slower, since channels are padded to a full tile.
     """

@@ -13,7 +13,7 @@ from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 
 from gan3d.errors import UserError
-from gan3d.tracking.store import MODEL, connect
+from gan3d.tracking.store import MODEL, connect, connect_read_only
 
 CHAMPION = "champion"
 FORMER = "former_champions"  # tag of the registered model: version numbers, the latest last
@@ -29,6 +29,8 @@ def open_registry(mlruns: Path, wanted: str) -> MlflowClient:
     """
     if not os.environ.get("MLFLOW_TRACKING_URI") and not (mlruns / "mlflow.db").is_file():
         raise UserError(f"{wanted} is not known: {mlruns} holds no registry yet; register a model first.")
+    if not os.environ.get("MLFLOW_TRACKING_URI") and not os.access(mlruns, os.W_OK):
+        return connect_read_only(mlruns)
     return connect(mlruns)
 
 

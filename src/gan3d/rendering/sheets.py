@@ -63,7 +63,7 @@ def sheet(
             draw.text((left + size / 2, top + size + line * 0.35), captions[i], INK, font, anchor="mm")
     for row, title in enumerate(titles[:rows]):
         draw.text((size // 16, row * (size + line) + size / 2), title, INK, font, anchor="lm")
-    return np.asarray(picture)
+    return reduce(np.asarray(picture))
 
 
 def by_class(shapes: np.ndarray, labels: Sequence[str], up: str = "y", classes: Sequence[str] = ()) -> np.ndarray:

@@ -2,9 +2,10 @@
 
 from gan3d.dataset import resolution_key
 from gan3d.metrics.intervals import Z_95
-from gan3d.metrics.rows import ClassScores, Rows, class_scores, resolutions
+from gan3d.metrics.rows import ClassScores, Rows, class_scores, most_telling, resolutions
 from gan3d.metrics.table import SCORES, WITH_REFERENCE, Score
 
+LISTED = 48  # classes in the table
 LEGEND = (
     f"real: training shapes scored against the same test shapes (the floor); for {WITH_REFERENCE}: the test shapes"
     " themselves.\n± is half the width of a 95 % interval."
@@ -16,7 +17,11 @@ def score_text(rows: Rows) -> str:
     table = [["", *(score.heading for score in SCORES)]]
     notes: dict[str, None] = {}
     for resolution in resolutions(rows):
-        for scores in class_scores(rows, resolution):
+        all_scores = class_scores(rows, resolution)
+        shown = most_telling(all_scores, LISTED)
+        if len(shown) < len(all_scores):
+            notes[f"The {LISTED} of {len(all_scores) - 1:,} classes with the worst scores; table.json has all."] = None
+        for scores in shown:
             title = f"{resolution_key(resolution)} {scores.name}"
             table.append([f"{title} generated", *(_generated(score, scores) for score in SCORES)])
             table.append([f"{title} real", *(_real(score, scores) for score in SCORES)])

@@ -49,7 +49,7 @@ def preview(data: Data, seed: int, home: Path) -> tuple[str, UserError | None]:
     """Describe how a source is understood, without writing anything.
 
     Returns:
-        Lines of text, and the error that `run` would stop with, if any.
+        The description, and the error that `run` would stop with, if any.
 
     Raises:
         UserError: if the source cannot be opened, or is at an address.

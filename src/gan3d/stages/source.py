@@ -39,7 +39,7 @@ def run(data: Data, project: Project) -> dict[str, Any]:
         path = project.work / local_source(data.source, project.work)
         record["content"] = content.hash_source(path, download.cache_folder())
     if data.labels is not None:
-        record["labels"] = content.hash_source(project.work / data.labels, download.cache_folder())
+        record["labels"] = content.hash_source(project.work / Path(data.labels).expanduser(), download.cache_folder())
     write_text(project.source, json.dumps(record, indent=2, ensure_ascii=False, sort_keys=True) + "\n")
     return record
 

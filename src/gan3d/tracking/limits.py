@@ -11,6 +11,7 @@ from typing import Any
 import requests
 import sqlalchemy
 from mlflow import MlflowException
+from PIL import UnidentifiedImageError
 from requests.adapters import HTTPAdapter
 from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
@@ -56,7 +57,8 @@ def is_transient(error: BaseException) -> bool:
     if isinstance(error, MlflowException):
         status = error.get_http_status_code()
         return status >= 500 or status in TRANSIENT
-    return isinstance(error, OSError | OperationalError | UserError) and not isinstance(error, FileNotFoundError)
+    hopeless = isinstance(error, FileNotFoundError | UnidentifiedImageError)  # an entry's file is lost or damaged
+    return isinstance(error, OSError | OperationalError | UserError) and not hopeless
 
 
 def reason(error: BaseException) -> str:

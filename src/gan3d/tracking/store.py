@@ -168,6 +168,15 @@ def _given(variable: str) -> str | None:
     return value if value and value not in _set_here.get(variable, ()) else None
 
 
+def connect_read_only(mlruns: Path) -> MlflowClient:
+    """Connect MLflow to the store in a folder that may not be written, to read it: nothing is created or locked."""
+    limit_requests()
+    uri = database.url_of(mlruns / "mlflow.db")
+    _set_here[URI_VARIABLE].add(uri)
+    mlflow.set_tracking_uri(uri)
+    return MlflowClient()
+
+
 @contextlib.contextmanager
 def _without(variable: str) -> Any:
     """Hide a variable that MLflow would compare with the one it sets."""

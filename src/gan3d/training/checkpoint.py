@@ -121,7 +121,7 @@ def save(folder: Path, images: int, state: Any, record: dict[str, Any], keep: in
 
 def _remove_old(folder: Path, newest: Path, keep: int, best: int | None) -> None:
     """Remove what `save` does not keep, and what killed processes have left."""
-    up_to_now = [old for old in checkpoints(folder) if old.name <= newest.name]
+    up_to_now = [old for old in checkpoints(folder) if old.name <= newest.name and (old == newest or is_intact(old))]
     kept = up_to_now[-keep:] + [old for old in up_to_now if images_of(old) == best]
     kept += [later for later in checkpoints(folder) if later.name > newest.name and is_intact(later)]
     stale = [path for path in folder.glob("*.tmp") if not _is_being_written(path)]
@@ -165,9 +165,9 @@ def load(folder: Path, like: Any, end: int) -> tuple[int, Any, dict[str, Any], l
                 raise UserError(f"{path} is damaged")
             arrays = extract_arrays(io.BytesIO(content), expected_arrays)
             record = json.loads(arrays.pop("record").tobytes())
-        except FileNotFoundError:  # another process has removed it
-            continue
         except (UserError, ValueError) as error:  # damaged, from another training, or from a stranger
+            if isinstance(error.__cause__, FileNotFoundError):  # another process has removed it
+                continue
             reason = str(error).removeprefix(str(path)).strip(" .")
             warnings.append(f"{path} {reason}: falling back to the checkpoint before it.")
             continue

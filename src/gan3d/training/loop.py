@@ -29,7 +29,7 @@ Validate = Callable[[TrainingView], Row]
 
 
 class DivergedError(UserError):
-    """The losses are no longer finite; to continue would only replace good checkpoints."""
+    """The losses are no longer finite. Training stops, so that the last good checkpoint is kept."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ def train(
         data: the prepared data set; its split "train" is used.
         start: networks and first weights, of `gan3d.training.growth.grow`.
         recipe: what determines the result.
-        folder: for checkpoints; the caller names it after `training_fingerprint`.
+        folder: for checkpoints; the caller names it after the result of `training_fingerprint`.
         schedule: how often to log, sample and save.
         callback: told about rows, samples and warnings.
         monitor: draws the samples and computes the diagnostics that join the logged row.

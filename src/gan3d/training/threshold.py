@@ -14,8 +14,9 @@ TOTAL = 4096  # samples over all classes, as of 64 classes; the occupancies of m
 def calibrate_threshold(sampler: Sampler, data: VoxelDataset, count: int = 64) -> float:
     """The threshold at which random samples have the validation split's mean occupancy, classes weighted equally.
 
-    The mean is known only to within its standard error, so a range of thresholds fits it; a wide one if the generator
-    is confident, with few voxels between 0 and 1. The threshold of that range closest to the model's own is taken.
+    The mean is known only to within its standard error, so a range of thresholds fits it (a wide range, if the
+    generator is confident and few occupancies lie between 0 and 1). Of these, the one closest to the model's own is
+    taken.
 
     Args:
         sampler: of the trained model.

@@ -26,7 +26,7 @@ def preview(source: Path, options: PrepareOptions, limits: Limits | None = None)
         limits: on time and memory per file.
 
     Returns:
-        Lines of text, and the error that `prepare` would stop with, if any.
+        The description, and the error that `prepare` would stop with, if any.
 
     Raises:
         UserError: if the source cannot be opened.
@@ -98,7 +98,7 @@ def _splits(items: list[SourceItem], options: PrepareOptions) -> str:
 
 
 def _class_line(name: str, counts: Counter) -> str:
-    words = {**{split: split for split in SPLITS}, None: "without a stated split"}
+    words: dict[str | None, str] = {**{split: split for split in SPLITS}, None: "without a stated split"}
     told = ", ".join(f"{counts[name, split]} {word}" for split, word in words.items() if counts[name, split])
     return f"  {name}: {told}"
 

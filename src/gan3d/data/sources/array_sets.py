@@ -7,29 +7,23 @@ knows the usual keys: labels are `y_train` for `X_train`, `train_labels` for `tr
 `classes` or `class_names` names them. Labels are integers, texts or one-hot rows.
 """
 
-import io
 import math
-import pickle
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Any
 
 import numpy as np
 
 from gan3d.data.formats.array_files import DAMAGED, ArrayFile, open_arrays
-from gan3d.data.formats.axes import Axes, find_axes
 from gan3d.data.formats.extensions import stem, suffix
-from gan3d.data.formats.names import Name, nfc, parse_name
+from gan3d.data.formats.names import Name, parse_name
 from gan3d.data.formats.readers import UnreadableFile, as_grid
 from gan3d.data.sources.archives import Location
+from gan3d.data.sources.array_keys import Header, axes_of, count_of, find_grid_keys, find_label_key
+from gan3d.data.sources.array_labels import python_objects, read_labels, read_names
 
 MODELNET10 = ("bathtub", "bed", "chair", "desk", "dresser", "monitor", "night_stand", "sofa", "table", "toilet")
-FIRST_KEYS = ("voxels", "voxels_packed", "X", "instance", "voxel", "grids")  # taken first, in this order
-MAX_LABEL_BYTES = 2**27  # of an array of labels
 _BATCH_ROWS, _BATCH_BYTES = 64, 2**24  # read at once: at most so many rows, and about so many bytes
-
-Header = tuple[tuple[int, ...], np.dtype]
 
 
 @dataclass(frozen=True)
@@ -113,20 +107,20 @@ def _label_file(arrays: ArrayFile, name: str) -> LabelFile | None:
     shape, _ = arrays.header(key)
     if len(shape) not in (0, 1, 2):
         return None
-    return LabelFile(read_labels(arrays, key) if role == "labels" else _read_names(arrays, key), role)
+    return LabelFile(read_labels(arrays, key) if role == "labels" else read_names(arrays, key), role)
 
 
 def _inspect(arrays: ArrayFile, name: str) -> list[GridArray]:
     headers = {key: arrays.header(key) for key in arrays.keys}
     names = {key: parse_name(key) for key in headers}
     found = []
-    for key in _grid_keys(headers, names):
+    for key in find_grid_keys(headers, names):
         if headers[key][1].hasobject:
-            raise _python_objects()
-        count = _count(key, *headers[key])
-        label_key = _label_key(key, headers, names, count)
+            raise python_objects()
+        count = count_of(key, *headers[key])
+        label_key = find_label_key(key, headers, names, count)
         labels = None if label_key is None else _check_labels(read_labels(arrays, label_key), key, label_key, count)
-        axes = _axes(key, headers[key], None if labels is None else len(labels))
+        axes = axes_of(key, headers[key], None if labels is None else len(labels))
         if axes is not None and len(headers[key][0]) <= 3 and not axes.is_single:
             _check_flattened(arrays, key)
         shown = f"{count} packed grids" if axes is None else str(axes)
@@ -137,7 +131,7 @@ def _inspect(arrays: ArrayFile, name: str) -> list[GridArray]:
 
 
 def name_labels(arrays: list[GridArray], name: str, given: np.ndarray | None = None) -> list[GridArray]:
-    """Turn the raw labels of arrays into indices of class names.
+    """Map the raw labels of arrays into indices of class names.
 
     Args:
         arrays: `labels` of which are integers or strings.
@@ -153,9 +147,16 @@ def name_labels(arrays: list[GridArray], name: str, given: np.ndarray | None = N
     values = np.unique(np.concatenate(all_labels))
     classes, is_named = _class_names(name, values, given)
     numbers = () if values.dtype.kind == "U" else tuple(values.tolist())
-    named = {"classes": classes, "is_named": is_named, "numbers": numbers}
     return [
-        array if array.labels is None else replace(array, labels=np.searchsorted(values, array.labels), **named)
+        array
+        if array.labels is None
+        else replace(
+            array,
+            labels=np.searchsorted(values, array.labels),
+            classes=classes,
+            is_named=is_named,
+            numbers=numbers,
+        )
         for array in arrays
     ]
 
@@ -193,83 +194,6 @@ def clear_caches() -> None:
     _cached_reader.cache_clear()
 
 
-def _python_objects() -> UnreadableFile:
-    return UnreadableFile("It holds Python objects, which are not loaded.", "Store booleans, integers or floats.")
-
-
-def _grid_keys(headers: Mapping[str, Header], names: Mapping[str, Name]) -> list[str]:
-    """The arrays of grids: those that name a split, else the one with the most telling name, else the only candidate.
-
-    Where the axes rule a usual name out, the next one is tried.
-    """
-    fitting = [key for key in headers if _fits(key, headers[key])]
-    told = [key for key in fitting if names[key].role in ("grids", None) and names[key].split is not None]
-    if told:
-        best = min((names[key].role is None, names[key].tier) for key in told)
-        chosen = [key for key in told if (names[key].role is None, names[key].tier) == best]
-        by_split: dict[tuple, list[str]] = {}
-        for key in chosen:
-            by_split.setdefault((names[key].split, *names[key].rest), []).append(key)
-        if len({key[1:] for key in by_split}) == 1:  # one family of arrays
-            return sorted(chosen, key=lambda key: (names[key].split != "train", key))
-    usual = [key for key in FIRST_KEYS if key in headers]
-    if usual and (usual[0] in fitting or len(headers) == 1):
-        return usual[:1]
-    tiers = {key: names[key].tier for key in fitting if names[key].role == "grids" and not names[key].rest}
-    best_keys = [key for key in tiers if tiers[key] == min(tiers.values())]
-    if len(best_keys) == 1:
-        return best_keys
-    candidates = [key for key in fitting if names[key].role != "labels" and len(headers[key][0]) >= 3]
-    if len(candidates) == 1:
-        return candidates
-    if len(headers) == 1:
-        return list(headers)
-    for key, (shape, dtype) in headers.items():  # say what is wrong with the array that was meant
-        if names[key].role == "grids" and len(shape) >= 2 and key not in fitting:
-            _axes(key, (shape, dtype))
-    raise UnreadableFile(
-        f"It holds {_shown(headers)}, and none is recognised as grids.",
-        "Rename the array of grids to `voxels`, with the shape (N, X, Y, Z), and its labels to `labels`.",
-    )
-
-
-def _shown(headers: Mapping[str, Header]) -> str:
-    """The keys of a file with their shapes, for an error."""
-    shown = ", ".join(f"{key} {shape}" for key, (shape, _) in list(headers.items())[:6])
-    return (shown + (", …" if len(headers) > 6 else ""))[:160] or "nothing"
-
-
-def _fits(key: str, header: Header) -> bool:
-    """Whether an array may hold grids, by its header."""
-    try:
-        _axes(key, header)
-    except UnreadableFile:
-        return False
-    return True
-
-
-def _is_packed(key: str) -> bool:
-    return "packed" in key.lower()
-
-
-def _axes(key: str, header: Header, labels: int | None = None) -> Axes | None:
-    """The axes of an array; None for packed bits."""
-    shape, dtype = header
-    if not _is_packed(key):
-        return find_axes(shape, dtype, labels, key or "array", parse_name(key).role == "grids")
-    if len(shape) != 2 or dtype != np.uint8 or 0 in shape:
-        what = f"the shape {shape}" if dtype == np.uint8 else f"the type {dtype}"
-        raise UnreadableFile(
-            f"Its {key} has {what}.", "Store packed bits as uint8 (N, bytes), or an array `voxels` (N, X, Y, Z)."
-        )
-    return None
-
-
-def _count(key: str, shape: tuple[int, ...], dtype: np.dtype) -> int:
-    axes = _axes(key, (shape, dtype))
-    return shape[0] if axes is None else axes.count
-
-
 def _check_flattened(arrays: ArrayFile, key: str) -> None:
     """Raise UnreadableFile if the first rows of a flattened array are features rather than occupancy."""
     rows = arrays.read_rows(key, 0, min(4, arrays.header(key)[0][0]))
@@ -281,107 +205,10 @@ def _check_flattened(arrays: ArrayFile, key: str) -> None:
         )
 
 
-def _label_key(key: str, headers: Mapping[str, Header], names: Mapping[str, Name], count: int) -> str | None:
-    """The name of the labels of an array."""
-    if count == 1 and len(headers) == 1:
-        return None
-    mine = [
-        label
-        for label, name in names.items()
-        if name.role == "labels" and label != key and name.split == names[key].split and name.rest == names[key].rest
-    ]
-    order = ("y", "labels", "label")
-    mine.sort(
-        key=lambda label: (order.index(label) if label in order else len(order), -_could_label(headers[label], count))
-    )
-    fitting = [label for label in mine if _could_label(headers[label], count)]
-    if fitting or mine:
-        if not fitting and mine == ["classes"]:
-            return None  # class names, of which there are fewer
-        return (fitting or mine)[0]
-    return None
-
-
-def _could_label(header: Header, count: int) -> bool:
-    shape, _ = header
-    return 1 <= len(shape) <= 2 and count in (shape[0], math.prod(shape))
-
-
-def read_labels(arrays: ArrayFile, key: str) -> np.ndarray:
-    """Labels as stored: integers or strings (count,), from integers, texts or one-hot rows.
-
-    Raises:
-        UnreadableFile: if they are neither.
-    """
-    labels = _read_plain(arrays, key)
-    if labels.ndim == 2 and min(labels.shape) > 1:
-        labels = _from_one_hot(labels, key)
-    labels = labels.ravel()
-    if labels.dtype.kind in "SO" or labels.dtype.kind == "U":
-        texts = [_text(item) for item in labels.tolist()]
-        if all(isinstance(text, str) for text in texts):
-            return np.array(texts)
-        if all(isinstance(text, int) for text in texts):
-            return np.array(texts, np.int64)
-        raise _python_objects()
-    if labels.dtype.kind not in "buif" or (labels.dtype.kind == "f" and not np.isfinite(labels).all()):
-        raise _no_labels(key)
-    whole = labels.astype(np.int64)
-    if (whole != labels).any():
-        raise _no_labels(key)
-    return whole
-
-
-def _text(item: Any) -> Any:
-    """A text in NFC, from bytes or str; anything else as it is."""
-    item = item.decode("utf-8", "surrogateescape") if isinstance(item, bytes) else item
-    return nfc(item.strip("\0 \t\r\n")) if isinstance(item, str) else item
-
-
-def _no_labels(key: str) -> UnreadableFile:
-    return UnreadableFile(
-        f"Its {key or 'array'} does not hold labels.", "Store one integer, text or one-hot row per grid."
-    )
-
-
-def _from_one_hot(labels: np.ndarray, key: str) -> np.ndarray:
-    """The index of the one in each row (N, K)."""
-    is_one_hot = labels.dtype.kind in "buif" and ((labels == 0) | (labels == 1)).all() and (labels.sum(1) == 1).all()
-    if not is_one_hot:
-        raise _no_labels(key)
-    return labels.argmax(1)
-
-
-class _PlainPickle(pickle.Unpickler):
-    """Loads pickled lists, dicts, texts and numbers, as in NumPy's arrays of objects, and nothing that runs code."""
-
-    def find_class(self, module: str, name: str) -> Any:
-        allowed = ("_reconstruct", "ndarray", "dtype", "scalar")
-        if module in ("numpy", "numpy.core.multiarray", "numpy._core.multiarray") and name in allowed:
-            return super().find_class(module, name)
-        raise _python_objects()
-
-
-def _read_plain(arrays: ArrayFile, key: str) -> np.ndarray:
-    """A small array whole; one of objects if these are texts, numbers, lists and dicts."""
-    shape, dtype = arrays.header(key)
-    if math.prod(shape) * max(dtype.itemsize, 1) > MAX_LABEL_BYTES:
-        raise _no_labels(key)
-    if not dtype.hasobject:
-        return arrays.read(key)
-    try:
-        value = _PlainPickle(io.BytesIO(arrays.read_objects(key))).load()
-    except (UnreadableFile, MemoryError):
-        raise
-    except Exception as error:  # a damaged pickle raises anything
-        raise _python_objects() from error
-    return np.asarray(value, object)
-
-
 def _check_labels(labels: np.ndarray, key: str, label_key: str, count: int) -> np.ndarray:
     if labels.size != count:
         raise UnreadableFile(
-            f"{label_key} holds {labels.size} labels for the {count} grids of {key}.",
+            f"{label_key} holds {labels.size} labels for {count} grid{'s' if count > 1 else ''} in {key}.",
             f"In {label_key}, store {count} labels.",
         )
     return labels
@@ -394,24 +221,10 @@ def _given_names(
     keys = [key for key in headers if key not in used and (names[key].role == "classes" or key.lower() == "classes")]
     keys.sort(key=lambda key: key != "classes")
     for key in keys:
-        found = _read_names(arrays, key)
+        found = read_names(arrays, key)
         if found.size:
             return found
     return None
-
-
-def _read_names(arrays: ArrayFile, key: str) -> np.ndarray:
-    """Class names, from texts, a dict from number to name, or a dict from name to number."""
-    value = _read_plain(arrays, key)
-    if value.dtype.kind == "O" and value.ndim == 0 and isinstance(value.item(), dict):
-        pairs = {}
-        for one, other in value.item().items():
-            number, name = (one, other) if isinstance(_text(other), str) else (other, one)
-            if not str(number).isdigit() or int(number) > 10**6:
-                return np.array([])
-            pairs[int(number)] = str(_text(name))
-        return np.array([pairs.get(number, f"class_{number}") for number in range(max(pairs, default=-1) + 1)])
-    return np.array([str(_text(item)) for item in value.ravel().tolist()])
 
 
 def _class_names(name: str, values: np.ndarray, given: np.ndarray | None) -> tuple[tuple[str, ...], bool]:
@@ -439,7 +252,7 @@ class _GridReader:
     def __init__(self, location: Location, name: str, key: str):
         self.arrays, self.key = open_arrays(location.open(), name), key
         self.shape, self.dtype = self.arrays.header(key)
-        self.axes = _axes(key, (self.shape, self.dtype))
+        self.axes = axes_of(key, (self.shape, self.dtype))
         self.packed_shape = self._packed_shape() if self.axes is None else None
         row_bytes = math.prod(self.shape[1:]) * self.dtype.itemsize
         self.step = max(1, min(_BATCH_ROWS, _BATCH_BYTES // max(row_bytes, 1)))

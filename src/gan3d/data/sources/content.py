@@ -23,12 +23,10 @@ def hash_source(path: Path, cache: Path) -> str:
     Raises:
         UserError: if the source does not exist or cannot be read.
     """
-    place = (
-        cache
-        / "hashes"
-        / f"{hashlib.sha256(str(path.absolute()).encode('utf-8', 'surrogateescape')).hexdigest()[:16]}.json"
-    )
-    before, now = _read(place), {}
+    name = hashlib.sha256(str(path.absolute()).encode("utf-8", "surrogateescape")).hexdigest()[:16]
+    place = cache / "hashes" / f"{name}.json"
+    before = _read(place)
+    now: Known = {}
     digest = hashlib.blake2b(digest_size=16)
     try:
         for name, file in _files(path):

@@ -122,7 +122,7 @@ def _find_delimiter(text: str) -> str:
 def _find_columns(header: list[str]) -> dict[str, int]:
     """The columns by their usual names, regardless of case and plural; exact names first."""
     names = [nfc(cell).strip().casefold() for cell in header]
-    columns = {name: names.index(name) for name in ("file", "class", "split") if name in names}
+    columns: dict[str, int] = {name: names.index(name) for name in ("file", "class", "split") if name in names}
     for at, name in enumerate(names):
         words = [word.text.removesuffix("s") for word in words_of(name)]
         if at in columns.values() or not words:

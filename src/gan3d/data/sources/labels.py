@@ -151,8 +151,13 @@ def _splits_among(names: set[str]) -> dict[str, tuple[str, str]]:
 
 def _splits_of_files(names: set[str]) -> dict[str, tuple[str, str]]:
     """The splits of single shapes in one folder, if the name of each begins or ends with one: `train_001`."""
-    cut = {name: found for name in names if (found := cut_split(name))}
-    if len(cut) < len(names) or len({split for split, *_ in cut.values()}) < 2:
+    cut = {}
+    for name in names:
+        found = cut_split(name)
+        if found is None:
+            return {}
+        cut[name] = found
+    if len({split for split, *_ in cut.values()}) < 2:
         return {}
     if len({place for *_, place in cut.values()}) > 1 and any(rest for _, rest, _ in cut.values()):
         return {}
@@ -238,14 +243,16 @@ def _is_wrapper(folders: dict[str, tuple[str, ...]], places: dict[str, Place]) -
 def _are_objects(folders: dict[str, tuple[str, ...]]) -> bool:
     """Whether the top folders hold the files of one shape each, and are no classes.
 
-    So it is if there are at least three, nearly all with files of one shape, and either the same files recur in them,
-    or their names are numbers of a series (`Item_12`, hashes).
+    So it is if there are at least three, nearly all with files of one shape, and their names are those of a series
+    (`Item_12`, hashes), or have numbers and hold a file of the same name.
     """
     files: dict[str, set[str]] = defaultdict(set)
     for name, parts in folders.items():
         if not parts:
             return False
-        files[parts[0]].add("/".join([*parts[1:], nfc(name).rsplit("/", 1)[-1]]))
+        path = [*_folders(name), nfc(name).rsplit("/", 1)[-1]]
+        inside = path[path.index(parts[0]) + 1 :] if parts[0] in path else path
+        files[parts[0]].add("/".join(inside))
     if len(files) < MIN_OBJECT_FOLDERS:
         return False
     sets = Counter(frozenset(found) for found in files.values())
@@ -256,7 +263,8 @@ def _are_objects(folders: dict[str, tuple[str, ...]]) -> bool:
     if _are_serial(files):
         return True
     common = Counter(file for found in files.values() for file in found).most_common(1)[0][1]
-    alike = all(is_one_object(found) for found in files.values()) and 10 * common >= 9 * len(files)
+    numbered = sum(re.search(r"\d", name) is not None for name in files)
+    alike = all(is_one_object(found) for found in files.values()) and 10 * min(common, numbered) >= 9 * len(files)
     return alike and not _are_synsets(files) and not _are_classes(files)
 
 
@@ -277,8 +285,8 @@ def _are_serial(names: Collection[str]) -> bool:
     """Whether names are those of single shapes: one word and a number, or hashes."""
     if _are_synsets(names):
         return False
-    if all(re.fullmatch(r"(?=.*\d)[0-9a-f]{6,}|[0-9a-f-]{32,}|\d{4,}", name.casefold()) for name in names):
-        return True
+    if all(re.fullmatch(r"[0-9a-f-]{6,}|\d{4,}", name.casefold()) for name in names):
+        return 2 * sum(re.search(r"\d", name) is not None for name in names) > len(names)
     patterns = {re.sub(r"\d+", "#", name.casefold()) for name in names}
     return len(patterns) == 1 and "#" in next(iter(patterns)) and not _are_classes(names)
 

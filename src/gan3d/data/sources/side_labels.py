@@ -118,11 +118,12 @@ def _labelled(
     """The arrays of a file with the labels of the files whose names agree; which files were used."""
     told, used, joined = parse_name(stem(name)), set(), []
     for array in arrays:
-        split = array.split or told.split
+        split, key = array.split or told.split, parse_name(array.key)
+        rests = [told.rest, *([key.rest] if key.role else [])]
         agreeing = []
         for label, file in files.items():
             other = parse_name(stem(label))
-            if other.split == split and _agree(other.rest, told.rest) and file.role == "labels":
+            if other.split == split and any(_agree(other.rest, rest) for rest in rests) and file.role == "labels":
                 agreeing.append(label)
         fitting = [label for label in agreeing if len(files[label].values) == array.count]
         others = [label for label in agreeing if not _are_names(label, files[label])]
@@ -131,7 +132,7 @@ def _labelled(
             return UnreadableFile(
                 f"It holds {array.count} grids, and {others[0].rsplit('/', 1)[-1]} beside it {count} labels.",
                 "Store one label per grid.",
-            ), used
+            ), {others[0]}
         used |= set(fitting[:1])
         joined.append(replace(array, labels=files[fitting[0]].values, label_key=fitting[0]) if fitting else array)
     if len({array.labels is None for array in joined}) > 1:

@@ -144,7 +144,7 @@ def walk(
     files = [file for file in shapes if suffix(file.name) in (*ARRAY_SETS, ".npy")]
     sets, label_files = _inspect_sets(source, files, sandbox)
     shapes = [file for file in shapes if file.name not in label_files]
-    if sets and labels is None:
+    if (sets or label_files) and labels is None:
         label_files |= _read_texts(listing.files, source, sets)
         names = [*(file.name for file in shapes), *label_files]
         sets, faults = side_labels.join(sets, label_files, find_places(names), path.resolve().name)
