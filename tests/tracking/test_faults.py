@@ -331,3 +331,25 @@ def test_a_database_that_the_user_names_is_created_whole_too(mlruns, tmp_path, m
     assert client.get_experiment_by_name("gan3d") is not None
     assert database._complete(path, store.SCHEMA)
     assert sorted(found.name for found in path.parent.iterdir()) == [".lock", "theirs.db"]
+
+
+def test_scores_that_come_after_the_end_do_not_end_a_run_again(mlruns, monkeypatch):
+    """A training and its evaluation, both while the server is down."""
+    with faulty_server("refuses") as server:
+        monkeypatch.setenv(store.URI_VARIABLE, server.url)
+        trained = log_a_run(mlruns)
+        evaluation = TrackedRun(connect_later(mlruns), mlruns, "evaluation", {}, {})
+        evaluation.other(trained.run_id).put_metrics([{"images": 0, "score": 0.5}])
+        evaluation.end()
+    monkeypatch.delenv(store.URI_VARIABLE)
+    client = connect(mlruns)
+    assert not sync(client, mlruns / "outbox")[1]
+    found = {run.info.run_name: run for run in client.search_runs([store.experiment_id(client)])}
+    check(client, found["stage"].info.run_id)
+    assert found["stage"].data.metrics["score"] == 0.5
+    assert found["evaluation"].info.status == "FINISHED"
+    late = TrackedRun(client, mlruns, "late", {}, {})  # the run is delivered, and known by its local id alone
+    late.other(trained.id).put_metrics([{"images": 0, "late": 1.0}])
+    late.end()
+    assert client.get_run(found["stage"].info.run_id).data.metrics["late"] == 1.0
+    assert list((mlruns / "outbox").iterdir()) == []

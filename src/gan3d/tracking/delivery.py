@@ -100,12 +100,17 @@ def end_dead_runs(folder: Path) -> None:
     """Queue the end of runs whose process died before it could."""
     for run in all_boxes(folder):
         with contextlib.suppress(Timeout, OSError), FileLock(run / ALIVE, blocking=False):
-            state, entries = read_state(run), pending(run)
-            last = read_entry(entries[-1]) if entries else None
-            if state.get("open") and (last is None or last["kind"] != "end"):
+            state = read_state(run)
+            if state.get("open") and not _ends(run):
                 number = max((int(path.stem) for path in run.glob("[0-9]*")), default=0) + 1
                 entry = {"kind": "end", "status": state["dead"], "time": int(time.time() * 1000)}
                 write_entry(run / f"{number:08d}.json", entry)
+
+
+def _ends(folder: Path) -> bool:
+    """Whether the end of the run is queued, maybe before scores that came later."""
+    kinds = (entry["kind"] for path in reversed(pending(folder)) if (entry := read_entry(path)))
+    return next((kind for kind in kinds if kind in ("start", "end")), "") == "end"
 
 
 @contextlib.contextmanager
