@@ -124,10 +124,10 @@ def test_modules_extras_and_files_exist(words):
 
 @pytest.mark.parametrize("text", of("yaml"))
 def test_yaml_has_the_keys_of_params(text):
-    from gan3d.config.schema import Stage
+    from gan3d.config.schema import Data, Stage
 
-    for stage in yaml.safe_load(text).values():
-        Stage.model_validate(stage)
+    for name, section in yaml.safe_load(text).items():
+        (Data if name == "data" else Stage).model_validate(section)
 
 
 @pytest.mark.parametrize("text", of("python"))

@@ -11,6 +11,7 @@ from paths import REPOSITORY
 
 from gan3d.cli.app import cli
 from gan3d.config.project import find_project
+from gan3d.errors import UserError
 from gan3d.stages import check as checking
 
 OLD_AWS = [name for name in os.environ if name.startswith("AWS_")]
@@ -83,9 +84,10 @@ def test_missing_and_empty_sources(root):
     assert "labels.csv does not exist" in only(source(root, "shapes", labels="labels.csv"))
 
 
-def test_home_is_not_expanded_by_dvc(root):
+def test_home_is_expanded(root):
+    assert "~/mine does not exist" in only(source(root, "~/mine"))
     (root / "home" / "mine" / "chair").mkdir(parents=True)
-    assert f"write {root}/home/mine instead" in only(source(root, "~/mine"))
+    assert source(root, "~/mine") == []
 
 
 def test_a_source_that_may_not_be_read(root, monkeypatch):
@@ -96,7 +98,7 @@ def test_a_source_that_may_not_be_read(root, monkeypatch):
 def test_addresses(root, monkeypatch):
     assert "names no server" in only(source(root, "https:///file.zip"))
     assert source(root, "https://example.org/file.zip") == []
-    assert "gan3d data fetch 3d_gans" in only(source(root, "3d_gans"))
+    assert source(root, "3d_gans") == []
     finding = source(root, "s3://bucket/x.zip")
     assert "no credentials for S3" in only(finding)
     assert not finding[0].fatal
@@ -163,3 +165,13 @@ def test_make_repro_checks_first():
     lines = (REPOSITORY / "Makefile").read_text(encoding="utf-8").splitlines()
     at = lines.index("repro: setup ## run the pipeline: data, training, evaluation, registry")
     assert [line.strip("\t@") for line in lines[at + 1 : at + 3]] == ["gan3d check", "dvc repro"]
+
+
+@pytest.mark.parametrize(("name", "words"), [("data", "move the shapes into data/raw"), ("gone", "does not exist")])
+def test_plain_dvc_gets_the_same_sentence_from_its_first_stage(root, name, words):
+    (root / "data" / "voxels").mkdir(parents=True)
+    edit(root, lambda tree: tree["data"].update(source=name))
+    done = CliRunner().invoke(cli, ["data", "source"])
+    assert isinstance(done.exception, UserError)
+    assert words in str(done.exception)
+    assert not (root / "data" / "source.json").exists()

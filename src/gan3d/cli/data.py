@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from gan3d.cli.setup import path_option
+from gan3d.errors import UserError
 
 
 @click.group()
@@ -51,9 +52,14 @@ def source() -> None:
     from gan3d.config.loading import load_params
     from gan3d.config.project import find_project
     from gan3d.stages import source as stage
+    from gan3d.stages.check import check_source
 
     project = find_project()
-    record = stage.run(load_params(project.params).data, project)
+    data = load_params(project.params).data
+    for finding in check_source(data, project):  # the first words that a person reads from `dvc repro`
+        if finding.fatal:
+            raise UserError(finding.sentence)
+    record = stage.run(data, project)
     click.echo(f"{record['source']}: content {record['content']}")
 
 

@@ -51,12 +51,7 @@ def check_source(data: Data, project: Project) -> Iterator[Finding]:
         yield Finding(f"data.labels: {data.labels} does not exist: name a CSV file, or leave the key empty.")
     if data.source == SYNTHETIC:
         return
-    if data.source in download.NAMED_SOURCES:
-        yield Finding(
-            f"data.source: DVC takes {data.source} for a folder: run `gan3d data fetch {data.source} --out"
-            " data/raw/data.zip` and set data.source to data/raw/data.zip."
-        )
-    elif download.is_address(data.source):
+    if download.is_address(data.source):
         yield from check_address(data)
     else:
         yield from check_path(data.source, project)
@@ -68,8 +63,6 @@ def check_path(source: str, project: Project) -> Iterator[Finding]:
         yield Finding("data.source is empty: name a folder, an archive, an array file, or `synthetic`.")
         return
     path = Path(source).expanduser()
-    if source.startswith("~"):
-        yield Finding(f"data.source: DVC does not expand {source}: write {path} instead.")
     path = project.work / path
     if not path.exists():
         near = f", but {Path(source).parent} does" if path.parent.is_dir() and Path(source).parent != Path() else ""
@@ -112,7 +105,7 @@ def outputs(project: Project) -> Iterator[Path]:
 
 def check_address(data: Data) -> Iterator[Finding]:
     """An address: its form, the endpoint, and whether there are credentials for S3."""
-    if not urlsplit(data.source).hostname:
+    if data.source not in download.NAMED_SOURCES and not urlsplit(data.source).hostname:
         yield Finding("data.source names no server: write it as https://host/file.zip or s3://bucket/prefix/.")
         return
     endpoint = data.endpoint or os.environ.get(download.ENDPOINT_VARIABLE)
