@@ -18,7 +18,6 @@ PACKAGES = {  # what is imported under another name than that of its package
     "yaml": "pyyaml",
 }
 NOT_IMPORTED = {  # declared, and why no line of the package imports it
-    "dvc": "the command that runs the pipeline",
     "networkx": "trimesh reads the scenes of 3DXML with it, and does not ask for it",
     "psutil": "MLflow measures the machine with it (log_system_metrics)",
     "psycopg": "SQLAlchemy's driver for PostgreSQL",

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from gan3d.errors import UserError
-from gan3d.outputs import copy_file, new_file, new_folder, write_bytes, write_text
+from gan3d.outputs import copy_file, new_file, new_folder, remove_others, write_bytes, write_text
 
 
 @pytest.mark.parametrize("link", [os.symlink, os.link])
@@ -108,3 +108,32 @@ def test_a_folder_is_replaced_whole_or_not_at_all(tmp_path):
         (temporary / "second").write_text("2")
     assert [path.name for path in out.iterdir()] == ["second"]
     assert list(tmp_path.iterdir()) == [out]
+
+
+def test_what_a_killed_process_left_is_swept(tmp_path):
+    """Not what another one may be writing, nor a person's files."""
+    old, young, mine = (tmp_path / name for name in (".0123abcd.out.txt", ".4567abcd.out.txt", ".notes.out.txt"))
+    folder = tmp_path / ".89abcdef.model"
+    folder.mkdir()
+    for path in (old, young, mine, folder / "half"):
+        path.write_text("half")
+    for path in (old, mine, folder):
+        os.utime(path, (0, 0))
+    write_text(tmp_path / "out.txt", "whole")
+    with new_folder(tmp_path / "model") as temporary:
+        (temporary / "a").write_text("1")
+    assert not old.exists()
+    assert not folder.exists()
+    assert young.exists()
+    assert mine.exists()
+
+
+def test_other_files_of_a_folder_are_removed_but_not_what_they_link_to(tmp_path):
+    kept, cached, folder = tmp_path / "kept.png", tmp_path / "cached", tmp_path / "pictures"
+    folder.mkdir()
+    for path in (kept, cached, folder / "r04.png", folder / ".0123abcd.r04.png"):
+        path.write_text("x")
+    (folder / "r64.png").symlink_to(cached)
+    remove_others(folder, ["r04.png"])
+    assert [path.name for path in folder.iterdir()] == ["r04.png"]
+    assert cached.exists()

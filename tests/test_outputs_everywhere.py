@@ -29,12 +29,16 @@ ALLOWED = {
     ("registry.export", "saved_model"): "into the temporary folder of export.write",
     ("registry.export", "onnx_file"): "into the temporary file of export.write",
     ("registry.fetch", "_local_artifacts"): "into the download cache, moved when whole",
+    ("training.checkpoint", "sole_writer"): "an empty file to lock",
     ("training.checkpoint", "save"): "a replacement of its own: its name depends on the content",
 }
 
 
 # whole modules that keep files of their own, which no command hands out
-OWN_FILES = {"tracking.outbox": "entries that wait for the server, renamed when whole"}
+OWN_FILES = {
+    "tracking.entries": "entries that wait for the server, renamed when whole",
+    "tracking.outbox": "files of entries, which count once the entry is there",
+}
 
 
 def root(node: ast.AST) -> str:

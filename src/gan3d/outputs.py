@@ -6,14 +6,18 @@ cache under the hash of another content; replacing it leaves the cache alone.
 
 import errno
 import os
+import re
 import secrets
 import shutil
 import tempfile
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from gan3d.errors import FORBIDDEN, FULL, UserError
+
+STALE_SECONDS = 3600.0  # age of a temporary file that no process writes any more
 
 
 @contextmanager
@@ -35,6 +39,7 @@ def new_file(path: Path) -> Iterator[Path]:
                     shutil.copyfileobj(content, device)
             return
         path.parent.mkdir(parents=True, exist_ok=True)
+        _sweep(path)
         yield temporary
         _flush(temporary)
         temporary.replace(path)
@@ -76,6 +81,7 @@ def new_folder(path: Path) -> Iterator[Path]:
         if path.exists() and not path.is_dir():
             raise UserError(f"{path} is a file: name a folder.")
         temporary.mkdir(parents=True)
+        _sweep(path)
         yield temporary
         if path.exists():
             path.rename(replaced)
@@ -149,6 +155,15 @@ def _is_device(path: Path) -> bool:
     return path.parent in (Path("/dev"), Path("/dev/fd"), Path("/proc/self/fd")) or (
         path.exists() and not path.is_file()
     )
+
+
+def _sweep(path: Path) -> None:
+    """Remove what killed processes have left beside a path."""
+    for other in path.parent.iterdir():
+        if re.fullmatch(r"\.[0-9a-f]{8}\." + re.escape(path.name), other.name):
+            with suppress(OSError):
+                if time.time() - other.lstat().st_mtime > STALE_SECONDS:
+                    shutil.rmtree(other) if other.is_dir() else other.unlink()
 
 
 def _flush(path: Path) -> None:

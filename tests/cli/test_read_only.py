@@ -12,7 +12,6 @@ from unprivileged import as_nobody_special, make_read_only, make_writable
 READING = {
     "help": ["--help"],
     "list": ["registry", "list"],
-    "report": ["data", "report", "--out", "{out}/report.html"],
     "set": ["data", "export", "--resolution", "8", "--out", "{out}/test.npz"],
     "sample": ["sample", "--model", "model", "--class", "column", "--count", "2", "--out", "{out}/s.npz"],
     "show": ["show", "grid.npy", "--out", "{out}/grid.png"],
@@ -20,7 +19,6 @@ READING = {
 }
 WRITING = {
     "prepare": ["prepare"],
-    "train": ["train", "r04"],
     "register": ["register"],
     "sync": ["sync"],
     "synthetic": ["data", "synthetic"],

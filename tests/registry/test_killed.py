@@ -12,7 +12,7 @@ from paths import SUPPORT
 
 from gan3d.registry import log
 from gan3d.registry.log import log_candidate
-from gan3d.tracking.outbox import sync
+from gan3d.tracking.delivery import sync
 from gan3d.tracking.store import MODEL, experiment_id
 
 

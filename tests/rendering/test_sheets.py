@@ -72,3 +72,33 @@ def test_animation(tmp_path, bounce, count):
             shown = np.asarray(movie.convert("RGB")).astype(int)
             assert np.abs(shown - frame).mean() < 3
             assert (shown[0, 0] == 255).all()
+
+
+@pytest.mark.parametrize(
+    ("names", "shown"),
+    [
+        (["chair", "table"], ["chair", "table"]),
+        (["Stu\u0308hle", "стулья", "καρέκλα"], ["Stühle", "стулья", "καρέκλα"]),
+        (["chair", "椅子", "テーブル"], ["chair", "class 2", "class 3"]),
+        (["椅子", "chair", "椅子"], ["class 1", "chair", "class 1"]),
+    ],
+)
+def test_names_without_glyphs_become_numbers(names, shown):
+    assert sheets.printable(names) == shown
+
+
+def test_a_number_is_that_of_the_class_and_not_of_the_row(shapes):
+    classes = ["chair", "桌子", "椅子"]
+    assert sheets.printable(["椅子"], classes) == ["class 3"]
+    labels = np.array([1, 1, 2, 2])
+    picture = sheets.samples_sheet(shapes[:4], labels, classes, "y", size=64)
+    numbered = sheets.samples_sheet(shapes[:4], labels, ["chair", "class 2", "class 3"], "y", size=64)
+    assert np.array_equal(picture, numbered)
+
+
+def test_accents_are_drawn_with_their_glyphs(shapes):
+    accented, plain, boxes = (
+        sheets.sheet(shapes[:1], 1, titles=[title], size=64) for title in ("Stühle", "Stuhle", "St\ufffdhle")
+    )
+    assert accented.shape == plain.shape or not np.array_equal(accented, plain)
+    assert not (accented.shape == boxes.shape and np.array_equal(accented, boxes))

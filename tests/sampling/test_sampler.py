@@ -1,6 +1,8 @@
 """Sampling: equal shapes for equal seeds, interpolation of latents, classes by name."""
 
+import unicodedata
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -123,3 +125,12 @@ def test_classes_by_name(two):
 def test_an_unknown_class_lists_the_known_ones(two, name):
     with pytest.raises(UserError, match="chair, table"):
         two.label(name)
+
+
+@pytest.mark.parametrize("form", ["NFC", "NFD"])
+@pytest.mark.parametrize("stored", ["NFC", "NFD"])
+def test_a_class_is_found_in_both_unicode_forms(form, stored):
+    model = SimpleNamespace(classes=("chair", unicodedata.normalize(stored, "Stühle")))
+    assert Sampler.label(model, unicodedata.normalize(form, "Stühle")) == 1
+    with pytest.raises(UserError, match="choose one of chair"):
+        Sampler.label(model, "Stuhle")

@@ -17,10 +17,11 @@ from faulty_server import faulty_server, free_port
 from mlflow import MlflowClient
 
 from gan3d.errors import UserError
-from gan3d.tracking import database, limits, outbox, store
+from gan3d.tracking import database, delivery, limits, outbox, store
+from gan3d.tracking.delivery import sync
 from gan3d.tracking.limits import bounded
 from gan3d.tracking.mlflow_callback import MLflowCallback
-from gan3d.tracking.outbox import Outbox, sync
+from gan3d.tracking.outbox import Outbox
 from gan3d.tracking.run import TrackedRun
 from gan3d.tracking.store import connect, connect_later
 
@@ -89,7 +90,7 @@ def test_a_server_that_fails_from_the_start_holds_up_nothing(mlruns, monkeypatch
     client = connect(mlruns)
     assert sync(client, mlruns / "outbox") == ({run.id: 5}, {})
     check(client, only_run(client))
-    assert outbox.resolve_run(client, run.id) == only_run(client)
+    assert delivery.resolve_run(client, run.id) == only_run(client)
     assert list((mlruns / "outbox").iterdir()) == []
 
 
@@ -248,7 +249,7 @@ def test_a_full_disk_costs_entries_and_not_the_work(mlruns, monkeypatch, capsys)
         raise OSError(28, "No space left on device")
 
     run = TrackedRun(connect(mlruns), mlruns, "stage", {}, {})
-    monkeypatch.setattr(outbox, "_write_entry", full)
+    monkeypatch.setattr(outbox, "write_entry", full)
     run.outbox.put_metrics([{"images": 1, "loss_d": 1.0}])
     run.end()
     assert "No space left on device" in capsys.readouterr().err
@@ -320,3 +321,13 @@ def test_an_outbox_of_an_older_version_is_delivered(mlruns):
     box.put_metrics([{"images": 1, "loss_d": 1.0}])
     assert box.close() == 0
     assert client.get_run(run).data.metrics == {"loss_d": 1.0}
+
+
+@pytest.mark.slow
+def test_a_database_that_the_user_names_is_created_whole_too(mlruns, tmp_path, monkeypatch):
+    path = tmp_path / "their folder" / "theirs.db"
+    monkeypatch.setenv(store.URI_VARIABLE, database.url_of(path))
+    client = connect(mlruns)
+    assert client.get_experiment_by_name("gan3d") is not None
+    assert database._complete(path, store.SCHEMA)
+    assert sorted(found.name for found in path.parent.iterdir()) == [".lock", "theirs.db"]

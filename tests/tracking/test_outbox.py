@@ -15,8 +15,9 @@ from PIL import Image
 from gan3d.errors import UserError
 from gan3d.rendering import sheets
 from gan3d.tracking import mlflow_callback, outbox
+from gan3d.tracking.delivery import deliver, resolve_run, sync
 from gan3d.tracking.mlflow_callback import MLflowCallback
-from gan3d.tracking.outbox import Outbox, deliver, resolve_run, sync
+from gan3d.tracking.outbox import Outbox
 from gan3d.tracking.store import connect
 
 

@@ -1,5 +1,6 @@
 """The stages of the pipeline: prepare, train, evaluate, register."""
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -138,10 +139,11 @@ def register() -> None:
 def sync() -> None:
     """Send MLflow the entries that an unreachable server or a killed run left on disk."""
     from gan3d.config.project import find_project
-    from gan3d.tracking.outbox import sync as deliver
+    from gan3d.tracking.delivery import sync as deliver
     from gan3d.tracking.store import connect
 
     project = find_project()
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "60")  # nothing else waits: large files may take long
     done, refused = deliver(connect(project.mlruns), project.mlruns / "outbox")
     for run, entries in done.items():
         click.echo(f"{run}: {entries} entries sent")

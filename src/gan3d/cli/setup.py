@@ -21,7 +21,7 @@ class PathOption(click.Path):
         super().__init__(path_type=Path)
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        return expand_home(Path(str(super().convert(value, param, ctx))))
+        return expand_home(Path(os.fsdecode(super().convert(value, param, ctx))))
 
 
 def expand_home(path: Path) -> Path:

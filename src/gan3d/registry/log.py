@@ -36,7 +36,7 @@ from gan3d.rendering.sheets import sheet
 from gan3d.rendering.voxels import class_color
 from gan3d.sampling.sampler import Sampler
 from gan3d.shape_io.encoding import STYLES
-from gan3d.tracking.outbox import marked_alive
+from gan3d.tracking.delivery import marked_alive
 from gan3d.tracking.store import MODEL, parent_run
 
 NEEDED = ("mlflow", "numpy", "pandas", "scipy", "keras", "trimesh", "scikit-image", "pillow")  # and a backend

@@ -19,8 +19,8 @@ from gan3d.metrics.rows import read_rows, without_mean, write_json
 from gan3d.registry.log import Facts, data_facts, log_candidate, tagged_means
 from gan3d.registry.models import open_sampler
 from gan3d.registry.promotion import Decision, promote
+from gan3d.tracking.delivery import resolve_run, sync
 from gan3d.tracking.limits import bounded
-from gan3d.tracking.outbox import resolve_run, sync
 from gan3d.tracking.provenance import provenance_tags
 from gan3d.tracking.store import MODEL, connect, store_uri
 

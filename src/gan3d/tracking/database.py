@@ -13,6 +13,8 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
+from sqlalchemy.engine import make_url
+
 from gan3d.errors import UserError
 
 LOCK_SECONDS = 5.0  # to wait for another process that writes
@@ -68,6 +70,14 @@ def ensure(path: Path, schema: Schema) -> None:
 def url_of(path: Path) -> str:
     """A database's URL for SQLAlchemy."""
     return f"sqlite:///{path}"
+
+
+def path_of(url: str) -> Path | None:
+    """The file of a database; None if it is none of SQLite's."""
+    if not url.startswith("sqlite"):
+        return None
+    name = make_url(url).database
+    return Path(name) if name and name != ":memory:" else None
 
 
 def _inspect(path: Path) -> tuple[str | None, set[str]]:

@@ -114,7 +114,7 @@ def bounded(place: str) -> Iterator[None]:
             if budget.left <= 0:
                 raise requests.exceptions.Timeout("no time is left")
             if kwargs.get("timeout") is not None:
-                kwargs["timeout"] = max(0.1, min(budget.left, kwargs["timeout"]))
+                kwargs["timeout"] = max(0.1, min(budget.left, max(kwargs["timeout"], limit / 2)))
             start = time.monotonic()
             try:
                 answer = send(self, *args, **kwargs)

@@ -9,8 +9,10 @@ from mlflow import MlflowClient
 from mlflow.tracking.context.registry import resolve_tags
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
+from gan3d.tracking.delivery import end_dead_runs
+from gan3d.tracking.entries import new_id
 from gan3d.tracking.limits import limit_requests, seconds
-from gan3d.tracking.outbox import Outbox, end_dead_runs, new_id
+from gan3d.tracking.outbox import Outbox
 from gan3d.tracking.store import LazyClient, parent_run
 
 

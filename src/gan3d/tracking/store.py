@@ -58,11 +58,12 @@ def connect(mlruns: Path) -> MlflowClient:
 def _connect(mlruns: Path, uri: str) -> tuple[MlflowClient, str]:
     """The client, and the id of the experiment."""
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
-    local = _given(URI_VARIABLE) is None
-    with _lock(mlruns) if local else contextlib.nullcontext():
+    local, path = _given(URI_VARIABLE) is None, database.path_of(uri)
+    with contextlib.nullcontext() if path is None else _lock(path.parent):
         if local:
             _set_here[URI_VARIABLE].add(uri)
-            database.ensure(mlruns / "mlflow.db", SCHEMA)
+        if path is not None:
+            database.ensure(path, SCHEMA)
         client = MlflowClient(uri)
         experiment = _experiment(client, (mlruns / "artifacts").as_uri() if local else None, mask(uri))
     _experiments[uri, _given(NAME_VARIABLE), _given(ID_VARIABLE)] = experiment.experiment_id
@@ -88,7 +89,8 @@ class LazyClient:
 
     def wait_for_creation(self) -> None:
         """Wait while a new project's store is created, once, which is work and no fault."""
-        if _given(URI_VARIABLE) is None and not (self._mlruns / "mlflow.db").exists():
+        path = database.path_of(store_uri(self._mlruns))
+        if path is not None and not path.exists():
             self._tried.wait(CREATION_SECONDS)
 
 
@@ -186,11 +188,11 @@ def _without(variable: str) -> Any:
             os.environ[variable] = value
 
 
-def _lock(mlruns: Path) -> Any:
+def _lock(folder: Path) -> Any:
     """Against processes that create or migrate the database at the same time; none where nothing can be written."""
     with contextlib.suppress(PermissionError):
-        mlruns.mkdir(parents=True, exist_ok=True)
-    return FileLock(mlruns / ".lock") if os.access(mlruns, os.W_OK) else contextlib.nullcontext()
+        folder.mkdir(parents=True, exist_ok=True)
+    return FileLock(folder / ".lock") if os.access(folder, os.W_OK) else contextlib.nullcontext()
 
 
 def _create(url: str) -> None:

@@ -10,7 +10,8 @@ from mlflow.system_metrics.metrics.disk_monitor import DiskMonitor
 from mlflow.system_metrics.metrics.gpu_monitor import GPUMonitor
 from mlflow.system_metrics.metrics.network_monitor import NetworkMonitor
 
-from gan3d.tracking.outbox import SYSTEM, Outbox
+from gan3d.tracking.delivery import SYSTEM
+from gan3d.tracking.outbox import Outbox
 
 SECONDS = 10.0  # between two samples
 

@@ -1,12 +1,10 @@
 """The SQLite database of the studies: created whole, migrated from a copy; see `gan3d.tracking.database`."""
 
 from collections.abc import Mapping
-from pathlib import Path
 
 from filelock import FileLock
 from optuna.storages import RDBStorage
 from optuna.storages._rdb.models import BaseModel
-from sqlalchemy.engine import make_url
 
 from gan3d.tracking import database
 
@@ -17,10 +15,10 @@ def ensure_database(url: str) -> None:
     Raises:
         UserError: if it cannot be used as it is; says what to do.
     """
-    parsed = make_url(url)
-    if parsed.get_backend_name() != "sqlite" or not parsed.database or parsed.database == ":memory:":
+    path = database.path_of(url)
+    if path is None:
         return
-    path = Path(parsed.database).resolve()
+    path = path.resolve()
     path.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(path.with_name(f".{path.name}.lock")):
         database.ensure(path, SCHEMA)

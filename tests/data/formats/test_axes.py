@@ -2,7 +2,7 @@ import re
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gan3d.data.formats.axes import find_axes
@@ -12,6 +12,7 @@ SIDES = st.tuples(*[st.integers(4, 48)] * 3)
 UINT8, FLOAT = np.dtype("u1"), np.dtype("f4")
 
 
+@settings(deadline=None)
 @given(SIDES, st.integers(2, 600))
 def test_axes_of_length_one_are_channels(grid, count):
     assert find_axes(grid, UINT8).grid == grid
@@ -24,6 +25,7 @@ def test_axes_of_length_one_are_channels(grid, count):
         assert (find_axes(shape, UINT8).count, find_axes(shape, UINT8).grid) == (1, grid)
 
 
+@settings(deadline=None)
 @given(st.integers(4, 128), st.integers(1, 100))
 def test_rows_of_a_cube_are_flattened_grids(side, count):
     for shape in ((count, side**3), (count, side**3, 1)) if side > 8 else ((count, side**3),):

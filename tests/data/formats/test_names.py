@@ -1,7 +1,7 @@
 import unicodedata
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gan3d.data.formats.names import GRID_WORDS, LABEL_WORDS, SPLIT_WORDS, cut_split, nfc, parse_name
@@ -14,6 +14,7 @@ def recase(name: str, style: str) -> str:
     return {"lower": name.lower(), "upper": name.upper(), "title": name.title(), "plain": name}[style]
 
 
+@settings(deadline=None)
 @given(
     st.sampled_from(SPLITS),
     st.sampled_from([word for words in GRID_WORDS[:5] for word in words]),
@@ -26,6 +27,7 @@ def test_a_key_of_grids_tells_its_split_in_any_spelling(split, word, shape, styl
     assert (name.split, name.role, name.rest) == (split[0], "grids", ())
 
 
+@settings(deadline=None)
 @given(
     st.sampled_from(SPLITS), st.sampled_from(LABEL_WORDS), st.sampled_from(SHAPES), st.sampled_from(["lower", "title"])
 )
@@ -76,6 +78,7 @@ def test_a_split_at_either_end_of_a_name(name, found):
     assert cut_split(name) == found
 
 
+@settings(deadline=None)
 @given(st.text())
 def test_any_name_can_be_parsed_in_both_unicode_forms(name):
     decomposed = unicodedata.normalize("NFD", name)

@@ -1,7 +1,5 @@
 """File extensions of meshes, grids, array sets and archives, and a guess of the format from the first bytes."""
 
-from pathlib import PurePosixPath
-
 MESHES = (".off", ".obj", ".ply", ".stl", ".glb", ".gltf", ".3mf", ".3dxml", ".dae", ".zae")
 GRIDS = (".binvox", ".mat", ".npy", ".vox", ".nii", ".nii.gz")
 ARRAY_SETS = (".npz", ".h5", ".hdf5")  # many grids per file; an .npy may also be one
@@ -37,8 +35,11 @@ _MAGIC = {  # first bytes in lower case: the format, and its extensions
 
 def suffix(name: str) -> str:
     """The extension in lower case; double ones such as `.nii.gz` and `.tar.gz` count as one."""
-    lower = name.lower()
-    return next((double for double in _DOUBLE_SUFFIXES if lower.endswith(double)), PurePosixPath(lower).suffix)
+    last = name.rsplit("/", 1)[-1].lower()
+    if last.endswith(_DOUBLE_SUFFIXES):
+        return next(double for double in _DOUBLE_SUFFIXES if last.endswith(double))
+    dot = last.rfind(".")
+    return last[dot:] if 0 < dot < len(last) - 1 else ""
 
 
 def stem(name: str) -> str:

@@ -7,6 +7,7 @@ lower and upper case, and between letters and digits; words are compared in NFC,
 
 import re
 import unicodedata
+from functools import lru_cache
 from itertools import pairwise
 from typing import Literal, NamedTuple
 
@@ -114,6 +115,7 @@ def words_of(name: str) -> list[Word]:
     return result
 
 
+@lru_cache(maxsize=4096)
 def parse_name(name: str) -> Name:
     """What the name of an array, or of a file without its extension, tells about its content."""
     pieces = [word.text for word in words_of(nfc(name))]
@@ -148,6 +150,7 @@ def is_filler(word: str) -> bool:
     return word.isdigit() or word in _FILLERS or single in _GRID_TIERS or single in LABEL_WORDS
 
 
+@lru_cache(maxsize=4096)
 def cut_split(name: str) -> tuple[str, str, str] | None:
     """The split that a name begins or ends with: the split, the rest of the name, and `first` or `last`.
 

@@ -25,8 +25,10 @@ def join_forms(items: list[SourceItem]) -> list[SourceItem]:
     single = {key: item for key, item in files.items() if rows[key] == 1}
     if not single:
         return items
-    folders, stems = _by_folder(list(single)), _by_stem(list(single))
     keys = list(single)
+    folders, stems = _by_folder(keys), _by_stem(keys)
+    if not folders and not stems:
+        return items
     labels = splits.components(
         [(name, single[name, file].group) for name, file in keys],
         [folders.get(key, key) for key in keys],
@@ -49,7 +51,8 @@ def _by_folder(files: Sequence[tuple[str, str]]) -> dict[tuple[str, str], tuple]
     for name, file in files:
         parts = nfc(file).split("/")
         for depth in range(_first_depth(name, parts), len(parts)):
-            inside[(name, *parts[:depth])].add("/".join(parts[depth:]))
+            if len(inside[(name, *parts[:depth])]) <= MAX_FORMS:  # more are no forms of one shape
+                inside[(name, *parts[:depth])].add("/".join(parts[depth:]))
     recurring = _recurring(inside)
     found = {}
     for name, file in files:
@@ -87,6 +90,8 @@ def _recurring(inside: dict[tuple, set[str]]) -> set[tuple]:
 
 def _by_stem(files: Sequence[tuple[str, str]]) -> dict[tuple[str, str], tuple]:
     """What files of one shape in folders of formats share: their path without these, or a stem of their own."""
+    if len({suffix(file) for _, file in files}) == 1:
+        return {}
     by_path: dict[tuple, list[tuple[str, str]]] = defaultdict(list)
     by_base: dict[tuple, list[tuple[str, str]]] = defaultdict(list)
     for name, file in files:

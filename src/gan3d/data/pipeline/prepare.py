@@ -134,8 +134,9 @@ def _disk_errors(out: Path) -> Iterator[None]:
     """Report a full disk as a UserError."""
     try:
         yield
-    except OSError as error:
-        if error.errno not in DISK_FULL:
+    except (OSError, UserError) as error:
+        fault = error.__cause__ if isinstance(error, UserError) else error
+        if not isinstance(fault, OSError) or fault.errno not in DISK_FULL:
             raise
         raise UserError(
             f"the disk of {out} is full; earlier data is unchanged: free some space and run it again, which resumes"

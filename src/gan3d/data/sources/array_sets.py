@@ -208,7 +208,7 @@ def _check_flattened(arrays: ArrayFile, key: str) -> None:
 def _check_labels(labels: np.ndarray, key: str, label_key: str, count: int) -> np.ndarray:
     if labels.size != count:
         raise UnreadableFile(
-            f"{label_key} holds {labels.size} labels for the {count} grids of {key}.",
+            f"{label_key} holds {labels.size} labels for {count} grid{'s' if count > 1 else ''} in {key}.",
             f"In {label_key}, store {count} labels.",
         )
     return labels

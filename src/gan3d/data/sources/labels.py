@@ -151,8 +151,13 @@ def _splits_among(names: set[str]) -> dict[str, tuple[str, str]]:
 
 def _splits_of_files(names: set[str]) -> dict[str, tuple[str, str]]:
     """The splits of single shapes in one folder, if the name of each begins or ends with one: `train_001`."""
-    cut = {name: found for name in names if (found := cut_split(name))}
-    if len(cut) < len(names) or len({split for split, *_ in cut.values()}) < 2:
+    cut = {}
+    for name in names:
+        found = cut_split(name)
+        if found is None:
+            return {}
+        cut[name] = found
+    if len({split for split, *_ in cut.values()}) < 2:
         return {}
     if len({place for *_, place in cut.values()}) > 1 and any(rest for _, rest, _ in cut.values()):
         return {}
