@@ -103,10 +103,10 @@ def test_the_card_and_the_tags(data, evaluation):
     assert json.loads(classes_tag(names[:3])) == names[:3]
 
 
-@pytest.mark.parametrize("count", [1, 9, 1200 * 8, 30_000])
-def test_a_sheet_never_grows_beyond_its_limit(count, monkeypatch):
+@pytest.mark.parametrize(("count", "columns"), [(1, 1), (9, 8), (800, 8), (800, 1)])
+def test_a_sheet_never_grows_beyond_its_limit(count, columns, monkeypatch):
     monkeypatch.setattr(sheets, "render", lambda shape, size, *_: np.zeros((size, size, 3), np.uint8))
+    monkeypatch.setattr(sheets, "MAX_PIXELS", 400_000)
     shapes = [np.ones((4, 4, 4), bool)] * count
-    for columns in (1, 8):
-        picture = sheets.sheet(shapes, columns, titles=["x" * 300] * count, captions=["a"] * count)
-        assert picture.shape[0] * picture.shape[1] <= sheets.MAX_PIXELS
+    picture = sheets.sheet(shapes, columns, titles=["x" * 300] * count)
+    assert picture.shape[0] * picture.shape[1] <= sheets.MAX_PIXELS

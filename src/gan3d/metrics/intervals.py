@@ -115,13 +115,14 @@ def replicate_scores(draws: Sequence[PairedSets], real_halves: Sequence[np.ndarr
 
 
 def standard_errors(
-    generated: Sequence[PairedSets], floor: Sequence[PairedSets]
+    generated: Sequence[PairedSets], floor: Sequence[PairedSets], replicates: int = REPLICATES
 ) -> tuple[dict[str, float], dict[str, float], float | None]:
     """Standard errors of the scores' means over draws.
 
     Args:
         generated: draws against a reference, or the beginning of it; may be empty.
         floor: draws against the same reference, or the beginning of it; may be empty.
+        replicates: random halves from which the errors are estimated.
 
     Returns:
         Errors by key, of the generated shapes and of the floor, and the error of the difference between their
@@ -130,7 +131,7 @@ def standard_errors(
     pairs = [*generated, *floor]
     if not pairs:
         return {}, {}, None
-    real_halves = random_halves(max(len(pair.reference) for pair in pairs))
+    real_halves = random_halves(max(len(pair.reference) for pair in pairs), replicates)
     of_generated = replicate_scores(generated, real_halves, 0) if generated else {}
     of_floor = replicate_scores(floor, real_halves, 1) if floor else {}
     name = "one_nna_cd"

@@ -10,7 +10,7 @@ from gan3d.dataset import VoxelDataset
 from gan3d.errors import short_list
 from gan3d.metrics import chamfer
 from gan3d.metrics.chamfer import Prepared
-from gan3d.metrics.intervals import PairedSets, standard_errors
+from gan3d.metrics.intervals import REPLICATES, PairedSets, standard_errors
 from gan3d.metrics.reference import reference_rows
 from gan3d.metrics.scores import (
     ALL_SCORES,
@@ -23,6 +23,8 @@ from gan3d.metrics.scores import (
     too_few_training_note,
 )
 
+MANY_CLASSES = 64  # beyond them, standard errors are estimated from fewer random halves per class
+MIN_REPLICATES = 20
 EXCESS = "one_nna_cd_excess"
 MEAN = "mean"  # the class of the rows that average over classes
 
@@ -106,6 +108,7 @@ def evaluate_classes(
     """
     result: list[ClassEvaluation] = []
     total = len(dataset.classes) * (draws + 1)
+    replicates = max(MIN_REPLICATES, min(REPLICATES, MANY_CLASSES * REPLICATES // len(dataset.classes)))
     for index, name in enumerate(dataset.classes):
         reference = _occupied(dataset.voxels(resolution, reference_rows(dataset, name, count)))
         train_rows = dataset.select("train", name)
@@ -120,7 +123,7 @@ def evaluate_classes(
         prepared = chamfer.prepare(reference)
         generated, pairs, neighbours = _generated_row(sample, index, prepared, train, draws, seed, report)
         floor, floor_pairs = _floor_row(train, prepared, draws, seed)
-        _add_errors(generated, floor, pairs, floor_pairs)
+        _add_errors(generated, floor, pairs, floor_pairs, replicates)
         head = {"class": name, "resolution": resolution, "draws": draws, "seed": seed}
         rows = {"kind": "generated"} | head | generated, {"kind": "floor"} | head | floor
         neighbours = None if neighbours is None else train_rows[neighbours]
@@ -194,9 +197,11 @@ def _floor_row(train: np.ndarray, reference: Prepared, draws: int, seed: int) ->
     return average_draws([pair.scores() for pair in pairs]), pairs
 
 
-def _add_errors(generated: Row, floor: Row, pairs: list[PairedSets], floor_pairs: list[PairedSets]) -> None:
+def _add_errors(
+    generated: Row, floor: Row, pairs: list[PairedSets], floor_pairs: list[PairedSets], replicates: int
+) -> None:
     """Add standard errors and the excess over the floor to both rows; None where there is no score."""
-    errors, floor_errors, excess_error = standard_errors(_large_enough(pairs), _large_enough(floor_pairs))
+    errors, floor_errors, excess_error = standard_errors(_large_enough(pairs), _large_enough(floor_pairs), replicates)
     for row, row_errors in ((generated, errors), (floor, floor_errors)):
         row |= {f"{name}_se": row_errors.get(name) for name in ALL_SCORES if name in row}
     generated[EXCESS] = None if excess_error is None else generated["one_nna_cd"] - floor["one_nna_cd"]
