@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from gan3d.data.formats.axes import find_axes
 from gan3d.data.formats.readers import UnreadableFile, fit_grid
 
-SIDES = st.tuples(*[st.integers(4, 48)] * 3)
+SIDES = st.tuples(*[st.integers(5, 48)] * 3)
 UINT8, FLOAT = np.dtype("u1"), np.dtype("f4")
 
 

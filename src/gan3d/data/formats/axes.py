@@ -126,7 +126,8 @@ def _check_grid(axes: Axes, shape: tuple[int, ...], what: str, long: int) -> Non
 
 def _has_channels(shape: tuple[int, ...]) -> bool:
     """Whether (A, B, C, D) is one grid with channels, or a stack of colour pictures."""
-    return shape[3] in (2, 3, 4) and shape[1] == shape[2] >= 16
+    is_cube = shape[0] == shape[1] == shape[2]
+    return shape[1] == shape[2] >= 16 and (shape[3] == 3 or (is_cube and shape[3] in (2, 4)))
 
 
 def too_long(grid: tuple[int, ...], subject: str = "") -> UnreadableFile:

@@ -15,7 +15,7 @@ from filelock import FileLock, Timeout
 
 from gan3d import dataset
 from gan3d.dataset import resolution_key
-from gan3d.errors import UserError
+from gan3d.errors import FULL, UserError
 from gan3d.outputs import write_error
 from gan3d.voxels import RESOLUTIONS, max_pool, pack_bits, unpack_bits
 
@@ -36,6 +36,8 @@ def atomic_replace(out: Path) -> Iterator[Path]:
         with _replacing(out) as folder:
             yield folder
     except OSError as error:
+        if error.errno in FULL:
+            raise  # whoever keeps the results so far can say more
         raise write_error(out, error) from error
 
 
