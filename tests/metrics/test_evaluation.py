@@ -19,7 +19,13 @@ def folder(tmp_path_factory, architecture):
 def test_an_evaluation_has_scores_samples_and_interpolations(folder, dataset):
     sampler = load_sampler(folder, dataset)
     drawn = []
-    sampler.occupancy = lambda vectors, *args, draw=sampler.occupancy: drawn.append(vectors) or draw(vectors, *args)
+    occupancy = sampler.occupancy
+
+    def record(vectors, *args, **options):
+        drawn.append(vectors)
+        return occupancy(vectors, *args, **options)
+
+    sampler.occupancy = record
     evaluation = evaluate_model(sampler, dataset, count=6, draws=2)
     assert evaluation.resolution == 8
     assert [(row["class"], row["kind"]) for row in evaluation.rows] == [

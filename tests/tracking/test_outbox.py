@@ -180,7 +180,9 @@ def test_one_entry_that_cannot_be_delivered_holds_back_no_other(client, tmp_path
     assert box.close() == 0
     assert curve(client, run) == [(10, 1.0)]
     assert client.get_run(run).info.status == "FINISHED"
-    assert json.loads((tmp_path / run / "00000001.refused").read_text()) == entry
+    refused = tmp_path / run / "refused" / "00000001"
+    assert json.loads((refused / "00000001.json").read_text()) == entry
+    assert (refused / "why.txt").read_text().strip()
     assert sync(client, tmp_path) == ({}, {})
 
 
