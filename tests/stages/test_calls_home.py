@@ -45,14 +45,14 @@ def looked_up(project):
     return path.read_text(encoding="utf-8").split() if path.exists() else []
 
 
-@pytest.mark.slow
+@pytest.mark.full
 def test_the_pipeline_looks_up_no_name(project):
     for command in (("prepare",), ("train",), ("evaluate",), ("register",), ("sync",), ("registry", "list")):
         project.run("gan3d", *command)
         assert looked_up(project) == [], command
 
 
-@pytest.mark.slow
+@pytest.mark.full
 def test_the_resolver_would_have_noticed(project):
     project.run("gan3d", "train", MLFLOW_DISABLE_TELEMETRY="false")
     assert looked_up(project) != []

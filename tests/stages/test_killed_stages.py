@@ -24,8 +24,8 @@ def kill_at(project, command, seconds: float) -> bool:
     return False
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("kills", [1, pytest.param(5, marks=pytest.mark.full)])
+@pytest.mark.full
+@pytest.mark.parametrize("kills", [1, 5])
 def test_every_stage_goes_on_after_a_kill(new_clone, tmp_path, kills):
     project, chance, killed = new_clone(tmp_path / "project"), random.Random(kills), 0
     for command in COMMANDS:

@@ -72,7 +72,7 @@ def set_source(clone, place: str, signature: str) -> None:
     clone.edit(lambda tree: tree["data"].update(source=source))
 
 
-@pytest.mark.slow
+@pytest.mark.full
 def test_no_output_of_the_pipeline_holds_a_secret_of_the_source(fresh_clone, address):
     handler, place = address
     cache = fresh_clone.root.parent / "cache"

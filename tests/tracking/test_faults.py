@@ -143,7 +143,7 @@ def upstream(whole, tmp_path_factory):
     server.wait()
 
 
-@pytest.mark.slow
+@pytest.mark.full
 @pytest.mark.parametrize("fault", ["delays", "drops", "none"])
 def test_a_slow_or_lossy_server_gets_everything_once(mlruns, upstream, monkeypatch, fault):
     with faulty_server(fault, upstream) as server:
@@ -161,7 +161,7 @@ def test_a_slow_or_lossy_server_gets_everything_once(mlruns, upstream, monkeypat
         check(client, only_run(client))
 
 
-@pytest.mark.slow
+@pytest.mark.full
 @pytest.mark.parametrize("fault", ["hangs", "errors", "delays"])
 def test_a_server_that_fails_in_the_middle(mlruns, upstream, monkeypatch, fault):
     with faulty_server("none", upstream) as server:
@@ -213,7 +213,7 @@ def test_a_locked_store_is_told_within_seconds(mlruns, lock):
     assert connect(mlruns).create_run(store.experiment_id(client)).info.status == "RUNNING"
 
 
-@pytest.mark.slow
+@pytest.mark.full
 def test_the_first_run_of_a_project_waits_for_its_store(mlruns, capfd):
     """Which takes longer than a fault may, on a busy machine."""
     (mlruns / "mlflow.db").unlink()
@@ -323,7 +323,7 @@ def test_an_outbox_of_an_older_version_is_delivered(mlruns):
     assert client.get_run(run).data.metrics == {"loss_d": 1.0}
 
 
-@pytest.mark.slow
+@pytest.mark.full
 def test_a_database_that_the_user_names_is_created_whole_too(mlruns, tmp_path, monkeypatch):
     path = tmp_path / "their folder" / "theirs.db"
     monkeypatch.setenv(store.URI_VARIABLE, database.url_of(path))
