@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from filelock import FileLock, Timeout
 from mlflow import MlflowClient, MlflowException
-from mlflow.entities import Dataset, DatasetInput, InputTag, LifecycleStage, Metric, Param
+from mlflow.entities import Dataset, DatasetInput, InputTag, LifecycleStage, Metric, Param, RunTag
 from mlflow.utils.mlflow_tags import MLFLOW_DATASET_CONTEXT
 from PIL import Image, UnidentifiedImageError
 
@@ -149,6 +149,7 @@ def _start(client: MlflowClient, run_id: str, entry: dict[str, Any], files: Path
         known = run.info.run_id
     else:
         client.update_run(known, status="RUNNING")
+        client.log_batch(known, tags=[RunTag(name, value) for name, value in entry["tags"].items()])
         logged = {metric.step for metric in client.get_metric_history(known, "loss_d")}
         latest = [m.step for m in client.get_run(known).data._metric_objs if m.key.startswith(SYSTEM)]
         system = max(latest, default=-1) + 1

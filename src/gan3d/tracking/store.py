@@ -145,6 +145,8 @@ def _experiment(client: MlflowClient, artifacts: str | None, place: str) -> Expe
             with contextlib.suppress(MlflowException):  # another process was faster
                 client.create_experiment(name, artifact_location=artifacts)
             found = client.get_experiment_by_name(name)
+    if found is None:
+        raise UserError(f"the experiment {name} cannot be created: get permission to write the MLflow store {place}.")
     if found.lifecycle_stage != LifecycleStage.ACTIVE:
         raise UserError(
             f"the experiment {found.name} was deleted in MLflow: restore it with `mlflow experiments restore"
