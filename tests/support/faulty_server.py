@@ -3,10 +3,11 @@
 import http.client
 import http.server
 import random
-import socket
 import threading
 import time
 from contextlib import contextmanager
+
+from free_port import free_port
 
 FAULTS = ("refuses", "hangs", "errors", "delays", "drops")
 
@@ -53,12 +54,6 @@ class Proxy(http.server.BaseHTTPRequestHandler):
 
 for method in ("GET", "POST", "PUT", "PATCH", "DELETE"):
     setattr(Proxy, f"do_{method}", Proxy.answer)
-
-
-def free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return found.getsockname()[1]
 
 
 class Server(http.server.ThreadingHTTPServer):

@@ -13,7 +13,8 @@ import time
 import mlflow
 import numpy as np
 import pytest
-from faulty_server import faulty_server, free_port
+from faulty_server import faulty_server
+from free_port import free_port
 from mlflow import MlflowClient
 
 from gan3d.errors import UserError

@@ -9,6 +9,7 @@ import time
 import mlflow
 import numpy as np
 import pytest
+from free_port import free_port
 from mlflow import MlflowClient
 from PIL import Image
 
@@ -226,12 +227,6 @@ def test_a_deleted_run_is_replaced_by_one_with_the_whole_curve(client, mlruns):
     assert again.run_id != gone
     assert [step for step, _ in curve(client, again.run_id)] == [10, 20]
     assert resolve_run(client, record["run_id"]) == again.run_id
-
-
-def free_port():
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return found.getsockname()[1]
 
 
 def serve(folder, port):

@@ -5,15 +5,13 @@ import http.server
 import re
 import socket
 import socketserver
-import subprocess
-import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import numpy as np
 import pytest
+from s3_server import s3_server
 
 from gan3d.data.sources import download
 from gan3d.data.sources.download import deliver, fetch
@@ -190,21 +188,8 @@ def test_the_unavailable_3d_gans_data_set_suggests_alternatives(tmp_path, monkey
 
 @pytest.fixture(scope="module")
 def s3():
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    script = Path(sys.executable).with_name("moto_server")
-    process = subprocess.Popen([str(script), "-H", "127.0.0.1", "-p", str(port)], stdout=-3, stderr=-3)
-    deadline = time.monotonic() + 60
-    while True:
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
-                break
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
-    yield f"http://127.0.0.1:{port}"
-    process.terminate()
-    process.wait()
+    with s3_server() as port:
+        yield f"http://127.0.0.1:{port}"
 
 
 @pytest.fixture

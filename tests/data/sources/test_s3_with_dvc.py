@@ -16,18 +16,13 @@ import numpy as np
 import pytest
 import yaml
 from paths import REPOSITORY
+from s3_server import s3_server
 
 from gan3d.data.sources import download
 from gan3d.errors import UserError
 
 BIN = Path(sys.executable).parent
 pytestmark = pytest.mark.slow
-
-
-def free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return int(free.getsockname()[1])
 
 
 class Proxy:
@@ -66,18 +61,8 @@ class Proxy:
 
 @pytest.fixture(scope="module")
 def server():
-    port = free_port()
-    process = subprocess.Popen([BIN / "moto_server", "-H", "127.0.0.1", "-p", str(port)], stdout=-3, stderr=-3)
-    deadline = time.monotonic() + 60
-    while True:
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
-                break
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
-    yield port
-    process.terminate()
-    process.wait()
+    with s3_server() as port:
+        yield port
 
 
 class Project:
@@ -213,14 +198,7 @@ def test_an_interrupted_fetch_resumes(bucket, server, tmp_path, monkeypatch):
 
 def test_wrong_credentials_are_reported(tmp_path_factory):
     """A server that checks them: without any keys, and with keys that it does not know."""
-    port = free_port()
-    env = {**os.environ, "INITIAL_NO_AUTH_ACTION_COUNT": "1"}
-    process = subprocess.Popen([BIN / "moto_server", "-H", "127.0.0.1", "-p", str(port)], stdout=-3, stderr=-3, env=env)
-    try:
-        deadline = time.monotonic() + 60
-        while socket.socket().connect_ex(("127.0.0.1", port)) != 0:
-            assert time.monotonic() < deadline
-            time.sleep(0.1)
+    with s3_server(INITIAL_NO_AUTH_ACTION_COUNT="1") as port:
         client = boto3.client(
             "s3", endpoint_url=f"http://127.0.0.1:{port}", region_name="us-east-1",
             aws_access_key_id="someone", aws_secret_access_key="Xq7topKey",
@@ -252,6 +230,3 @@ def test_wrong_credentials_are_reported(tmp_path_factory):
             done = project.run("dvc", *command.split(), check=False, **keys)
             assert done.returncode != 0
             assert "Forbidden" in done.stderr or "Access Key Id" in done.stderr or "credentials" in done.stderr
-    finally:
-        process.terminate()
-        process.wait()
