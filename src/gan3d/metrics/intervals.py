@@ -77,7 +77,8 @@ def subset_distance_scores(
 
     Args:
         union: distances between all shapes, infinite on the diagonal; the first `count` are the generated ones.
-        generated, reference: positions in either set.
+        generated: positions in the first set.
+        reference: positions in the second.
     """
     rows = np.concatenate([generated, count + reference])
     return distance_scores(union[np.ix_(rows, rows)], len(generated))

@@ -58,7 +58,7 @@ class Word(NamedTuple):
 class Name(NamedTuple):
     """What a name tells.
 
-    Args:
+    Attributes:
         split: train, validation or test, if it names one.
         role: what an array or file of this name holds, if it says so.
         tier: index into GRID_WORDS; smaller is more telling.

@@ -47,7 +47,7 @@ class Label(NamedTuple):
 class Place(NamedTuple):
     """What the path of a file tells.
 
-    Args:
+    Attributes:
         split: the split that it states, if any.
         folders: its folders, without those that name only a split.
         stem: of the file, without a split that it names.
