@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy import ndimage
-from scipy.spatial import Delaunay
+from scipy.spatial import ConvexHull
 
 from gan3d.metrics.blocks import block_counts, euler_number, pattern_shares
 from gan3d.voxels import AXES
@@ -27,6 +27,7 @@ STATISTICS = {  # name -> definition
     "asymmetry": "voxels that differ from the mirror image / occupied voxels, along the axis where that is least",
 }
 THIN = 9  # occupied voxels in 3×3×3, below which a surface voxel belongs to a thin part
+ON_THE_EDGE = 1e-12  # voxels; the centre above an edge of the hull stands
 _CUBE = np.ones((3, 3, 3), bool)
 _CORNERS = np.array([(a, b) for a in (-0.5, 0.5) for b in (-0.5, 0.5)])  # of a voxel in its layer
 
@@ -136,5 +137,9 @@ def stands(shape: np.ndarray, up: int) -> bool:
     """Whether the centre of a shape's voxels lies above the convex hull of its lowest layer; `up` is an array axis."""
     layers = np.moveaxis(shape, up, 0)
     lowest = layers[np.flatnonzero(layers.any((1, 2)))[0]]
-    feet = np.unique((np.argwhere(lowest)[:, None] + _CORNERS).reshape(-1, 2), axis=0)
-    return bool(Delaunay(feet).find_simplex(np.argwhere(layers).mean(0)[1:]) >= 0)
+    rows = np.flatnonzero(lowest.any(1))  # the first and the last voxel of each row have the same hull as all
+    ends = lowest[rows].argmax(1), lowest.shape[1] - 1 - lowest[rows, ::-1].argmax(1)
+    feet = np.concatenate([np.stack([rows, end], 1) for end in ends])
+    corners = np.unique((feet[:, None] + _CORNERS).reshape(-1, 2), axis=0)
+    sides = ConvexHull(corners).equations  # of lines (normal, offset) that point outwards
+    return bool((sides @ np.append(np.argwhere(layers).mean(0)[1:], 1.0) <= ON_THE_EDGE).all())
