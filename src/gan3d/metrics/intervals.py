@@ -23,7 +23,7 @@ import numpy as np
 
 from gan3d.metrics import chamfer
 from gan3d.metrics.chamfer import Prepared
-from gan3d.metrics.scores import distance_scores, jensen_shannon, novelty_scores, scores, union_distances
+from gan3d.metrics.scores import distance_scores, jensen_shannon, novelty_scores, scores, stands_scores, union_distances
 
 REPLICATES = 200  # enough for a standard error with an error of 5 %
 JSD_REPLICATES = 50  # fewer, since JSD takes whole grids
@@ -39,11 +39,13 @@ class PairedSets:
 
     Attributes:
         novelty: distance from each generated and each real shape to its nearest training shape, if known.
+        stands: whether each generated and each real shape stands.
     """
 
     generated: Prepared
     reference: Prepared
     novelty: tuple[np.ndarray, np.ndarray] | None = None
+    stands: tuple[np.ndarray, np.ndarray] | None = None
 
     @cached_property
     def between(self) -> np.ndarray:
@@ -67,6 +69,8 @@ class PairedSets:
             result[f"occupancy_{name}"] = float(shapes.occupancies[rows].mean())
         if self.novelty is not None:
             result |= novelty_scores(self.novelty[0][generated], self.novelty[1][reference])
+        if self.stands is not None:
+            result |= stands_scores(self.stands[0][generated], self.stands[1][reference])
         return result
 
 
@@ -141,4 +145,5 @@ def standard_errors(
 
 
 def _standard_deviations(values: Values) -> dict[str, float]:
-    return {name: float(np.std(replicates, ddof=1)) for name, replicates in values.items()}
+    growth = {"copying_z": np.sqrt(2)}  # which grows with the root of the number of shapes
+    return {name: float(np.std(replicates, ddof=1) * growth.get(name, 1.0)) for name, replicates in values.items()}

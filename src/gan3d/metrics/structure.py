@@ -5,7 +5,6 @@ and the kinds of its blocks (`gan3d.metrics.blocks`).
 """
 
 import os
-from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -13,7 +12,7 @@ import numpy as np
 from scipy import ndimage
 from scipy.spatial import ConvexHull
 
-from gan3d.metrics.blocks import block_counts, euler_number, pattern_shares
+from gan3d.metrics.blocks import NAMES, block_counts, euler_number, pattern_shares
 from gan3d.voxels import AXES
 
 STATISTICS = {  # name -> definition
@@ -39,46 +38,37 @@ class Looks:
     Attributes:
         structure: STATISTICS, (n, 8).
         patterns: shares of the kinds of mixed blocks, (n, 20), in the order of `gan3d.metrics.blocks.NAMES`.
-        stands: whether each would stand where it is put, booleans (n,).
     """
 
     structure: np.ndarray
     patterns: np.ndarray
-    stands: np.ndarray
 
     def __len__(self) -> int:
-        return len(self.stands)
-
-    def __getitem__(self, rows: np.ndarray | slice) -> "Looks":
-        return Looks(self.structure[rows], self.patterns[rows], self.stands[rows])
+        return len(self.structure)
 
 
-def join(parts: Sequence[Looks]) -> Looks:
-    """The measures of several sets as those of one."""
-    return Looks(*(np.concatenate([getattr(part, name) for part in parts]) for name in Looks.__annotations__))
+def look(voxels: np.ndarray) -> Looks:
+    """Measure booleans (n, R, R, R), none of them empty, on all cores."""
+    structure, patterns = np.empty((len(voxels), len(STATISTICS))), np.empty((len(voxels), len(NAMES)))
+
+    def measure(i: int) -> None:
+        padded = np.pad(crop(voxels[i]), 1)
+        counts = block_counts(padded)
+        structure[i] = (*_topology(padded, counts), *_surface(padded), *_whole(voxels[i], padded))
+        patterns[i] = pattern_shares(counts)
+
+    with ThreadPoolExecutor(os.cpu_count()) as threads:  # NumPy and SciPy release the GIL
+        list(threads.map(measure, range(len(voxels))))
+    return Looks(structure, patterns)
 
 
-def look(voxels: np.ndarray, up: str = "y") -> Looks:
-    """Measure booleans (n, R, R, R), none of them empty, on all cores.
+def standing(voxels: np.ndarray, up: str = "y") -> np.ndarray:
+    """Which of booleans (n, R, R, R), none of them empty, would stand where they are put, booleans (n,).
 
     Args:
         up: the axis that points up.
     """
-    axis = AXES.index(up)
-    structure, patterns = np.empty((len(voxels), len(STATISTICS))), np.empty((len(voxels), 20))
-    upright = np.empty(len(voxels), bool)
-
-    def measure(i: int) -> None:
-        shape = voxels[i]
-        padded = np.pad(crop(shape), 1)
-        counts = block_counts(padded)
-        structure[i] = (*_topology(padded, counts), *_surface(padded), *_whole(shape, padded))
-        patterns[i] = pattern_shares(counts)
-        upright[i] = stands(shape, axis)
-
-    with ThreadPoolExecutor(os.cpu_count()) as threads:  # NumPy and SciPy release the GIL
-        list(threads.map(measure, range(len(voxels))))
-    return Looks(structure, patterns, upright)
+    return np.array([stands(shape, AXES.index(up)) for shape in voxels], bool)
 
 
 def crop(shape: np.ndarray) -> np.ndarray:
