@@ -18,6 +18,7 @@ from gan3d import __version__
 from gan3d.cli.data import data
 from gan3d.cli.pipeline import check, evaluate, pack, prepare, register, sync, train
 from gan3d.cli.registry import registry
+from gan3d.cli.score import score
 from gan3d.cli.serve import export, serve
 from gan3d.cli.shapes import interpolate, sample, show
 from gan3d.cli.tune import tune
@@ -42,6 +43,7 @@ for command in (
     train,
     pack,
     evaluate,
+    score,
     register,
     sample,
     interpolate,

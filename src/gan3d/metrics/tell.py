@@ -7,10 +7,11 @@ shapes. 0.5 cannot tell, 1 always tells.
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from scipy.stats import rankdata
@@ -214,6 +215,11 @@ def telling(alone: dict[str, float], least: float = 0.6, most: int = 4) -> list[
     strength = {name: max(value, 1 - value) for name, value in alone.items()}
     strongest = sorted((name for name in alone if strength[name] >= least), key=lambda name: -strength[name])
     return [f"{_words(name, alone[name])} real shapes ({strength[name]:.2f})" for name in strongest[:most]]
+
+
+def telling_words(row: Mapping[str, Any]) -> list[str]:
+    """What gives the generated shapes of a row of scores away, by both looks, the strongest first."""
+    return telling({name: value for look in LOOKS for name, value in row.get(f"tell_{look}_alone", {}).items()})
 
 
 def _words(name: str, value: float) -> str:
