@@ -1,4 +1,4 @@
-"""Train the small network in whose features shapes are compared (`gan3d.metrics.shape_features`), and write its weights.
+"""Train the network in whose features shapes are compared (`gan3d.metrics.shape_features`), and write its weights.
 
     python -m benchmarks.feature_network [--steps 1500]
 

@@ -35,7 +35,7 @@ def _euler_weights() -> np.ndarray:
     bits = _bits()
     vertices = bits.any((1, 2, 3)).astype(int)
     edges = sum(bits.take(side, axis).any((1, 2)).astype(int) for axis in (1, 2, 3) for side in (0, 1))
-    faces = sum(bits.any(axis)[:, i, j].astype(int) for axis in (1, 2, 3) for i in (0, 1) for j in (0, 1))
+    faces = sum(np.any(bits, axis=axis)[..., i, j].astype(int) for axis in (1, 2, 3) for i in (0, 1) for j in (0, 1))
     return 8 * vertices - 4 * edges + 2 * faces - bits.sum((1, 2, 3))
 
 

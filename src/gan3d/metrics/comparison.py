@@ -190,8 +190,8 @@ def _add_tells(generated: Row, floor: Row, pool: np.ndarray, real: RealSets, div
     found: list[dict[str, Tell | None]] = [dict.fromkeys(LOOKS), dict.fromkeys(LOOKS)]
     if min(len(pool), len(real.train), len(real.test)) >= MIN_SHAPES:
         sets = (pool, real.train, real.test)
-        looks = [look(voxels[rows]) for voxels, rows in zip(sets, choose(*map(len, sets)), strict=True)]
-        found = [tells(*looks, floor=is_floor, divisions=divisions) for is_floor in (False, True)]
+        shapes, train, test = (look(voxels[rows]) for voxels, rows in zip(sets, choose(*map(len, sets)), strict=True))
+        found = [tells(shapes, train, test, is_floor, divisions) for is_floor in (False, True)]
     for name, statistics in LOOKS.items():
         key = f"tell_{name}"
         told, told_real = (tell[name] for tell in found)

@@ -1,8 +1,8 @@
 """Features of shapes: the last layer but one of a small frozen network, which ships with the project.
 
 It has learned kinds of objects and kinds of faults on the embedded furniture and other shapes made of simple parts
-(`benchmarks/feature_network.py`): four convolutions of 4³ with stride 2 and a dense layer. Sets of shapes are compared in
-its features as sets of images are in those of Inception. NumPy computes them, so that they do not depend on a backend.
+(`benchmarks/feature_network.py`): four convolutions of 4³ with stride 2 and a dense layer. Sets of shapes are compared
+in its features as sets of images are in those of Inception. NumPy computes them, so that no backend matters.
 """
 
 from functools import cache

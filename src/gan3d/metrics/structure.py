@@ -104,8 +104,8 @@ def _surface(padded: np.ndarray) -> tuple[float, float]:
             for other in rest:
                 for shift in (1, -1):
                     inside &= np.roll(face, shift, other)
-            exposed += np.count_nonzero(face)
-            level += np.count_nonzero(inside)
+            exposed += int(np.count_nonzero(face))
+            level += int(np.count_nonzero(inside))
     return float((near[shell] < THIN).mean()), level / exposed
 
 

@@ -277,7 +277,7 @@ def _tags(model: TrainedModel, facts: Facts, means: Mapping[str, float | None]) 
         "one_nna_cd_by_class": json.dumps(by_class),
         **{
             name: repr(value)
-            for name, value in (means | error_of_excess(facts.scores, size)).items()
+            for name, value in ({**means, **error_of_excess(facts.scores, size)}).items()
             if value is not None
         },
         **({"training_run": facts.training_run} if facts.training_run else {}),
