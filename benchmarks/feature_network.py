@@ -4,7 +4,7 @@
 
 It learns from what is free: the embedded furniture, and eleven other kinds of objects made of boxes, cylinders and
 surfaces of revolution, solid or as shells, turned and reduced at random. It has two tasks, which kind of object a shape
-is, and which fault it was given (`gan3d.metrics.faults`), so that its features tell forms and flaws apart.
+is, and which fault it was given (`benchmarks.faults`), so that its features tell forms and flaws apart.
 """
 
 import argparse
@@ -15,7 +15,7 @@ import numpy as np
 from scipy import ndimage
 
 from gan3d.data.voxelization.voxelize import voxelize
-from gan3d.metrics.faults import SINGLE
+from benchmarks.faults import SINGLE
 from gan3d.metrics.shape_features import CHANNELS, FEATURES, PATH, SIDE
 from gan3d.synthetic.furniture import generate
 

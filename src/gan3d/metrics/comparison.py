@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from gan3d.metrics import chamfer
 from gan3d.metrics.chamfer import Prepared
@@ -23,6 +24,7 @@ from gan3d.metrics.scores import (
     too_few_note,
     too_few_training_note,
 )
+from gan3d.metrics.shape_features import shape_features
 from gan3d.metrics.structure import look, standing
 from gan3d.metrics.tell import DIVISIONS, LOOKS, Tell, choose, excess_error, tells
 
@@ -104,7 +106,10 @@ def compare(
     reference = chamfer.prepare(real.reference)
     generated, pairs, neighbours = _generated_row(draw, head["draws"], reference, real, report)
     floor, floor_pairs = _floor_row(real, head["draws"], head["seed"])
-    errors, floor_errors, excess_of_nna = standard_errors(_large_enough(pairs), _large_enough(floor_pairs), replicates)
+    with threadpool_limits(1):  # small matrices: several threads would wait for each other
+        errors, floor_errors, excess_of_nna = standard_errors(
+            _large_enough(pairs), _large_enough(floor_pairs), replicates
+        )
     for row, row_errors in ((generated, errors), (floor, floor_errors)):
         row |= {f"{name}_se": row_errors.get(name) for name in DRAWN_SCORES if name in row}
     generated[EXCESS] = None if excess_of_nna is None else generated["one_nna_cd"] - floor["one_nna_cd"]
@@ -130,13 +135,15 @@ def _generated_row(
     count, train = len(reference), real.train
     has_novelty = real.trained and too_few_note(count, count) is None and too_few_training_note(len(train)) is None
     novelty_of_real = chamfer.nearest_distances(reference, train) if has_novelty else np.zeros(count)
-    standing_reals = standing(real.reference, real.up)
+    standing_reals, features_of_real = standing(real.reference, real.up), shape_features(real.reference)
     results, pairs, neighbours = [], [], None
     for number in range(draws):
         drawn = np.asarray(draw(number), bool) if count else reference.voxels
         shapes = chamfer.prepare(occupied(drawn))
         stand = standing(shapes.voxels, real.up), standing_reals
-        pair = PairedSets(shapes, reference if len(shapes) == count else reference.first(len(shapes)), stands=stand)
+        features = shape_features(shapes.voxels), features_of_real[: len(shapes)]
+        paired = reference if len(shapes) == count else reference.first(len(shapes))
+        pair = PairedSets(shapes, paired, stands=stand, features=features)
         result = pair.scores()
         enough = "note" not in result
         stood = stands_scores(stand[0], stand[1][: len(pair.reference)]) if enough else {}
@@ -177,7 +184,15 @@ def _floor_row(real: RealSets, draws: int, seed: int) -> tuple[Row, list[PairedS
     reference = chamfer.prepare(real.floor_reference)
     reference = reference.first(len(real.train)) if len(real.train) < len(reference) else reference
     draws_of_train = floor_draws(len(real.train), len(reference), draws, seed)
-    pairs = [PairedSets(chamfer.prepare(real.train[rows]), reference) for rows in draws_of_train]
+    features_of_real = shape_features(reference.voxels)
+    pairs = [
+        PairedSets(
+            chamfer.prepare(real.train[rows]),
+            reference,
+            features=(shape_features(real.train[rows]), features_of_real),
+        )
+        for rows in draws_of_train
+    ]
     return average_draws([pair.scores() for pair in pairs]), pairs
 
 

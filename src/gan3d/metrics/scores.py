@@ -26,11 +26,13 @@ NOVELTY_SCORES = (
     "copying_z",
 )
 OCCUPANCIES = ("occupancy_generated", "occupancy_reference")
-# of `gan3d.metrics.tell` and `gan3d.metrics.structure`, which need more than two sets or the up axis
+# of `gan3d.metrics.tell`, `feature_scores` and `structure`, which need more than two sets, features, or the up axis
 TELL_SCORES = ("tell_structure", "tell_patterns")
+MANIFOLD_SCORES = ("precision", "recall", "density", "coverage")
+FEATURE_SCORES = (*MANIFOLD_SCORES, "frechet", "kernel_x1e3")
 STANDS_SCORES = ("stands_generated", "stands_reference")
 EXCESS_SCORE = "excess"
-DRAWN_SCORES = PAIR_SCORES + NOVELTY_SCORES + OCCUPANCIES + STANDS_SCORES  # one value per draw
+DRAWN_SCORES = PAIR_SCORES + FEATURE_SCORES + NOVELTY_SCORES + OCCUPANCIES + STANDS_SCORES  # one value per draw
 ALL_SCORES = (*DRAWN_SCORES, *TELL_SCORES, EXCESS_SCORE)
 
 

@@ -78,8 +78,8 @@ class Score:
                 return value
 
 
-TOLD, VARIETY, SHAPES, COPYING = "told apart", "variety", "single shapes", "copying"
-GROUPS = (TOLD, VARIETY, SHAPES, COPYING)  # in the order of tables
+TOLD, VARIETY, FEATURES, SHAPES, COPYING = "told apart", "variety", "in features", "single shapes", "copying"
+GROUPS = (TOLD, VARIETY, FEATURES, SHAPES, COPYING)  # in the order of tables
 
 SCORES = (  # in the order of columns
     Score(
@@ -171,6 +171,65 @@ SCORES = (  # in the order of columns
         "Single shapes: only their mean counts.",
         summary="jsd",
         objective=True,
+    ),
+    Score(
+        "precision",
+        "precision",
+        3,
+        "higher",
+        FEATURES,
+        "Share of generated shapes that lie, in the features of a small network, no farther from some real shape than"
+        " its fifth nearest real neighbour.",
+        "Missing kinds of shapes; one outlier among the real shapes lets much pass.",
+    ),
+    Score(
+        "recall",
+        "recall",
+        3,
+        "higher",
+        FEATURES,
+        "Share of real shapes that lie as near to some generated one: low when the generator misses kinds of shapes.",
+        "Whether shapes are good: scattered bad ones have wide neighbourhoods.",
+    ),
+    Score(
+        "density",
+        "density",
+        3,
+        "higher",
+        FEATURES,
+        "In how many neighbourhoods of real shapes a generated one lies, on average, divided by five; about 1 for real"
+        " shapes. Above 1, shapes are more typical than real ones.",
+        "Missing kinds of shapes.",
+    ),
+    Score(
+        "coverage",
+        "coverage",
+        3,
+        "higher",
+        FEATURES,
+        "Share of real shapes in whose neighbourhood a generated one lies.",
+        "Bad shapes beside good ones.",
+    ),
+    Score(
+        "frechet",
+        "Fréchet distance",
+        2,
+        "lower",
+        FEATURES,
+        "Fréchet distance between both sets in features, as if they were normally distributed. It depends on the number"
+        " of shapes: compare it with the floor alone.",
+        "Single shapes, and what the network has not learned to see.",
+        summary="frechet",
+    ),
+    Score(
+        "kernel_x1e3",
+        "kernel distance × 10³",
+        2,
+        "lower",
+        FEATURES,
+        "Squared distance between both sets in a polynomial kernel of the features; 0 for equal distributions, whatever"
+        " the number of shapes.",
+        "Single shapes, and what the network has not learned to see.",
     ),
     Score(
         "stands_generated",
