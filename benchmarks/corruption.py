@@ -1,4 +1,4 @@
-"""Which score sees which fault: real shapes are made worse, a growing share of them, and scored against other real ones.
+"""Which score sees which fault: a growing share of real shapes is made worse and scored against other real ones.
 
     python -m benchmarks.corruption [SOURCE] [--class NAME] [--resolution 32] [--json OUT]
 

@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 from scipy import ndimage
 
-from gan3d.data.voxelization.voxelize import voxelize
 from benchmarks.faults import SINGLE
+from gan3d.data.voxelization.voxelize import voxelize
 from gan3d.metrics.shape_features import CHANNELS, FEATURES, PATH, SIDE
 from gan3d.synthetic.furniture import generate
 

@@ -13,7 +13,17 @@ from gan3d.metrics.reference import reference_rows
 from gan3d.metrics.scores import ALL_SCORES, TELL_SCORES, mean_if_complete
 from gan3d.metrics.tell import DIVISIONS, GENERATED
 
-__all__ = ["EXCESS", "MEAN", "ClassEvaluation", "Progress", "Row", "evaluate", "evaluate_classes", "mean_over_classes"]
+__all__ = [
+    "EXCESS",
+    "EXCESSES",
+    "MEAN",
+    "ClassEvaluation",
+    "Progress",
+    "Row",
+    "evaluate",
+    "evaluate_classes",
+    "mean_over_classes",
+]
 
 MANY_CLASSES = 64  # beyond them, standard errors are estimated from fewer random halves per class
 MIN_REPLICATES = 20
@@ -111,7 +121,7 @@ def _evaluate_class(
     rows, train = rows[train.any((1, 2, 3))], occupied(train)
     evaluation = compare(
         lambda draw: sample(label, len(reference), seed + draw),
-        lambda drawn: _pool(drawn, len(train), label, sample, seed),
+        lambda drawn: _pool(drawn, len(train), label, len(reference), sample, seed),
         RealSets(reference, train, reference, reference, up=dataset.up),
         {"class": name, "resolution": resolution, "draws": draws, "seed": seed},
         replicates,
@@ -122,12 +132,13 @@ def _evaluate_class(
     return replace(evaluation, neighbours=None if neighbours is None else rows[neighbours])
 
 
-def _pool(drawn: list[np.ndarray], train: int, label: int, sample: SampleFunction, seed: int) -> np.ndarray:
-    """The shapes of all draws, and as many more as it takes to tell them from so many training shapes."""
-    missing = min(GENERATED, 4 * train) - sum(map(len, drawn))
-    if missing > 0 and len(drawn[0]):
-        drawn = [*drawn, occupied(np.asarray(sample(label, missing, seed + len(drawn)), bool))]
-    return np.concatenate(drawn)
+def _pool(drawn: list[np.ndarray], train: int, label: int, count: int, sample: SampleFunction, seed: int) -> np.ndarray:
+    """The shapes of all draws, and as many draws more as it takes to tell them from so many training shapes."""
+    wanted, more = min(GENERATED, 4 * train), list(drawn)
+    if count and len(drawn[0]):
+        for draw in range(len(drawn), len(drawn) + -(-(wanted - sum(map(len, drawn))) // count)):
+            more.append(occupied(np.asarray(sample(label, count, seed + draw), bool)))
+    return np.concatenate(more)
 
 
 def mean_over_classes(rows: Sequence[Row]) -> list[Row]:
