@@ -21,7 +21,7 @@ from gan3d.data.pipeline.load import load
 from gan3d.data.voxelization.voxelize import voxelize
 from gan3d.metrics import chamfer
 from gan3d.metrics.intervals import PairedSets
-from gan3d.metrics.scores import novelty_scores, stands_scores
+from gan3d.metrics.scores import TELL_SCORES, novelty_scores, stands_scores
 from gan3d.metrics.shape_features import shape_features
 from gan3d.metrics.structure import look, standing
 from gan3d.metrics.table import SCORES
@@ -60,7 +60,10 @@ class Scorer:
         result |= stands_scores(standing(shapes.voxels, self.up), self.stands)
         result |= novelty_scores(chamfer.nearest_distances(shapes, self.train), self.distances)
         told = tells(look(generated), *self.looks, divisions=self.divisions)
-        return result | {f"tell_{name}": tell.auc for name, tell in told.items() if tell}
+        for name, tell in told.items():
+            if tell:
+                result |= {f"tell_{name}": tell.auc, f"tell_{name}_se": tell.error}
+        return result
 
 
 def spoilers(train: np.ndarray) -> dict[str, Callable[[np.ndarray, float], np.ndarray]]:
@@ -77,19 +80,28 @@ def spoilers(train: np.ndarray) -> dict[str, Callable[[np.ndarray, float], np.nd
     }
 
 
-def measure(shapes: np.ndarray, shares: tuple[float, ...] = SHARES, bases: int = BASES) -> dict[str, Any]:
+def measure(
+    shapes: np.ndarray,
+    shares: tuple[float, ...] = SHARES,
+    bases: int = BASES,
+    judges: int = TEST,
+    divisions: int = DIVISIONS,
+) -> dict[str, Any]:
     """Scores by fault and share, and what each varies by between sets of real shapes.
 
     Args:
-        shapes: real ones, none of them empty: TEST judge, a half of the others are learned, a half are made worse.
+        shapes: real ones, none of them empty: `judges` are scored against, a half of the others are learned, a half are
+            made worse.
     """
     shapes = shapes[np.random.default_rng(0).permutation(len(shapes))]
-    test, rest = shapes[:TEST], shapes[TEST:]
+    test, rest = shapes[:judges], shapes[judges:]
     train, generated = rest[: len(rest) // 2], rest[len(rest) // 2 :]
-    scorer = Scorer(train, test)
+    scorer = Scorer(train, test, divisions)
     sets = np.array_split(generated, bases)
     real = [scorer(part) for part in sets]
     deviation = {key: float(np.std([row[key] for row in real], ddof=1)) for key in SEEN}
+    whole = scorer(generated)  # the tells take all shapes, so that a part of them varies by more
+    deviation |= {key: whole[f"{key}_se"] for key in TELL_SCORES}
     rows = {}
     for name, spoil in spoilers(train).items():
         rows[name] = [scorer(spoil(generated, share)) for share in shares]

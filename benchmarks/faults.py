@@ -52,12 +52,15 @@ def ragged(shape: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def sawn(shape: np.ndarray, rng: np.random.Generator, up: int = 1) -> np.ndarray:
-    """A leg is sawn off: what is low in one quarter of the grid goes."""
+    """Legs are sawn off: in all quarters but one, the lowest layers go."""
     layers = np.moveaxis(shape.copy(), up, 0)
     side = len(layers)
     lowest = int(np.flatnonzero(layers.any((1, 2)))[0])
+    low = layers[lowest : lowest + max(1, side // 16)]
     a, b = (slice(None, side // 2) if rng.random() < 0.5 else slice(side // 2, None) for _ in range(2))
-    layers[lowest : lowest + max(1, side // 5), a, b] = False
+    kept = low[:, a, b].copy()
+    low[:] = False
+    low[:, a, b] = kept
     return np.moveaxis(layers, 0, up)
 
 

@@ -25,8 +25,10 @@ def write(path: Path, title: str, evaluation: ClassEvaluation, up: str) -> Path:
 
 def _pictures(evaluation: ClassEvaluation, up: str) -> str:
     parts = ["<h2>Shapes</h2><p class=note>The first shapes that were compared, never selected.</p>"]
-    for label, (name, shapes) in enumerate((("generated", evaluation.generated), ("real", evaluation.reference))):
-        picture = sheet(list(shapes[:SHOWN]), COLUMNS, None, size=SIZE, up=up, colors=class_color(label))
+    for label, name, shapes in ((1, "generated", evaluation.generated), (0, "real", evaluation.reference)):
+        picture = sheet(
+            list(shapes[:SHOWN]), COLUMNS, None, size=SIZE, up=up, colors=class_color(label)
+        )  # as in the charts
         parts.append(f"<h3>{name}</h3>{document.image(picture, f'{name} shapes')}")
     return "".join(parts)
 
