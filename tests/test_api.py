@@ -238,7 +238,8 @@ def test_a_run_is_an_address(monkeypatch):
 def test_the_examples_of_the_docstrings_run(module):
     found = importlib.import_module(f"gan3d.api.{module}")
     result = doctest.testmod(found, extraglobs={"gan3d": gan3d}, optionflags=doctest.NORMALIZE_WHITESPACE)
-    assert (result.failed, module == "training" or result.attempted > 0) == (0, True)
+    # those of data and training need a prepared data set, and are tested above
+    assert (result.failed, result.attempted > 0) == (0, module not in ("data", "training"))
 
 
 @pytest.mark.slow

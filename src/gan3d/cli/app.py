@@ -17,6 +17,7 @@ import click
 from gan3d import __version__
 from gan3d.cli.data import data
 from gan3d.cli.pipeline import check, evaluate, pack, prepare, register, sync, train
+from gan3d.cli.recipe import recipe
 from gan3d.cli.registry import registry
 from gan3d.cli.serve import export, serve
 from gan3d.cli.shapes import interpolate, sample, show
@@ -49,6 +50,7 @@ for command in (
     data,
     sync,
     tune,
+    recipe,
     registry,
     serve,
     export,

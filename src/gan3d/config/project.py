@@ -24,6 +24,11 @@ class Project:
         return self.work / "params.yaml"
 
     @property
+    def recipes(self) -> Path:
+        """What differs from the default parameters, one file per recipe."""
+        return self.work / "recipes"
+
+    @property
     def voxels(self) -> Path:
         """The prepared data set."""
         return self.work / "data" / "voxels"
