@@ -82,6 +82,8 @@ OUTSIDE = (
     "PIL",
 )
 
+MAY_IMPORT["notebooks"] = ("errors", "config.project", "tracking")
+
 # everything but the commands, and the commands: everything
 MAY_IMPORT["stages"] = (*MAY_IMPORT, "stages")
 MAY_IMPORT["tuning"] = (*MAY_IMPORT, "tuning")

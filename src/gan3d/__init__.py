@@ -20,6 +20,7 @@ __version__ = "0.2.0"
 
 _PUBLIC = {  # name -> module
     "load": "gan3d.api.models",
+    "prepare": "gan3d.api.data",
     "score": "gan3d.api.scoring",
     "train": "gan3d.api.training",
     "Model": "gan3d.api.models",
@@ -38,6 +39,7 @@ __all__ = [
     "VoxelDataset",
     "__version__",
     "load",
+    "prepare",
     "score",
     "train",
 ]

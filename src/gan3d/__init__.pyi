@@ -1,5 +1,6 @@
 # For type checkers and editors: the names that __init__.py imports on first use.
 from gan3d.api.data import VoxelDataset as VoxelDataset
+from gan3d.api.data import prepare as prepare
 from gan3d.api.models import Model as Model
 from gan3d.api.models import load as load
 from gan3d.api.scoring import Scores as Scores

@@ -6,12 +6,14 @@ import hashlib
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from gan3d import dataset
 from gan3d.api.shapes import Shapes
 from gan3d.dataset import resolution_key
+from gan3d.errors import UserError
 from gan3d.voxels import RESOLUTIONS
 
 
@@ -61,6 +63,36 @@ class VoxelDataset(dataset.VoxelDataset):
         splits = ", ".join(f"{len(self.select(split))} {split}" for split in dataset.SPLITS)
         finest = f"{self.resolutions[-1]}³"
         return f"VoxelDataset {self.folder}: {', '.join(self.classes[:8])} at up to {finest} ({splits})"
+
+
+def prepare(
+    source: str | Path, out: str | Path, *, workers: int | None = None, seed: int = 0, **options: Any
+) -> VoxelDataset:
+    """Voxelize a source of shapes into a data set, as `gan3d prepare` does.
+
+    >>> gan3d.prepare("synthetic", "voxels", resolution=16)  # doctest: +SKIP
+    >>> gan3d.prepare("my/shapes", "voxels", resolution=32, up="z")  # doctest: +SKIP
+
+    Args:
+        source: a folder or archive of meshes or grids, a set of arrays, an address, or the name of a public set.
+        out: folder to write, with a report beside it.
+        workers: processes; None: one per core.
+        seed: of the splits that the source does not state.
+        **options: the keys of `data` in params.yaml, such as resolution, up, classes or labels.
+
+    Raises:
+        gan3d.errors.UserError: for an unknown option, or a source that cannot be used.
+    """
+    from gan3d.config.loading import override_section
+    from gan3d.config.schema import Data
+    from gan3d.stages import prepare as stage
+
+    unknown = sorted(set(options) - set(Data.model_fields))
+    if unknown:
+        raise UserError(f"{unknown[0]} is not an option of prepare: choose from {', '.join(Data.model_fields)}.")
+    settings = override_section(Data(), {**options, "source": str(source)})
+    stage.run(settings, seed, Path(out), Path(out).parent, workers)
+    return VoxelDataset(out)
 
 
 def real_shapes(

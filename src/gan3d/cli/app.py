@@ -16,6 +16,7 @@ import click
 
 from gan3d import __version__
 from gan3d.cli.data import data
+from gan3d.cli.notebook import notebook
 from gan3d.cli.pipeline import check, evaluate, pack, prepare, register, sync, train
 from gan3d.cli.recipe import recipe
 from gan3d.cli.registry import registry
@@ -51,6 +52,7 @@ for command in (
     sync,
     tune,
     recipe,
+    notebook,
     registry,
     serve,
     export,

@@ -29,6 +29,11 @@ class Project:
         return self.work / "recipes"
 
     @property
+    def notebooks(self) -> Path:
+        """Notebooks as text, with the .ipynb beside each."""
+        return self.work / "notebooks"
+
+    @property
     def voxels(self) -> Path:
         """The prepared data set."""
         return self.work / "data" / "voxels"
