@@ -10,8 +10,8 @@
 # # Curves and scores of a run
 #
 # Every training is a run in MLflow. This notebook reads one from there and plots how its losses, the accuracy of its
-# discriminator and its validation score went. Where there is no run yet, it trains a small stage first and logs it, which
-# also shows how to track a training of your own.
+# discriminator and its validation score went. Where there is no run yet, it trains a small stage first and logs it,
+# which also shows how to track a training of your own.
 
 # %% tags=["parameters"]
 run_id = ""  # of a training run; empty: the newest one

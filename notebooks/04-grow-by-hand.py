@@ -68,8 +68,8 @@ print(f"{generator.count_params():,} and {discriminator.count_params():,} weight
 # %% [markdown]
 # ## The loop
 #
-# One chunk of steps at a time: draw real shapes, latents and flips (all random numbers depend on the seed and the images
-# seen alone, so a training can be repeated), then let the compiled step update D, G and the moving average of G.
+# One chunk of steps at a time: draw real shapes, latents and flips (all random numbers depend on the seed and the
+# images seen alone, so a training can be repeated), then let the compiled step update D, G and the moving average of G.
 
 # %%
 rows = data.select("train")

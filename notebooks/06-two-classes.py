@@ -9,8 +9,8 @@
 # %% [markdown]
 # # Two classes, and continuing
 #
-# One network for chairs and tables: it is told the class. Then the training goes on for as many images again, from where
-# it stopped. On a GPU, the recipes `chair-table` and `chair-table-continued` do this at 32³.
+# One network for chairs and tables: it is told the class. Then the training goes on for as many images again, from
+# where it stopped. On a GPU, the recipes `chair-table` and `chair-table-continued` do this at 32³.
 
 # %% tags=["parameters"]
 stage = "r08"

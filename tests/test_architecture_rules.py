@@ -82,6 +82,7 @@ OUTSIDE = (
     "PIL",
 )
 
+MAY_IMPORT["pretrained"] = ("errors", "model_file", "data.sources.download", "registry.log", "tracking")
 MAY_IMPORT["notebooks"] = ("errors", "config.project", "tracking")
 
 # everything but the commands, and the commands: everything

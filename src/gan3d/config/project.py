@@ -34,6 +34,11 @@ class Project:
         return self.work / "notebooks"
 
     @property
+    def pretrained(self) -> Path:
+        """Pretrained generators, with their index."""
+        return self.home / "pretrained"
+
+    @property
     def voxels(self) -> Path:
         """The prepared data set."""
         return self.work / "data" / "voxels"

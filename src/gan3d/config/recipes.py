@@ -87,8 +87,10 @@ def apply(text: str, name: str, folder: Path) -> str:
         UserError: as `changed`.
     """
     target = changed(yaml.safe_load(text), name, folder)
-    if target == yaml.safe_load(default_text()) and _keys(text) == _keys(default_text()):
-        return default_text() if yaml.safe_load(text) != target else text
+    if target == yaml.safe_load(text):
+        return text
+    if target == yaml.safe_load(default_text()) and _comments(text) <= _comments(default_text()):
+        return default_text()
     document = _round_trip().load(text)
     _set(document, target)
     out = StringIO()
@@ -152,8 +154,8 @@ def _leaves(tree: Any, *path: str) -> Iterator[tuple[str, Any]]:
         yield from _leaves(value, *path, str(key))
 
 
-def _keys(text: str) -> list[str]:
-    return [key for key, _ in _leaves(yaml.safe_load(text)) if not key.startswith(("train.stages.", "tune.space."))]
+def _comments(text: str) -> set[str]:
+    return {line.partition("#")[2].strip() for line in text.splitlines()}
 
 
 def _flow(value: Any) -> str:
@@ -215,9 +217,15 @@ def _comment(row: CommentedMap, key: str) -> str:
 
 
 def _is_kept(path: Path, text: str, folder: Path) -> bool:
-    """Whether nothing is lost with a text: it is the default or in Git, or a recipe makes it from what is there."""
+    """Whether no edit is lost with the values of a text: each one is committed in Git, a default, or a recipe's."""
     done = subprocess.run(
         ["git", "show", f"HEAD:./{path.name}"], cwd=path.parent, capture_output=True, text=True, check=False
     )
-    sources = [default_text(), *([done.stdout] if done.returncode == 0 else [])]
-    return any(text in (source, *(apply(source, name, folder) for name in names(folder))) for source in sources)
+    defaults = yaml.safe_load(default_text())
+    trees = [defaults, *(changed(defaults, name, folder) for name in names(folder))]
+    if done.returncode == 0:
+        trees.append(yaml.safe_load(done.stdout))
+    known = [dict(_leaves(tree)) for tree in trees]
+    return all(
+        any(key in each and each[key] == value for each in known) for key, value in _leaves(yaml.safe_load(text))
+    )
