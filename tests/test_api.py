@@ -134,7 +134,8 @@ def test_a_cell_holds_a_page_that_loads_nothing(model):
     cell = shapes._repr_html_()
     page = html.unescape(re.search('srcdoc="([^"]*)"', cell)[1])
     data = json.loads(re.search('<script type="application/json" id="data">(.*?)</script>', page)[1])
-    assert data["details"] == ["seed 2 #0", "seed 2 #1", "seed 2 #2"]
+    assert data["details"] == ["#0", "#1", "#2"]
+    assert "3 shapes at 8³: slab (seed 2)" in page
     packed = np.stack([np.frombuffer(base64.b64decode(text), np.uint8) for text in data["frames"][0]["shapes"]])
     np.testing.assert_array_equal(unpack_bits(packed, 8), shapes.voxels)
     assert "default-src 'none'" in page

@@ -145,7 +145,9 @@ class Shapes(Sequence["Shape"]):
         title = repr(self) + more if len(self) > 1 else repr(self[0]) if len(self) else "no shapes"
         if not len(shown):
             return title
-        whole = page(shown.voxels, shown.names, title, up=self.up, colors=colors, details=shown.origins, embedded=True)
+        told = len({origin.partition(" #")[0] for origin in self.origins}) == 1  # in the title
+        details = [origin[origin.index(" #") + 1 :] if told and " #" in origin else origin for origin in shown.origins]
+        whole = page(shown.voxels, shown.names, title, up=self.up, colors=colors, details=details, embedded=True)
         picture = sheet(list(shown.voxels), min(8, len(shown)), size=112, up=self.up, colors=colors)
         return embed(whole, picture, len(shown))
 
