@@ -38,6 +38,8 @@ def run(
     if download.is_address(data.source):
         if data.source in NAMED_SOURCES:
             print(notice(data.source), flush=True)
+            if data.labels is None and (labels := NAMED_SOURCES[data.source].labels):
+                data = data.model_copy(update={"labels": dict(labels)})
         if advice := axis_advice(data.source, data.up):
             logging.getLogger(__name__).warning("%s", advice)
         with progress_bar("download", "B") as progress:

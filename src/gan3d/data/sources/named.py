@@ -1,5 +1,6 @@
 """Public data sets by name: where their publishers keep them, and on which terms."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 
@@ -14,6 +15,7 @@ class NamedSource:
         advice: what to do if the address does not answer.
         up: the axis that points up.
         size: of the download, for people.
+        labels: names of its class folders, where they are numbers (`data.labels`).
     """
 
     address: str
@@ -22,8 +24,25 @@ class NamedSource:
     advice: str
     up: str
     size: str
+    labels: Mapping[str, str] | None = None
 
 
+# the thirteen categories of 3D-R2N2, by their WordNet offsets
+SYNSETS = {
+    "02691156": "airplane",
+    "02828884": "bench",
+    "02933112": "cabinet",
+    "02958343": "car",
+    "03001627": "chair",
+    "03211117": "display",
+    "03636649": "lamp",
+    "03691459": "speaker",
+    "04090263": "rifle",
+    "04256520": "sofa",
+    "04379243": "table",
+    "04401088": "telephone",
+    "04530566": "watercraft",
+}
 _BY_HAND = "download it by hand and set data.source to the file"
 
 NAMED_SOURCES = {
@@ -51,6 +70,7 @@ NAMED_SOURCES = {
         " al. 2016), and set data.source to the file",
         "y",
         "50 MB",
+        {f"ShapeNetVox32/{synset}": name for synset, name in SYNSETS.items()},
     ),
     "3d_gans": NamedSource(
         "https://s3-eu-west-1.amazonaws.com/bsopenbucket/e4040/data.zip",
