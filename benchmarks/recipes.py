@@ -4,7 +4,7 @@
     KERAS_BACKEND=jax PYTHONPATH=src python -m benchmarks.recipes run FOLDER [--seconds 540]
 
 `pack` runs where the whole package is installed, on a data set prepared at the recipes' resolution; `run` needs NumPy,
-SciPy, Keras and JAX alone, and resumes when it is called again. For each recipe it writes FOLDER/<name>/result.json with
+SciPy, Keras and JAX alone, and resumes when it is called again. For each recipe it writes FOLDER/<name>/result.json,
 the scores of the last stage by the protocol of `gan3d evaluate`, and samples.npz, 16 shapes per class.
 """
 
