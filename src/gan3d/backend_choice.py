@@ -1,5 +1,6 @@
 """Choose the backend of Keras before Keras is imported, and import both without a word on the terminal."""
 
+import logging
 import os
 import sys
 import tempfile
@@ -29,6 +30,7 @@ def choose_backend(wanted: str | None = None) -> None:
         raise UserError(
             f"the backend {chosen} needs the package {error.name}: install it, or choose another."
         ) from error
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)  # its advice on retracing is for us
 
 
 def _import_keras() -> None:

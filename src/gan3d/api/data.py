@@ -124,7 +124,7 @@ class ArrayDataset(dataset.VoxelDataset):
     def rows(self) -> list[dict[str, str]]:
         """The manifest; names are numbers, so that equal shapes keep the order given."""
         return [
-            {"name": f"{i:09d}", "hash": hashlib.sha256(np.packbits(shape)).hexdigest()[:32]}
+            {"name": f"{i:09d}", "hash": hashlib.sha256(np.packbits(shape).tobytes()).hexdigest()[:32]}
             for i, shape in enumerate(self._shapes)
         ]
 

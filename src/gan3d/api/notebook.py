@@ -2,9 +2,6 @@
 
 import html
 import math
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import Any
 
 import numpy as np
 
@@ -29,46 +26,3 @@ def embed(page: str, picture: np.ndarray, count: int) -> str:
         ' style="position:absolute;left:0;top:0;width:100%;height:100%;border:0"></iframe>'
     )
     return f'<div style="position:relative;width:100%;height:{height}px">{image}{frame}</div>'
-
-
-def in_notebook() -> bool:
-    """Whether this process is the kernel of a notebook."""
-    try:
-        from IPython import get_ipython
-    except ImportError:
-        return False
-    return hasattr(get_ipython(), "kernel")
-
-
-@contextmanager
-def progress(title: str, unit: str, shown: bool = True) -> Iterator[Callable[[int, int, str], None]]:
-    """Yield a function (done, total, note) that updates a bar: HTML in a notebook, a line on standard error elsewhere.
-
-    The bar in a notebook is an ordinary output, so that no front end needs a widget for it.
-    """
-    if not shown:
-        yield lambda done, total, note="": None
-    elif in_notebook():
-        yield _cell_bar(title, unit)
-    else:
-        from gan3d.monitoring.progress import progress_bar
-
-        with progress_bar(title, unit) as update:
-            yield lambda done, total, note="": update(done, total)
-
-
-def _cell_bar(title: str, unit: str) -> Callable[[int, int, str], None]:
-    from IPython.display import HTML, display
-
-    handle: Any = None
-
-    def update(done: int, total: int, note: str = "") -> None:
-        nonlocal handle
-        text = html.escape(f"{title}: {done:,} of {total:,} {unit}{'; ' if note else ''}{note}")
-        bar = f'<progress value="{min(done, total)}" max="{total}" style="width:40%"></progress> <small>{text}</small>'
-        if handle is None:
-            handle = display(HTML(bar), display_id=True)
-        else:
-            handle.update(HTML(bar))
-
-    return update

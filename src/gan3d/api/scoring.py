@@ -11,13 +11,13 @@ import numpy as np
 from gan3d import dataset
 from gan3d.api.data import ArrayDataset
 from gan3d.api.models import Model
-from gan3d.api.notebook import progress
 from gan3d.api.shapes import Shapes
 from gan3d.backend_choice import choose_backend
 from gan3d.errors import UserError, short_list
 from gan3d.metrics.protocol import MEAN, Row, evaluate, mean_over_classes
 from gan3d.metrics.rows import class_scores, rounded
 from gan3d.metrics.table import SCORES
+from gan3d.monitoring.progress import progress_bar
 from gan3d.rendering.document import table
 
 ONLY = "shape"  # the class of shapes without one
@@ -121,8 +121,8 @@ def score(
         from gan3d.metrics.evaluation import SAMPLE_SEED
 
         sample, first = generated.sampler.shapes, SAMPLE_SEED if seed is None else seed
-    with progress("score", "parts", shown=isinstance(generated, Model)) as update:
-        rows = evaluate(sample, real, resolution, count, draws, first, lambda done, total: update(done, total, ""))
+    with progress_bar("score", "parts") as update:
+        rows = evaluate(sample, real, resolution, count, draws, first, update if draws > 1 else None)
     return Scores([rounded(row) for row in [*rows, *mean_over_classes(rows)]])
 
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import tempfile
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gan3d import dataset
 from gan3d.api.models import Model
-from gan3d.api.notebook import progress as progress_bar
 from gan3d.backend_choice import choose_backend
 from gan3d.errors import UserError
 
@@ -57,6 +56,7 @@ def train(
     from gan3d.dataset import UNCONDITIONAL
     from gan3d.monitoring.callbacks import CallbackList
     from gan3d.monitoring.monitor import TrainingMonitor
+    from gan3d.monitoring.progress import progress_bar
     from gan3d.monitoring.validation import validation
     from gan3d.stages.spec import check_training_shapes, logging_schedule, stage_spec
     from gan3d.training import loop
@@ -78,7 +78,8 @@ def train(
     schedule = logging_schedule(params)
     with ExitStack() as stack:
         folder = Path(checkpoints) if checkpoints else Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        update = stack.enter_context(progress_bar(f"{stage} training", "images", progress))
+        bar = progress_bar(f"{stage} training", "images") if progress else nullcontext(lambda *_: None)
+        update = stack.enter_context(bar)
         trained, rows = loop.train(
             data,
             start,
@@ -115,10 +116,9 @@ def stage_params(stage: str, previous: Model | None, settings: dict[str, Any]) -
     places |= dict.fromkeys(Logging.model_fields, tree["logging"])
     defaults = tree["train"]["stages"]
     last = max(defaults)
-    widths = [defaults[name]["width"] if name in defaults else None for name in names[: names.index(stage) + 1]]
-    for i, width in enumerate(widths):
-        if width is None:
-            widths[i] = max(FINEST, widths[i - 1] // 2)
+    widths: list[int] = []
+    for name in names[: names.index(stage) + 1]:
+        widths.append(defaults[name]["width"] if name in defaults else max(FINEST, widths[-1] // 2))
     own = dict(defaults.get(stage, defaults[last]))
     places |= dict.fromkeys(set(Stage.model_fields) - {"prev"}, own)
     unknown = sorted(set(settings) - set(places))

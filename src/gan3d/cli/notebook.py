@@ -66,5 +66,5 @@ def sync() -> None:
     from gan3d import notebooks
     from gan3d.config.project import find_project
 
-    for path in notebooks.synchronize(find_project().notebooks) or ["nothing has changed"]:
-        click.echo(path)
+    changed = notebooks.synchronize(find_project().notebooks)
+    click.echo("\n".join(map(str, changed)) or "nothing has changed")

@@ -84,9 +84,12 @@ class ServedGenerator(PythonModel):
         numbers = {name: int(row[name]) for name in names if row.get(name) is not None and row[name] == row[name]}
         label, vector, path = row.get("class"), row.get("latents"), row.get("path")
         vectors = [vector] if isinstance(vector, list | tuple | np.ndarray) else None
-        texts = {"class_name": label, "path": path}
-        given = {name: text for name, text in texts.items() if isinstance(text, str)}
-        return self.requests.Request(vectors=vectors, **given, **numbers)
+        return self.requests.Request(
+            label if isinstance(label, str) else None,
+            vectors=vectors,
+            path=path if isinstance(path, str) else None,
+            **numbers,
+        )
 
     def _table(self, parts: list[Any]) -> pd.DataFrame:
         rows = [(part.label, part.media_type, base64.b64encode(part.content).decode()) for part in parts]
