@@ -49,7 +49,7 @@ def project(tmp_path, monkeypatch):
         shutil.copy(REPOSITORY / name, tmp_path)
     (tmp_path / "notebooks").mkdir()
     (tmp_path / "notebooks/01-sum.py").write_text(
-        '# %% [markdown]\n# # A sum\n\n# %% tags=["parameters"]\na, b = 1, [2]\nb = [2]\n\n# %%\na + b[0]\n',
+        '# %% [markdown]\n# # A sum\n\n# %% tags=["parameters"]\na = 1\nb = [2]\n\n# %%\na + b[0]\n',
         encoding="utf-8",
     )
     monkeypatch.chdir(tmp_path)

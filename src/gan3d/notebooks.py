@@ -16,6 +16,7 @@ from gan3d.errors import UserError
 from gan3d.outputs import write_text
 
 QUICK = "quick.yaml"  # beside the notebooks: the parameters of a quick run
+KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
 EXTRA = "install `pip install -e '.[notebook]'`"
 
 
@@ -52,6 +53,7 @@ def as_notebook(text: str) -> str:
     for i, cell in enumerate(notebook.cells):
         cell["id"] = f"cell-{i:02d}"
     notebook.metadata.pop("jupytext", None)
+    notebook.metadata.setdefault("kernelspec", dict(KERNEL))
     notebook.nbformat, notebook.nbformat_minor = 4, 5
     return json.dumps(notebook, indent=1, ensure_ascii=False, sort_keys=True) + "\n"
 
@@ -92,7 +94,12 @@ def run(name: str, folder: Path, out: Path, parameters: dict[str, Any], home: Pa
             raise UserError(f"{unknown[0]} is not a parameter of {name}: choose from {', '.join(known)}.")
         os.environ.setdefault("PYDEVD_DISABLE_FILE_VALIDATION", "1")  # a warning of the debugger in each kernel
         papermill.execute_notebook(
-            str(source), str(target), parameters, cwd=str(home), progress_bar=sys.stderr.isatty(), log_output=False
+            str(source),
+            str(target),
+            parameters,
+            cwd=str(home),
+            progress_bar=sys.stderr.isatty(),
+            log_output=False,
         )
     except PapermillExecutionError as error:
         raise UserError(
