@@ -5,6 +5,7 @@ A notebook is kept as text, `notebooks/NN-name.py` (Jupytext, percent format), w
 
 import json
 import os
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -108,6 +109,20 @@ def run(name: str, folder: Path, out: Path, parameters: dict[str, Any], home: Pa
     finally:
         source.unlink(missing_ok=True)
     return target
+
+
+def render(executed: Path) -> Path:
+    """Write an executed notebook as a page beside it, which loads nothing; returns its path."""
+    nbconvert = _load("nbconvert")
+    exporter = nbconvert.HTMLExporter(exclude_anchor_links=True)
+    for library in ("mathjax_url", "require_js_url", "jquery_url", "mermaid_js_url", "jupyter_widgets_base_url"):
+        setattr(exporter, library, "")
+    page, _ = exporter.from_filename(str(executed))
+    page = re.sub(r"<script[^>]*>\s*</script>", "", page)
+    page = re.sub(r"<script type=\"module\">.*?</script>", "", page, flags=re.DOTALL)  # Mermaid's
+    path = executed.with_suffix(".html")
+    write_text(path, "\n".join(line.rstrip() for line in page.splitlines()) + "\n")
+    return path
 
 
 def track(name: str, notebook: Path, parameters: dict[str, Any], model: str, project: Project) -> None:

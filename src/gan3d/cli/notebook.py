@@ -30,8 +30,9 @@ def list_notebooks() -> None:
 @click.argument("names", nargs=-1, required=True)
 @click.option("-p", "given", nargs=2, multiple=True, metavar="KEY VALUE", help="A parameter; may be repeated.")
 @click.option("--quick", is_flag=True, help="With small parameters, as in the tests.")
+@click.option("--html", is_flag=True, help="Also write it as a page.")
 @click.option("--no-track", is_flag=True, help="Do not log it to MLflow.")
-def run(names: tuple[str, ...], given: tuple[tuple[str, str], ...], quick: bool, no_track: bool) -> None:
+def run(names: tuple[str, ...], given: tuple[tuple[str, str], ...], quick: bool, html: bool, no_track: bool) -> None:
     """Execute NAMES, such as 05, or `all`, into output/<name>/ and as an artifact of an MLflow run."""
     import yaml
 
@@ -55,6 +56,8 @@ def run(names: tuple[str, ...], given: tuple[tuple[str, str], ...], quick: bool,
         start = time.monotonic()
         values = (notebooks.quick_parameters(name, folder) if quick else {}) | parameters
         written = notebooks.run(name, folder, project.output(model), values, project.work)
+        if html:
+            notebooks.render(written)
         if not no_track:
             notebooks.track(name, written, values, model, project)
         click.echo(f"{written.relative_to(project.work)}  {time.monotonic() - start:.0f} s")
