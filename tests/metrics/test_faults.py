@@ -5,7 +5,6 @@
 
 import numpy as np
 import pytest
-
 from benchmarks import corruption, faults
 
 UP, DOWN = 1, -1

@@ -23,6 +23,7 @@ def score_sets(
     count: int = COUNT,
     draws: int = DRAWS,
     seed: int = 0,
+    name: str = NAME,
 ) -> ClassEvaluation:
     """Score generated shapes against real ones, as `gan3d evaluate` does for each class.
 
@@ -38,6 +39,7 @@ def score_sets(
         count: largest number of shapes in a draw.
         draws: largest number of draws.
         seed: of the shapes that are chosen.
+        name: the class of the rows.
 
     Returns:
         The rows of generated shapes and of the floor, see `gan3d.metrics.protocol.evaluate`, and the shapes.
@@ -46,10 +48,10 @@ def score_sets(
         UserError: if a set has no shape but empty ones, or resolutions do not fit.
     """
     named = {"generated": generated, "real": real} | ({} if train is None else {"training": train})
-    sets = {name: np.asarray(voxels, bool) for name, voxels in same_resolution(named).items()}
-    for name, voxels in sets.items():
+    sets = {which: np.asarray(voxels, bool) for which, voxels in same_resolution(named).items()}
+    for which, voxels in sets.items():
         if not voxels.any():
-            raise UserError(f"all {name} shapes are empty ({len(voxels)}): check the file and its values above 0.5.")
+            raise UserError(f"all {which} shapes are empty ({len(voxels)}): check the file and its values above 0.5.")
     rng = np.random.default_rng(seed)
     shapes, reals = sets["generated"], occupied(sets["real"])
     size = min(len(shapes), len(reals), count)
@@ -66,7 +68,7 @@ def score_sets(
         lambda draw: shapes[draw * size : (draw + 1) * size],
         lambda drawn: occupied(shapes),
         given,
-        {"class": NAME, "resolution": shapes.shape[1], "draws": draws, "seed": seed},
+        {"class": name, "resolution": shapes.shape[1], "draws": draws, "seed": seed},
     )
     if train is None:
         result.rows[1].setdefault("note", HALVED)

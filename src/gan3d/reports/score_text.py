@@ -6,7 +6,7 @@ from gan3d.dataset import resolution_key
 from gan3d.metrics.intervals import Z_95
 from gan3d.metrics.protocol import MEAN
 from gan3d.metrics.rows import ClassScores, Rows, class_scores, most_telling, resolutions
-from gan3d.metrics.table import Score, grouped
+from gan3d.metrics.table import SCORES, Score, grouped
 from gan3d.metrics.tell import telling_words
 
 LISTED = 48  # classes in the table
@@ -36,8 +36,8 @@ def _table(group: str, columns: Sequence[Score], shown: Sequence[ClassScores]) -
     table = [[group, *(score.heading for score in columns)]]
     for scores in shown:
         title = f"{resolution_key(scores.resolution)} {scores.name}"
-        table.append([f"{title} generated", *(_generated(score, scores) for score in columns)])
-        table.append([f"{title} real", *(_real(score, scores) for score in columns)])
+        generated, real = score_cells(scores, columns)
+        table += [[f"{title} generated", *generated], [f"{title} real", *real]]
     return aligned(table)
 
 
@@ -50,6 +50,11 @@ def told(shown: Sequence[ClassScores]) -> list[str]:
             lines.append(f"{resolution_key(scores.resolution)} {scores.name}: {'; '.join(words)}")
     title = "What gives generated shapes away, and how well it alone tells (0.5 nothing, 1 always):"
     return [title, *lines, ""] if lines else []
+
+
+def score_cells(scores: ClassScores, columns: Sequence[Score] = SCORES) -> tuple[list[str], list[str]]:
+    """The cells of a class, one per score: of the generated shapes, and of the real ones."""
+    return [_generated(score, scores) for score in columns], [_real(score, scores) for score in columns]
 
 
 def aligned(table: list[list[str]]) -> list[str]:
