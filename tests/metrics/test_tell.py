@@ -45,9 +45,9 @@ def test_the_floor_does_not_see_the_generated_shapes():
 
 
 def test_too_few_shapes_give_no_figure():
-    assert tell.tells(looks(12, 0), looks(100, 1), looks(50, 2)) == {"structure": None, "patterns": None}
+    assert tell.tells(looks(8, 0), looks(100, 1), looks(50, 2)) == {"structure": None, "patterns": None}
     assert tell.tells(looks(90, 0), looks(9, 1), looks(50, 2))["structure"] is None
-    assert tell.tells(looks(90, 0), looks(20, 1), looks(50, 2), floor=True)["structure"] is None
+    assert tell.tells(looks(90, 0), looks(17, 1), looks(50, 2), floor=True)["structure"] is None
 
 
 @pytest.mark.parametrize("ties", [False, True])

@@ -26,7 +26,7 @@ LOOKS = {"structure": tuple(STATISTICS), "patterns": blocks.NAMES}  # name -> wh
 DIVISIONS = 5
 MOST = 800  # shapes of each set
 GENERATED = 400  # shapes for a figure that is worth quoting
-MIN_HELD = 5  # generated shapes that judge; of fewer there is no figure
+MIN_HELD = 3  # generated shapes that judge; of fewer there is no figure
 TREES = {"max_iter": 100, "learning_rate": 0.05, "random_state": 0}
 
 # what more and less of a statistic is called
