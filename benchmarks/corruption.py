@@ -28,7 +28,7 @@ from gan3d.metrics.table import SCORES
 from gan3d.metrics.tell import tells
 from gan3d.synthetic.furniture import generate
 
-SHARES = (0.0, 0.125, 0.25, 0.375, 0.5)
+SHARES = (0.0, 0.17, 0.33, 0.5)
 TEST, BASES, DIVISIONS = 100, 3, 2  # shapes that are scored and that judge; sets of real shapes; of the tells
 MOVES = 3.0  # standard deviations from which a score sees a fault
 SEEN = tuple(score.key for score in SCORES if score.key not in ("excess", "occupancy_generated"))
@@ -87,7 +87,7 @@ def measure(
     judges: int = TEST,
     divisions: int = DIVISIONS,
 ) -> dict[str, Any]:
-    """Scores by fault and share, and what each varies by between sets of real shapes.
+    """Scores by fault and share, the first of which is 0, and what each varies by between sets of real shapes.
 
     Args:
         shapes: real ones, none of them empty: `judges` are scored against, a half of the others are learned, a half are
@@ -104,7 +104,7 @@ def measure(
     deviation |= {key: whole[f"{key}_se"] for key in TELL_SCORES}
     rows = {}
     for name, spoil in spoilers(train).items():
-        rows[name] = [scorer(spoil(generated, share)) for share in shares]
+        rows[name] = [whole, *(scorer(spoil(generated, share)) for share in shares[1:])]
         print(name, {key: [round(row[key], 3) for row in rows[name]] for key in SEEN}, flush=True)
     return {"shares": shares, "deviation": deviation, "faults": rows}
 
@@ -120,7 +120,7 @@ def main() -> None:
     parser.add_argument("source", nargs="?", type=Path)
     parser.add_argument("--class", dest="name", default="chair")
     parser.add_argument("--resolution", type=int, default=32)
-    parser.add_argument("--most", type=int, default=900)
+    parser.add_argument("--most", type=int, default=600)
     parser.add_argument("--json", type=Path)
     args = parser.parse_args()
     if args.source is None:

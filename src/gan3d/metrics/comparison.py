@@ -83,6 +83,7 @@ class ClassEvaluation:
         return self.rows[0]["class"]
 
 
+@threadpool_limits.wrap(limits=1)  # small matrices: several threads would wait for each other
 def compare(
     draw: Callable[[int], np.ndarray],
     pool: Callable[[list[np.ndarray]], np.ndarray],
@@ -106,10 +107,7 @@ def compare(
     reference = chamfer.prepare(real.reference)
     generated, pairs, neighbours = _generated_row(draw, head["draws"], reference, real, report)
     floor, floor_pairs = _floor_row(real, head["draws"], head["seed"])
-    with threadpool_limits(1):  # small matrices: several threads would wait for each other
-        errors, floor_errors, excess_of_nna = standard_errors(
-            _large_enough(pairs), _large_enough(floor_pairs), replicates
-        )
+    errors, floor_errors, excess_of_nna = standard_errors(_large_enough(pairs), _large_enough(floor_pairs), replicates)
     for row, row_errors in ((generated, errors), (floor, floor_errors)):
         row |= {f"{name}_se": row_errors.get(name) for name in DRAWN_SCORES if name in row}
     generated[EXCESS] = None if excess_of_nna is None else generated["one_nna_cd"] - floor["one_nna_cd"]
