@@ -1,4 +1,4 @@
-"""Pure functions on boolean voxel grids: bit packing, max pooling, surfaces, connected components.
+"""Pure functions on boolean voxel grids: bit packing, max pooling, surfaces, components, stability, symmetry.
 
 A batch of shapes is a boolean array (N, R, R, R) in C order; R is a power of two.
 """
@@ -7,6 +7,7 @@ import math
 
 import numpy as np
 from scipy import ndimage
+from scipy.spatial import Delaunay
 
 RESOLUTIONS = (4, 8, 16, 32, 64, 128)
 AXES = ("x", "y", "z")  # array axes 0, 1, 2 of one grid
@@ -50,3 +51,28 @@ def largest_component_share(voxels: np.ndarray) -> np.ndarray:
         if count:
             shares[i] = np.bincount(components.ravel())[1:].max() / shape.sum()
     return shares
+
+
+def stands(shape: np.ndarray, up: str) -> bool:
+    """Whether a shape would stand: its centre lies above the convex hull of its lowest layer.
+
+    Args:
+        shape: booleans (R, R, R), not empty.
+        up: the axis that points up.
+    """
+    layers = np.moveaxis(shape, AXES.index(up), 0)
+    lowest = layers[layers.any((1, 2)).argmax()]
+    corners = np.array([(a, b) for a in (-0.5, 0.5) for b in (-0.5, 0.5)])
+    feet = np.unique((np.argwhere(lowest)[:, None] + corners).reshape(-1, 2), axis=0)
+    return bool(Delaunay(feet).find_simplex(np.argwhere(layers).mean(0)[1:]) >= 0)
+
+
+def asymmetry(voxels: np.ndarray, axis: int) -> np.ndarray:
+    """Voxels of each shape that differ from its mirror image in the grid, per occupied voxel, floats (N,).
+
+    Args:
+        voxels: booleans (N, R, R, R).
+        axis: 1, 2 or 3, along which it is mirrored.
+    """
+    differing = (voxels != np.flip(voxels, axis)).sum((1, 2, 3))
+    return np.asarray(differing / np.maximum(voxels.sum((1, 2, 3)), 1))
