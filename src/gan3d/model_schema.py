@@ -53,7 +53,9 @@ def parse_config(text: bytes) -> tuple[Architecture, float, str]:
         raise UserError("has architecture.occupancy and architecture.widths of different lengths: get the model again.")
     for name in ("mirror", "symmetric"):
         if fields[name] and len(fields[name]) != len(fields["classes"]):
-            raise UserError(f"has architecture.{name} and architecture.classes of different lengths: get the model again.")
+            raise UserError(
+                f"has architecture.{name} and architecture.classes of different lengths: get the model again."
+            )
     if len(fields["mirror"]) != len(fields["symmetric"]):
         raise UserError("has architecture.mirror and architecture.symmetric of different lengths: get the model again.")
     _check(tree.get("threshold"), _is_fraction, "threshold", "a number from 0 to 1")

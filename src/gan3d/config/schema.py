@@ -42,7 +42,8 @@ class Data(Section):
         default="solid", description="How meshes are filled: solid, surface or winding."
     )
     place: Literal["measured", "floor", "centre"] = Field(
-        default="measured", description="Where shapes stand in the grid: floor or centre, or as measured for each class."
+        default="measured",
+        description="Where shapes stand in the grid: floor or centre, or as measured for each class.",
     )
     labels: str | dict[str, str | dict[str, str]] | None = Field(
         default=None, description="A CSV with the columns file, class and, optionally, split."

@@ -102,7 +102,7 @@ def _of_same_class(labels: np.ndarray, held_out: np.ndarray, draws: np.ndarray) 
 
 def _draw_step(size: int, latent: int, seed: list[int], augmented: bool) -> dict[str, Any]:
     rng = np.random.default_rng(seed)
-    drawn = {
+    drawn: dict[str, Any] = {
         "latents": rng.standard_normal((size, latent), np.float32),
         "flip": rng.random(size) < 0.5,
         "mix": rng.random(size, np.float32),

@@ -33,8 +33,8 @@ def lower(packed: bytes, resolution: int, up: str) -> bytes:
     """Move a packed grid down until it touches the lowest layer."""
     axis = 1 + AXES.index(up)
     voxels = unpack_bits(_stack([packed]), resolution)
-    others = tuple({1, 2, 3} - {axis})
-    return pack_bits(np.roll(voxels, -int(voxels.any(others)[0].argmax()), axis)).tobytes()
+    occupied = np.asarray(voxels.any(tuple({0, 1, 2, 3} - {axis})))
+    return pack_bits(np.roll(voxels, -int(occupied.argmax()), axis)).tobytes()
 
 
 def _stack(packed: Iterable[bytes]) -> np.ndarray:

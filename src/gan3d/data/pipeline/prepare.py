@@ -286,11 +286,11 @@ def _choose_places(
     """`floor` or `centre` by class: as the options say, or as measured on some of its shapes."""
     members: dict[str, list[int]] = {item.class_name: [] for item in items}
     for number, item in enumerate(items):
-        if number not in failed and isinstance(journal.result(number), bytes):
+        if number not in failed and number in journal.grids:
             members[item.class_name].append(number)
     if options.place != "measured":
         return dict.fromkeys(members, options.place)
-    grids = {
+    grids: dict[str, Sequence[bytes]] = {
         name: [journal.grid(number) for number in statistics.evenly_spaced(numbers, placement.SAMPLE_SIZE)]
         for name, numbers in members.items()
         if numbers
