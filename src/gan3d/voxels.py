@@ -7,10 +7,12 @@ import math
 
 import numpy as np
 from scipy import ndimage
-from scipy.spatial import Delaunay
+from scipy.spatial import ConvexHull
 
 RESOLUTIONS = (4, 8, 16, 32, 64, 128)
 AXES = ("x", "y", "z")  # array axes 0, 1, 2 of one grid
+ON_THE_EDGE = 1e-12  # voxels; a shape whose centre lies above an edge of its hull stands
+_CORNERS = np.array([(a, b) for a in (-0.5, 0.5) for b in (-0.5, 0.5)])  # of a voxel in its layer
 
 
 def pack_bits(voxels: np.ndarray) -> np.ndarray:
@@ -54,17 +56,20 @@ def largest_component_share(voxels: np.ndarray) -> np.ndarray:
 
 
 def stands(shape: np.ndarray, up: str) -> bool:
-    """Whether a shape would stand: its centre lies above the convex hull of its lowest layer.
+    """Whether the centre of a shape's voxels lies above the convex hull of its lowest layer.
 
     Args:
         shape: booleans (R, R, R), not empty.
         up: the axis that points up.
     """
     layers = np.moveaxis(shape, AXES.index(up), 0)
-    lowest = layers[layers.any((1, 2)).argmax()]
-    corners = np.array([(a, b) for a in (-0.5, 0.5) for b in (-0.5, 0.5)])
-    feet = np.unique((np.argwhere(lowest)[:, None] + corners).reshape(-1, 2), axis=0)
-    return bool(Delaunay(feet).find_simplex(np.argwhere(layers).mean(0)[1:]) >= 0)
+    lowest = layers[np.flatnonzero(layers.any((1, 2)))[0]]
+    rows = np.flatnonzero(lowest.any(1))  # the first and the last voxel of each row have the same hull as all
+    ends = lowest[rows].argmax(1), lowest.shape[1] - 1 - lowest[rows, ::-1].argmax(1)
+    feet = np.concatenate([np.stack([rows, end], 1) for end in ends])
+    corners = np.unique((feet[:, None] + _CORNERS).reshape(-1, 2), axis=0)
+    sides = ConvexHull(corners).equations  # of lines (normal, offset) that point outwards
+    return bool((sides @ np.append(np.argwhere(layers).mean(0)[1:], 1.0) <= ON_THE_EDGE).all())
 
 
 def asymmetry(voxels: np.ndarray, axis: int) -> np.ndarray:
