@@ -9,7 +9,7 @@
 source = ""  # empty: boxes and cones, made below
 resolution = 16
 images = 4000
-count = 40  # shapes per class of the example
+count = 150  # shapes per class of the example
 
 # %%
 import os
@@ -28,7 +28,7 @@ if not source:
     random = np.random.default_rng(0)
     for i in range(count):
         box = trimesh.creation.box(random.uniform(0.3, 1, 3))
-        cone = trimesh.creation.cone(radius=random.uniform(0.3, 0.6), height=random.uniform(0.6, 1.4))
+        cone = trimesh.creation.cone(radius=0.5, height=1).apply_scale(random.uniform(0.4, 1.4, 3))
         for name, mesh in (("box", box), ("cone", cone)):
             os.makedirs(f"{source}/{name}", exist_ok=True)
             mesh.export(f"{source}/{name}/{i:03d}.stl")
