@@ -61,6 +61,7 @@ sum([model.sample(name, 6, seed=1) for name in model.classes[1:]], model.sample(
 # Novelty tells whether it copies: the distance to the nearest training shape, for generated and for real shapes.
 
 # %%
-train = data.voxels(8, data.select("train", data.classes[0]))
-test = data.voxels(8, np.concatenate([data.select(split, data.classes[0]) for split in ("validation", "test")]))
-gan3d.score(model.sample(data.classes[0], len(test), seed=2).voxels, test, train)
+name = data.classes[-1]
+train = data.voxels(8, data.select("train", name))
+test = data.voxels(8, np.concatenate([data.select(split, name) for split in ("validation", "test")]))
+gan3d.score(model.sample(name, len(test), seed=2), test, train)

@@ -12,7 +12,6 @@ row for a picture of all.
 """
 
 import base64
-import importlib.util
 import os
 import sys
 from pathlib import Path
@@ -46,7 +45,9 @@ class ServedGenerator(PythonModel):
 
     def load_context(self, context: PythonModelContext) -> None:
         os.environ.setdefault("KERAS_BACKEND", context.model_config["backend"])
-        if importlib.util.find_spec("gan3d") is None:  # last on the path: nothing of the caller's is shadowed
+        try:
+            import gan3d  # noqa: F401
+        except ModuleNotFoundError:  # the model's own, last on the path: nothing of the caller's is shadowed
             (package,) = (Path(context.artifacts["snapshot"]).parents[1] / "code").glob("*/gan3d")
             sys.path.append(str(package.parent))
         from gan3d import errors
