@@ -258,12 +258,10 @@ def test_it_loads_where_gan3d_is_not_installed(champion, tmp_path, expected):
     mlruns = Path(champion.removeprefix("sqlite:///")).parent
     assert Path(report["home"]).is_relative_to(mlruns / "artifacts")
     np.testing.assert_array_equal(np.load(tmp_path / "voxels.npy", allow_pickle=False), expected)
-    parts = "backend backend.tensorflow dataset errors model_file"
+    parts = "addresses array_archive backend backend.tensorflow dataset errors model_file model_schema"
     parts += " networks networks.architecture networks.convolutions networks.discriminator networks.generator"
-    parts += (
-        " networks.layers networks.weights sampling sampling.latents sampling.paths sampling.requests sampling.sampler"
-    )
-    parts += " shape_io shape_io.encoding shape_io.formats voxels"
+    parts += " networks.layers networks.weights outputs sampling sampling.latents sampling.paths sampling.requests"
+    parts += " sampling.sampler shape_io shape_io.encoding shape_io.formats voxels"
     assert report["modules"] == ["gan3d", *(f"gan3d.{part}" for part in parts.split())]
     assert report["foreign"] == []
     assert report["backend"] == "tensorflow"
