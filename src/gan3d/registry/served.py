@@ -14,6 +14,7 @@ row for a picture of all.
 import base64
 import os
 import sys
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +47,7 @@ class ServedGenerator(PythonModel):
     def load_context(self, context: PythonModelContext) -> None:
         os.environ.setdefault("KERAS_BACKEND", context.model_config["backend"])
         try:
-            import gan3d  # noqa: F401
+            import_module("gan3d")
         except ModuleNotFoundError:  # the model's own, last on the path: nothing of the caller's is shadowed
             (package,) = (Path(context.artifacts["snapshot"]).parents[1] / "code").glob("*/gan3d")
             sys.path.append(str(package.parent))
