@@ -43,7 +43,7 @@ class Data(Section):
     )
     place: Literal["measured", "floor", "centre"] = Field(
         default="measured",
-        description="Where shapes stand in the grid: floor or centre, or as measured for each class.",
+        description="Floor or centre of the grid, or as measured for each class.",
     )
     labels: str | dict[str, str | dict[str, str]] | None = Field(
         default=None, description="A CSV with the columns file, class and, optionally, split."

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gan3d.data.pipeline.placement import lower, measure_places
+from gan3d.data.pipeline.placement import lower, measure_place
 from gan3d.data.pipeline.prepare import prepare
 from gan3d.dataset import VoxelDataset
 from gan3d.voxels import pack_bits, unpack_bits
@@ -32,8 +32,8 @@ def pack(shape: np.ndarray) -> bytes:
 
 
 def test_what_stands_is_placed_on_the_floor():
-    grids = {"table": [pack(table(h)) for h in (6, 7, 9)], "ball": [pack(ball())] * 3}
-    assert measure_places(grids, 16, "y") == {"table": "floor", "ball": "centre"}
+    assert measure_place([pack(table(height)) for height in (6, 7, 9)], 16, "y") == "floor"
+    assert measure_place([pack(ball())] * 3, 16, "y") == "centre"
 
 
 @settings(max_examples=30, deadline=None)

@@ -1,12 +1,13 @@
-"""Where shapes stand in the grid: on its floor, as things that stand do, or centred.
+"""Where shapes are placed: on the floor of the grid, as things that stand are, or centred.
 
 Prepared shapes are centred first. A generator of centred shapes must guess in which layer the feet of a table end.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 
+from gan3d.data.pipeline.statistics import evenly_spaced
 from gan3d.voxels import AXES, pack_bits, stands, unpack_bits
 
 PLACES = ("measured", "floor", "centre")
@@ -14,19 +15,31 @@ SAMPLE_SIZE = 50  # shapes per class that are tried
 MIN_STANDING = 0.5  # share of them that must stand for the class to be placed on the floor
 
 
-def measure_places(grids: dict[str, Sequence[bytes]], resolution: int, up: str) -> dict[str, str]:
-    """`floor` for the classes most of whose shapes would stand, else `centre`.
+def choose_places(
+    classes: dict[int, str], grid: Callable[[int], bytes], place: str, resolution: int, up: str
+) -> dict[str, str]:
+    """`floor` or `centre` by class: as given, or as measured on some of its shapes.
 
     Args:
-        grids: some packed grids of each class, R³ / 8 bytes each.
+        classes: the class of each shape, by its number.
+        grid: gives the packed grid of a number, R³ / 8 bytes.
+        place: one of PLACES.
         resolution: R.
         up: the axis that points up.
     """
-    standing = {
-        name: np.mean([stands(shape, up) for shape in unpack_bits(_stack(packed), resolution)])
-        for name, packed in grids.items()
-    }
-    return {name: "floor" if share >= MIN_STANDING else "centre" for name, share in standing.items()}
+    members: dict[str, list[int]] = {}
+    for number, name in classes.items():
+        members.setdefault(name, []).append(number)
+    if place != "measured":
+        return dict.fromkeys(members, place)
+    grids = {name: [grid(i) for i in evenly_spaced(numbers, SAMPLE_SIZE)] for name, numbers in members.items()}
+    return {name: measure_place(packed, resolution, up) for name, packed in grids.items()}
+
+
+def measure_place(grids: Sequence[bytes], resolution: int, up: str) -> str:
+    """`floor` for a class most of whose shapes would stand, else `centre`; see `choose_places`."""
+    share = np.mean([stands(shape, up) for shape in unpack_bits(_stack(grids), resolution)])
+    return "floor" if share >= MIN_STANDING else "centre"
 
 
 def lower(packed: bytes, resolution: int, up: str) -> bytes:

@@ -231,7 +231,8 @@ def _write(
     out: Path,
 ) -> dict[str, Any]:
     """Deduplicate, split, and write the data set; returns the summary."""
-    places = _choose_places(items, journal, failed, options)
+    classes = {number: items[number].class_name for number in sorted(journal.grids) if number not in failed}
+    places = placement.choose_places(classes, journal.grid, options.place, options.resolution, options.up)
 
     def grid(number: int) -> bytes:
         packed, on_floor = journal.grid(number), places[items[number].class_name] == "floor"
@@ -278,24 +279,6 @@ def _write(
         text = json.dumps(summary, indent=2, ensure_ascii=False) + "\n"
         (folder / "summary.json").write_bytes(text.encode("utf-8", "surrogateescape"))
     return summary
-
-
-def _choose_places(
-    items: list[SourceItem], journal: Journal, failed: dict[int, tuple[str, str]], options: PrepareOptions
-) -> dict[str, str]:
-    """`floor` or `centre` by class: as the options say, or as measured on some of its shapes."""
-    members: dict[str, list[int]] = {item.class_name: [] for item in items}
-    for number, item in enumerate(items):
-        if number not in failed and number in journal.grids:
-            members[item.class_name].append(number)
-    if options.place != "measured":
-        return dict.fromkeys(members, options.place)
-    grids: dict[str, Sequence[bytes]] = {
-        name: [journal.grid(number) for number in statistics.evenly_spaced(numbers, placement.SAMPLE_SIZE)]
-        for name, numbers in members.items()
-        if numbers
-    }
-    return placement.measure_places(grids, options.resolution, options.up)
 
 
 def _sort_results(
