@@ -18,7 +18,7 @@ from gan3d import __version__
 from gan3d.cli.data import data
 from gan3d.cli.pipeline import check, evaluate, pack, prepare, register, sync, train
 from gan3d.cli.registry import registry
-from gan3d.cli.serve import export, serve
+from gan3d.cli.serve import export, serve, ui
 from gan3d.cli.shapes import interpolate, sample, show
 from gan3d.cli.tune import tune
 from gan3d.errors import UserError, explain
@@ -50,6 +50,7 @@ for command in (
     sync,
     tune,
     registry,
+    ui,
     serve,
     export,
 ):

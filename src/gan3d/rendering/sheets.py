@@ -228,3 +228,15 @@ def samples_sheet(
     colors = [class_color(int(label)) for label in labels]
     titles = printable([classes[int(labels[i * len(labels) // rows])] for i in range(rows)], classes)
     return sheet(list(voxels), len(voxels) // rows, titles=titles, size=size, up=up, colors=colors)
+
+
+def square_sheets(
+    voxels: np.ndarray, labels: np.ndarray, classes: Sequence[str], up: str, count: int, size: int = 128
+) -> dict[str, np.ndarray]:
+    """One square sheet of the shapes (n, R, R, R) of each of the first `count` classes, by class, uint8 (H, W, 3)."""
+    sheets = {}
+    for label in np.unique(labels)[:count]:
+        shapes = voxels[labels == label]
+        columns = math.ceil(math.sqrt(len(shapes)))
+        sheets[classes[int(label)]] = sheet(shapes, columns, size=size, up=up, colors=class_color(int(label)))
+    return sheets

@@ -6,6 +6,7 @@ import textwrap
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from gan3d.config.schema import SCRATCH, Params, resolution_of
 from gan3d.dataset import VoxelDataset, resolution_key
 from gan3d.errors import UserError, short_list
 from gan3d.model_file import TrainedModel
-from gan3d.monitoring.callbacks import CallbackList, ProgressBar, SampleSheets
+from gan3d.monitoring.callbacks import CallbackList, FirstSamples, ProgressBar, SampleSheets
 from gan3d.monitoring.cost import CostEstimate, estimate_cost, measure_conv_rate
 from gan3d.monitoring.monitor import TrainingMonitor
 from gan3d.monitoring.validation import validation
@@ -27,6 +28,8 @@ from gan3d.networks.architecture import Architecture
 from gan3d.outputs import copy_folder, new_file, new_folder, remove_others, write_text
 from gan3d.rendering.training_plots import training_curves
 from gan3d.rendering.viewer import write_page
+from gan3d.stages.experiment import experiment_run, run_name, trained_run, what
+from gan3d.tracking.links import NOTE, run_link
 from gan3d.tracking.mlflow_callback import MLflowCallback
 from gan3d.tracking.provenance import provenance_tags
 from gan3d.tracking.store import connect_later
@@ -35,6 +38,8 @@ from gan3d.training.checkpoint import sole_writer
 from gan3d.training.fingerprint import training_fingerprint
 from gan3d.training.loop import LoggingSchedule, train
 from gan3d.training.stage import StageSpec, build_stage, finish_stage
+
+PICTURES = 12  # samples of fixed latents over a stage, at least
 
 
 def run(params: Params, stage: str, project: Project, dry_run: bool = False) -> None:
@@ -57,13 +62,14 @@ def run(params: Params, stage: str, project: Project, dry_run: bool = False) -> 
         return
     fingerprint = training_fingerprint(data, start[2], spec.recipe)
     checkpoints = project.checkpoints / stage / fingerprint
-    schedule = logging_schedule(params)
+    schedule = logging_schedule(params, spec.recipe.images)
     if rank() > 0:  # only the first process writes
         train(data, start, spec.recipe, checkpoints, schedule)
         wait_for_first()
         return
     with sole_writer(checkpoints, lambda: print(waiting_sentence(stage, checkpoints), flush=True)):
-        tracker = mlflow_callback(params.name, spec, data, project, fingerprint, cost)
+        tracker = mlflow_callback(params, spec, data, project, fingerprint, cost)
+        monitor = TrainingMonitor(data, start, schedule.samples_per_class)
         sheets = SampleSheets(project.output(params.name) / "vis" / stage, data.classes, data.up)
         progress = ProgressBar(stage, spec.recipe.images)
         with ending_run(tracker, progress):
@@ -73,8 +79,8 @@ def run(params: Params, stage: str, project: Project, dry_run: bool = False) -> 
                 spec.recipe,
                 checkpoints,
                 schedule,
-                CallbackList(progress, tracker, sheets),
-                TrainingMonitor(data, start, schedule.samples_per_class),
+                CallbackList(progress, tracker, sheets, FirstSamples(monitor, start[2], spec.recipe, tracker, sheets)),
+                monitor,
                 validation(data, start[2]),
             )
             trained = finish_stage(spec, trained, data)
@@ -114,27 +120,37 @@ def shown_settings(spec: StageSpec) -> dict[str, object]:
 
 
 def mlflow_callback(
-    name: str, spec: StageSpec, data: VoxelDataset, project: Project, fingerprint: str, cost: CostEstimate
+    params: Params, spec: StageSpec, data: VoxelDataset, project: Project, fingerprint: str, cost: CostEstimate
 ) -> MLflowCallback:
     """The stage's run in MLflow: parameters, the data set, and what it comes from."""
     dataset_fingerprint = data.fingerprint("train", spec.resolution)
     tags = provenance_tags(project.work) | {
         "stage": spec.name,
-        "name": name,
+        "name": params.name,
         "training_fingerprint": fingerprint,
         "dataset_fingerprint": dataset_fingerprint,
     }
-    if spec.prev is not None and project.run_file(spec.prev).is_file():
-        tags["parent_model_run"] = json.loads(project.run_file(spec.prev).read_text(encoding="utf-8"))["run_id"]
+    grown_from = "from nothing"
+    if spec.prev is not None and (parent := trained_run(project, spec.prev)):
+        tags["parent_model_run"] = parent
+        grown_from = f"from {run_link(spec.prev, parent)}"
+    tags[NOTE] = f"{spec.resolution}³ voxels, {short_list(data.classes, 8)}; grown {grown_from}."
+    experiment = experiment_run(params, project, spec.name)
+    if experiment is not None:
+        earlier = params.train.chain(spec.name)[:-1]
+        experiment.tell(what=what(params, data.classes), data=f"`{data.fingerprint('train', spec.resolution)}`")
+        experiment.tell_stages({stage: trained_run(project, stage) for stage in earlier})
     return MLflowCallback(
         connect_later(project.mlruns),
-        f"{name} {spec.name}",
+        run_name(params, spec.name, experiment),
         shown_settings(spec) | {"parameters_g": cost.parameters_g, "parameters_d": cost.parameters_d},
         tags,
         data.classes,
         data.up,
         dataset_input(data, spec.resolution, dataset_fingerprint),
         mlruns=project.mlruns,
+        experiment=experiment,
+        leads=spec.name == params.final,
     )
 
 
@@ -143,9 +159,10 @@ def wait_for_first() -> None:
     from_first(np.int64(0))
 
 
-def logging_schedule(params: Params) -> LoggingSchedule:
-    """The loop's schedule, from the section `logging`."""
-    return LoggingSchedule(**params.logging.model_dump())
+def logging_schedule(params: Params, images: int) -> LoggingSchedule:
+    """The loop's schedule, from the section `logging`, with at least PICTURES samples of a stage of so many images."""
+    schedule = LoggingSchedule(**params.logging.model_dump())
+    return replace(schedule, samples_every=min(schedule.samples_every, max(1, images // PICTURES)))
 
 
 def dataset_input(data: VoxelDataset, at: int, fingerprint: str) -> Any:

@@ -1,0 +1,74 @@
+"""MLflow's server, with one addition: at the first visit, its page opens the project's training runs.
+
+MLflow keeps in the browser's local storage whether it shows training or generative AI, which columns it lists, and what
+the charts' axis is. A script in its only page fills those in before MLflow reads them, once, so that what a person
+chooses later stays. `mlflow server --app-name gan3d` finds this module by its entry point in pyproject.toml.
+"""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from flask import Response
+from mlflow.server import app as pages
+from mlflow.server.fastapi_app import app
+from mlflow.server.handlers import _get_tracking_store
+
+from gan3d.tracking.metric_names import IMAGES, IMAGES_SEEN, MAIN_SCORE, SCORES
+from gan3d.tracking.store import ID_VARIABLE, experiment_name
+
+__all__ = ["app"]
+
+COLUMNS = (
+    *(f"metrics.`{name}`" for name in (MAIN_SCORE, f"{SCORES}/cov_cd", f"{SCORES}/mmd_cd_x1e3", IMAGES_SEEN)),
+    *(f"params.`{name}`" for name in ("lr_g", "lr_d", "batch")),
+    "tags.`changed`",
+)
+VIEW = {
+    "selectedColumns": COLUMNS,
+    "globalLineChartConfig": {"xAxisKey": "metric", "lineSmoothness": 0, "selectedXAxisMetricKey": IMAGES},
+}
+SETTINGS = {  # versions as in MLflow 3.17
+    "mlflow.workflowType_v1": "machine_learning",
+    "mlflow.assistant.fab.autoOpenedOnFirstLoad_v1": True,
+    "mlflow.assistant.panelOpen_v1": False,
+    "_mlflow_model_registry_promo_modal_dismissed_v1": True,
+}
+SCRIPT = """<script>
+(function (settings, view, id) {
+  try {
+    for (const [key, value] of Object.entries(settings))
+      if (localStorage.getItem(key) === null) localStorage.setItem(key, JSON.stringify(value));
+    const seen = "gan3d.view_v1-" + id;
+    if (id && localStorage.getItem(seen) === null) {
+      localStorage.setItem(seen, "true");
+      localStorage.setItem('MLflowLocalStorage-1.1-ExperimentPage-["' + id + '"]-ReactComponentState',
+        JSON.stringify(view));
+    }
+  } catch (error) { /* without local storage, MLflow has its own defaults */ }
+  if (id && !location.hash) location.replace("#/experiments/" + id + "/runs");
+})(%s);
+</script>"""
+
+
+def script(experiment: str) -> str:
+    """What the page runs first.
+
+    Args:
+        experiment: id of the project's experiment; empty if it does not exist yet.
+    """
+    return SCRIPT % ", ".join(json.dumps(value).replace("<", "\\u003c") for value in (SETTINGS, VIEW, experiment))
+
+
+def first_page() -> Any:
+    """MLflow's page with the script in front of its own."""
+    number = os.environ.get(ID_VARIABLE) or ""  # set by `gan3d ui`
+    if not number and (found := _get_tracking_store().get_experiment_by_name(experiment_name())):
+        number = found.experiment_id
+    page = (Path(str(pages.static_folder)) / "index.html").read_text(encoding="utf-8")
+    page = page.replace("<script", script(number) + "<script", 1)
+    return Response(page, mimetype="text/html", headers={"Cache-Control": "no-cache"})
+
+
+pages.view_functions["serve"] = first_page
