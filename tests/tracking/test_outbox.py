@@ -17,6 +17,7 @@ from gan3d.errors import UserError
 from gan3d.rendering import sheets
 from gan3d.tracking import mlflow_callback, outbox
 from gan3d.tracking.delivery import deliver, resolve_run, sync
+from gan3d.tracking.metric_names import LOSS
 from gan3d.tracking.mlflow_callback import MLflowCallback
 from gan3d.tracking.outbox import Outbox
 from gan3d.tracking.store import connect
@@ -214,7 +215,7 @@ def test_a_resumed_run_logs_no_row_twice(client, mlruns):
         second.on_log(row)
     second.finish({})
     assert second.run_id == first.run_id
-    assert curve(client, first.run_id) == [(10, 1.0), (20, 2.0), (30, 3.0), (40, 4.0)]
+    assert curve(client, first.run_id, LOSS) == [(10, 1.0), (20, 2.0), (30, 3.0), (40, 4.0)]
     assert client.get_run(first.run_id).info.status == "FINISHED"
 
 
@@ -225,7 +226,7 @@ def test_a_deleted_run_is_replaced_by_one_with_the_whole_curve(client, mlruns):
     record = again.on_train_begin(20, rows(10, 20), {"run_id": gone})
     again.finish({})
     assert again.run_id != gone
-    assert [step for step, _ in curve(client, again.run_id)] == [10, 20]
+    assert [step for step, _ in curve(client, again.run_id, LOSS)] == [10, 20]
     assert resolve_run(client, record["run_id"]) == again.run_id
 
 
@@ -287,7 +288,7 @@ def test_a_real_server_that_is_killed_during_a_run(tmp_path, monkeypatch):
         callback.finish({})
         server = serve(tmp_path, port)
         sync(MlflowClient(), tmp_path / "mlruns" / "outbox")  # unless the thread, still alive here, was faster
-        assert [step for step, _ in curve(MlflowClient(), callback.run_id)] == list(range(10, 110, 10))
+        assert [step for step, _ in curve(MlflowClient(), callback.run_id, LOSS)] == list(range(10, 110, 10))
         assert MlflowClient().get_run(callback.run_id).info.status == "FINISHED"
     finally:
         server.kill()

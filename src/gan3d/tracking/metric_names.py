@@ -26,7 +26,7 @@ _NAMES = {
 }
 _ACCURACIES = "accuracy_real", "accuracy_fake"
 CONSTANT = ("samples/largest_piece_of_data", "samples/occupancy_of_data", "coverage/real_shapes")  # of the data
-EXPERIMENT = (f"{LOSSES}/", f"{SCORES}/", IMAGES)  # what a stage also tells of the experiment that it belongs to
+EXPERIMENT = (f"{LOSSES}/", f"{SCORES}/")  # groups of which a stage also tells its experiment
 
 
 def logged_name(name: str) -> str:
@@ -63,5 +63,6 @@ class MetricRows:
 def of_experiment(rows: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """The scores and losses of converted rows."""
     return [
-        {name: value for name, value in row.items() if name == "images" or name.startswith(EXPERIMENT)} for row in rows
+        {name: value for name, value in row.items() if name in ("images", IMAGES) or name.startswith(EXPERIMENT)}
+        for row in rows
     ]

@@ -59,7 +59,7 @@ def serve(mlruns: Path, port: int, log: Callable[[str], None]) -> int:
         "--log-level=warning",
     ]
     environment = os.environ | QUIET | {ID_VARIABLE: number}
-    server = subprocess.Popen(command, env=environment, start_new_session=True)
+    server = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, start_new_session=True)
     previous = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         wait_until_ready(server, f"http://{HOST}:{port}")
