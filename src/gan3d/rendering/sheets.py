@@ -231,12 +231,14 @@ def samples_sheet(
 
 
 def square_sheets(
-    voxels: np.ndarray, labels: np.ndarray, classes: Sequence[str], up: str, count: int, size: int = 128
+    voxels: np.ndarray, labels: np.ndarray, classes: Sequence[str], up: str, count: int, size: int = 160
 ) -> dict[str, np.ndarray]:
-    """One square sheet of the shapes (n, R, R, R) of each of the first `count` classes, by class, uint8 (H, W, 3)."""
+    """Two by two of the shapes (n, R, R, R) of each of the first `count` classes, by class, uint8 (H, W, 3).
+
+    MLflow shows a picture 256 pixels wide: a shape then has 128.
+    """
     sheets = {}
     for label in np.unique(labels)[:count]:
-        shapes = voxels[labels == label]
-        columns = math.ceil(math.sqrt(len(shapes)))
-        sheets[classes[int(label)]] = sheet(shapes, columns, size=size, up=up, colors=class_color(int(label)))
+        shapes = voxels[labels == label][:4]
+        sheets[classes[int(label)]] = sheet(shapes, 2, size=size, up=up, colors=class_color(int(label)))
     return sheets

@@ -4,7 +4,6 @@ import numpy as np
 
 from gan3d.dataset import VoxelDataset
 from gan3d.metrics.evaluation import PICTURED, ModelEvaluation
-from gan3d.metrics.names import metric_name
 from gan3d.metrics.reference import reference_rows
 from gan3d.rendering.sheets import comparison, sheet
 from gan3d.rendering.voxels import class_color
@@ -24,14 +23,12 @@ def samples_sheet(evaluation: ModelEvaluation, data: VoxelDataset) -> np.ndarray
 
 
 def beside_real(evaluation: ModelEvaluation, data: VoxelDataset, classes: int = 8) -> dict[str, np.ndarray]:
-    """Square sheets of two columns of generated and two of real shapes, by `contact sheet/CLASS beside real`."""
+    """Two generated shapes above two real ones, by class, uint8 (H, W, 3); of the first classes."""
     sheets = {}
     for name, samples in list(evaluation.samples.items())[:classes]:
         real = data.voxels(evaluation.resolution, reference_rows(data, name, PICTURED))
-        pairs = [shape for i in range(0, PICTURED, 2) for kind in (samples, real) for shape in kind[i : i + 2]]
-        color = class_color(data.classes.index(name))
-        colors = [each for _ in range(0, PICTURED, 2) for each in (color, color, REAL, REAL)]
-        sheets[f"contact sheet/{metric_name(name)} beside real"] = sheet(pairs, 4, size=128, up=data.up, colors=colors)
+        colors = [class_color(data.classes.index(name))] * 2 + [REAL] * 2
+        sheets[name] = sheet([*samples[:2], *real[:2]], 2, size=160, up=data.up, colors=colors)
     return sheets
 
 

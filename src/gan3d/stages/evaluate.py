@@ -26,7 +26,7 @@ from gan3d.stages.experiment import (
     score_rows,
     trained_run,
 )
-from gan3d.tracking.metric_names import IMAGES_SEEN
+from gan3d.tracking.metric_names import IMAGES_SEEN, SHEETS
 from gan3d.tracking.metric_names import SCORES as GROUP
 from gan3d.tracking.provenance import provenance_tags
 from gan3d.tracking.run import TrackedRun
@@ -100,10 +100,11 @@ def track(
     run.outbox.put_metrics([{"images": 0, **by_stage[params.final]}])
     for path in files:
         run.outbox.put_files(path, path.name if path.is_dir() else "")
-    for title, pixels in sheets.items():
-        run.outbox.put_image(title, 0, pixels)
+    for label, pixels in sheets.items():
+        key = f"{SHEETS}/{metric_name(label)} beside real"
+        run.outbox.put_image(key, 0, pixels)
         if experiment is not None:
-            experiment.put_image(title, 0, pixels)
+            experiment.put_image(key, 0, pixels)
     if experiment is not None:
         seen = {IMAGES_SEEN: images_seen(project, params.train.chain(params.final))}
         mean = score_metrics(class_mean(rows, resolution_of(params.final)))

@@ -8,15 +8,28 @@ from gan3d.tracking.links import run_link
 
 
 def experiment_note(experiment: Experiment, tags: Mapping[str, str]) -> str:
-    """Write the description.
+    """Write the description; its first lines are those that MLflow shows before a click.
 
     Args:
         experiment: with all that its stages have told.
         tags: of the run: commit, experiment.
     """
     known = experiment.known
-    parts = [known.get("what", ""), _changes(experiment), _scores(known), _stages(known), _origin(known, tags)]
+    parts = [known.get("what", ""), _scores(known), _stages(known), _changes(experiment), _origin(known, tags)]
     return "\n\n".join(part for part in parts if part)
+
+
+def _scores(known: Mapping[str, Any]) -> str:
+    """Rows of `scores`: name, value, value of real shapes, which values are better."""
+    return " · ".join(f"{name} **{value}** (real {real})" for name, value, real, _ in known.get("scores", ()))
+
+
+def _stages(known: Mapping[str, Any]) -> str:
+    named = []
+    for name, stage in known.get("stages", {}).items():
+        made = "from the cache" if stage.get("cached") else stage.get("status", "").lower()
+        named.append(f"{run_link(name, stage['run'])} {made}")
+    return f"Stages: {', '.join(named)}." if named else ""
 
 
 def _changes(experiment: Experiment) -> str:
@@ -24,20 +37,6 @@ def _changes(experiment: Experiment) -> str:
         return "Parameters as in the commit."
     rows = [f"| {name} | {_text(old)} | {_text(new)} |" for name, (old, new) in experiment.changed.items()]
     return "\n".join(["| changed | in the commit | here |", "|---|---|---|", *rows])
-
-
-def _scores(known: Mapping[str, Any]) -> str:
-    """Rows of `scores`: name, value, value of real shapes, which values are better."""
-    rows = [f"| {name} | **{value}** | {real} | {better} |" for name, value, real, better in known.get("scores", ())]
-    return "\n".join(["| score | generated | real shapes | |", "|---|---|---|---|", *rows]) if rows else ""
-
-
-def _stages(known: Mapping[str, Any]) -> str:
-    lines = []
-    for name, stage in known.get("stages", {}).items():
-        made = "taken from the cache, of the run" if stage.get("cached") else stage.get("status", "").lower() + ":"
-        lines.append(f"- {name}: {made} {run_link('open', stage['run'])}")
-    return "\n".join(lines)
 
 
 def _origin(known: Mapping[str, Any], tags: Mapping[str, str]) -> str:

@@ -7,6 +7,7 @@ The order is: contact sheets, evaluation (scores), loss, monitoring (health of t
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+SHEETS = "contact sheet"  # pictures, before all metrics
 SCORES, LOSSES, HEALTH, PROGRESS = "evaluation", "loss", "monitoring", "progress"
 IMAGES = f"{PROGRESS}/images"  # the horizontal axis of charts
 IMAGES_SEEN = f"{PROGRESS}/images_seen"  # by all stages of an experiment

@@ -11,14 +11,13 @@ from mlflow import MlflowClient
 from gan3d.metrics.names import metric_name
 from gan3d.rendering.sheets import square_sheets
 from gan3d.tracking.experiment_run import ExperimentRun
-from gan3d.tracking.metric_names import MetricRows, of_experiment
+from gan3d.tracking.metric_names import SHEETS, MetricRows, of_experiment
 from gan3d.tracking.outbox import Outbox
 from gan3d.tracking.run import TrackedRun
 from gan3d.tracking.system_metrics import SystemMetrics
 from gan3d.training.callback import Callback, Row
 
 FLUSH_SECONDS = 10.0
-SHEETS = "contact sheet"  # group of the pictures, before that of the scores
 SHEET_CLASSES = 8  # the first ones, whose shapes become pictures
 
 
@@ -100,7 +99,7 @@ class MLflowCallback(Callback):
         if self.outbox is None:
             return
         for name, pixels in square_sheets(voxels, labels, self.classes, self.up, SHEET_CLASSES).items():
-            key = f"{SHEETS}/{metric_name(name)}"
+            key = f"{SHEETS}/{metric_name(name)} in training"
             self.outbox.put_image(key, images, pixels)
             if self.experiment is not None and self.leads:
                 self.experiment.put_image(key, images, pixels)

@@ -15,19 +15,36 @@ from mlflow.server import app as pages
 from mlflow.server.fastapi_app import app
 from mlflow.server.handlers import _get_tracking_store
 
-from gan3d.tracking.metric_names import IMAGES, IMAGES_SEEN, MAIN_SCORE, SCORES
+from gan3d.tracking.metric_names import IMAGES, IMAGES_SEEN, MAIN_SCORE, SCORES, SHEETS
 from gan3d.tracking.store import ID_VARIABLE, experiment_name
 
 __all__ = ["app"]
 
-COLUMNS = (
-    *(f"metrics.`{name}`" for name in (MAIN_SCORE, f"{SCORES}/cov_cd", f"{SCORES}/mmd_cd_x1e3", IMAGES_SEEN)),
-    *(f"params.`{name}`" for name in ("lr_g", "lr_d", "batch")),
-    "tags.`changed`",
-)
+COLUMNS = {  # and their widths in pixels
+    **dict.fromkeys((f"metrics.`{name}`" for name in (MAIN_SCORE, f"{SCORES}/cov_cd", f"{SCORES}/mmd_cd_x1e3")), 175),
+    **dict.fromkeys((f"params.`{name}`" for name in ("lr_g", "lr_d", "batch")), 70),
+    f"metrics.`{IMAGES_SEEN}`": 160,
+    "tags.`changed`": 260,
+}
+FIRST = ("attributes.`Run Name`", "runDateAndNestInfo", "duration")  # columns that are always there
 VIEW = {
-    "selectedColumns": COLUMNS,
+    "selectedColumns": list(COLUMNS),
+    "columnOrder": [*FIRST, *COLUMNS],
+    "columnWidths": {FIRST[0]: 220} | COLUMNS,
     "globalLineChartConfig": {"xAxisKey": "metric", "lineSmoothness": 0, "selectedXAxisMetricKey": IMAGES},
+    "compareRunCharts": [],  # MLflow adds one for each metric and series of pictures
+    "compareRunSections": [  # sheets of several runs fit side by side; MLflow adds the others
+        {
+            "uuid": "gan3d-sheets",
+            "name": SHEETS,
+            "display": True,
+            "isReordered": False,
+            "columns": 1,
+            "cardHeight": 420,
+        },
+        {"uuid": "gan3d-others", "name": "Model metrics", "display": True, "isReordered": False},
+        {"uuid": "gan3d-system", "name": "System metrics", "display": False, "isReordered": False},
+    ],
 }
 SETTINGS = {  # versions as in MLflow 3.17
     "mlflow.workflowType_v1": "machine_learning",
