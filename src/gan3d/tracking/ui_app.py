@@ -40,7 +40,7 @@ VIEW = {
             "display": True,
             "isReordered": False,
             "columns": 1,
-            "cardHeight": 420,
+            "cardHeight": 560,
         },
         {"uuid": "gan3d-others", "name": "Model metrics", "display": True, "isReordered": False},
         {"uuid": "gan3d-system", "name": "System metrics", "display": False, "isReordered": False},
