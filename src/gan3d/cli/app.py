@@ -16,7 +16,10 @@ import click
 
 from gan3d import __version__
 from gan3d.cli.data import data
+from gan3d.cli.notebook import notebook
 from gan3d.cli.pipeline import check, evaluate, pack, prepare, register, sync, train
+from gan3d.cli.pretrained import pretrained
+from gan3d.cli.recipe import recipe
 from gan3d.cli.registry import registry
 from gan3d.cli.serve import export, serve, ui
 from gan3d.cli.shapes import interpolate, sample, show
@@ -49,6 +52,9 @@ for command in (
     data,
     sync,
     tune,
+    recipe,
+    notebook,
+    pretrained,
     registry,
     ui,
     serve,

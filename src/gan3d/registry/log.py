@@ -200,8 +200,9 @@ def signature(model: TrainedModel) -> ModelSignature:
     classes, size = model.architecture.classes, model.architecture.resolution
     numbers = [ColSpec("long", name, required=False) for name in ("count", "seed", "to", "steps")]
     vector = ColSpec(Array(DataType.double), "latents", required=False)
+    path = ColSpec("string", "path", required=False)
     return ModelSignature(
-        inputs=Schema([ColSpec("string", "class", required=len(classes) > 1), *numbers, vector]),
+        inputs=Schema([ColSpec("string", "class", required=len(classes) > 1), *numbers, vector, path]),
         outputs=Schema([TensorSpec(np.dtype(np.uint8), (-1, size, size, size))]),
         params=ParamSchema(
             [
@@ -236,11 +237,14 @@ def _log(folder: Path, model: TrainedModel, packages: list[str], backend: str, m
         serving.mkdir()
         for name in SERVED:
             shutil.copy(folder / name, serving / name)
+        # MLflow puts the folder around `sources` first on the path, where a gan3d would shadow an installed one
+        sources = Path(scratch) / "gan3d_sources"
+        shutil.copytree(Path(__file__).parents[1], sources / "gan3d", ignore=shutil.ignore_patterns("__pycache__"))
         return mlflow.pyfunc.log_model(
             name=MODEL,
             python_model=str(Path(__file__).with_name("served.py")),
             artifacts={"snapshot": str(serving)},
-            code_paths=[str(Path(__file__).parents[1])],
+            code_paths=[str(sources)],
             pip_requirements=packages,
             signature=signature(model),
             input_example=(example, {"threshold": float(model.threshold)}),

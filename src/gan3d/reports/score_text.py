@@ -23,11 +23,16 @@ def score_text(rows: Rows) -> str:
             notes[f"The {LISTED} of {len(all_scores) - 1:,} classes with the worst scores; table.json has all."] = None
         for scores in shown:
             title = f"{resolution_key(resolution)} {scores.name}"
-            table.append([f"{title} generated", *(_generated(score, scores) for score in SCORES)])
-            table.append([f"{title} real", *(_real(score, scores) for score in SCORES)])
+            generated, real = score_cells(scores)
+            table += [[f"{title} generated", *generated], [f"{title} real", *real]]
             if "note" in scores.generated:
                 notes[scores.generated["note"]] = None
     return "\n".join([*aligned(table), LEGEND, *notes])
+
+
+def score_cells(scores: ClassScores) -> tuple[list[str], list[str]]:
+    """The cells of a class, one per score: of the generated shapes, and of the real ones."""
+    return [_generated(score, scores) for score in SCORES], [_real(score, scores) for score in SCORES]
 
 
 def aligned(table: list[list[str]]) -> list[str]:

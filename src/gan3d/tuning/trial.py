@@ -23,7 +23,7 @@ from gan3d.errors import UserError
 from gan3d.metrics.validation import ValidationScorer
 from gan3d.monitoring import advice
 from gan3d.monitoring.monitor import TrainingMonitor
-from gan3d.stages.train import stage_spec
+from gan3d.stages.spec import stage_spec
 from gan3d.tracking.mlflow_callback import MLflowCallback
 from gan3d.tracking.provenance import provenance_tags
 from gan3d.training.callback import Callback, Row, TrainingView
