@@ -17,7 +17,7 @@ from gan3d.errors import UserError
 from gan3d.rendering import sheets
 from gan3d.tracking import mlflow_callback, outbox
 from gan3d.tracking.delivery import deliver, resolve_run, sync
-from gan3d.tracking.metric_names import LOSS
+from gan3d.tracking.metric_names import LOSS, RUN_SCORE
 from gan3d.tracking.mlflow_callback import MLflowCallback
 from gan3d.tracking.outbox import Outbox
 from gan3d.tracking.store import connect
@@ -38,6 +38,29 @@ def client(mlruns, monkeypatch):
 
 def new_run(client):
     return client.create_run(client.get_experiment_by_name("gan3d").experiment_id).info.run_id
+
+
+def test_models_are_found_in_the_order_of_their_scores(client, mlruns, tmp_path):
+    """Each with its step, parameters and data, linked to the run."""
+    (tmp_path / "config.json").write_text("{}")
+    callback = MLflowCallback(client, "stage", {"lr_g": 0.005}, {"stage": "r16"}, ["chair"], "y", mlruns=mlruns)
+    callback.on_train_begin(0, [], {})
+    for images, score in ((1000, 0.8), (2000, 0.6), (3000, 0.7)):
+        callback.keep_model(f"after {images} images", images, score, [tmp_path / "config.json"])
+    callback.finish({})
+    found = client.search_logged_models(
+        [client.get_run(callback.run_id).info.experiment_id],
+        order_by=[{"field_name": f"metrics.{RUN_SCORE}", "ascending": True}],
+    )
+    found = [model for model in found if model.source_run_id == callback.run_id]
+    assert [model.name for model in found] == ["after 2000 images", "after 3000 images", "after 1000 images"]
+    assert [(metric.value, metric.step) for metric in found[0].metrics] == [(0.6, 2000)]
+    assert found[0].params == {"lr_g": "0.005", "images": "2000"}
+    assert found[0].status == "READY"
+    assert {output.model_id for output in client.get_run(callback.run_id).outputs.model_outputs} == {
+        model.model_id for model in found
+    }
+    assert [each.path for each in client.list_logged_model_artifacts(found[0].model_id)] == ["config.json"]
 
 
 class Dead:

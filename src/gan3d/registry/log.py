@@ -37,6 +37,7 @@ from gan3d.rendering.voxels import class_color
 from gan3d.sampling.sampler import Sampler
 from gan3d.shape_io.encoding import STYLES
 from gan3d.tracking.delivery import marked_alive
+from gan3d.tracking.metric_names import SCORES
 from gan3d.tracking.store import MODEL, parent_run
 
 NEEDED = ("mlflow", "numpy", "pandas", "scipy", "keras", "trimesh", "scikit-image", "pillow")  # and a backend
@@ -127,8 +128,9 @@ def log_candidate(
         return number
     with _run(run_id, facts.tags, mlruns, parent, name) as run:
         metadata = {"weights": weights, "backend": facts.backend, "resolution": model.architecture.resolution}
-        info = _log(Path(folder), model, packages, facts.backend, metadata)
-        mlflow.log_metrics({name: value for name, value in means.items() if value is not None}, model_id=info.model_id)
+        info = _log(Path(folder), model, packages, facts, metadata)
+        scores = {f"{SCORES}/{name}": value for name, value in means.items() if value is not None}
+        mlflow.log_metrics(scores, model_id=info.model_id)
         mlflow.log_image(_picture(model), "samples.png")
         number = int(mlflow.register_model(info.model_uri, MODEL, tags=tags).version)
         text = card(_model_facts(model, number), facts.data, facts.training, facts.scores, _versions(packages))
@@ -229,9 +231,10 @@ def requirements(backend: str) -> list[str]:
         ) from None
 
 
-def _log(folder: Path, model: TrainedModel, packages: list[str], backend: str, metadata: dict[str, Any]) -> Any:
+def _log(folder: Path, model: TrainedModel, packages: list[str], facts: Facts, metadata: dict[str, Any]) -> Any:
     """The generator as a logged MLflow model."""
     example = pd.DataFrame([{"class": name, "count": 2, "seed": 7} for name in model.architecture.classes[:EXAMPLES]])
+    last, split = dict(facts.training[-1]) if facts.training else {}, facts.data["test_split"]
     with tempfile.TemporaryDirectory() as scratch:
         serving = Path(scratch) / "snapshot"
         serving.mkdir()
@@ -248,7 +251,10 @@ def _log(folder: Path, model: TrainedModel, packages: list[str], backend: str, m
             pip_requirements=packages,
             signature=signature(model),
             input_example=(example, {"threshold": float(model.threshold)}),
-            model_config={"backend": backend},
+            model_config={"backend": facts.backend},
+            model_type="generator",
+            params={name: value for name, value in last.items() if value is not None} | {"test_split": split},
+            step=int(last.get("images") or 0),
             metadata=metadata | {"classes": list(model.architecture.classes)},
         )
 

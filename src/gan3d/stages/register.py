@@ -22,6 +22,7 @@ from gan3d.metrics.rows import read_rows, without_mean, write_json
 from gan3d.registry.log import Facts, data_facts, log_candidate, tagged_means
 from gan3d.registry.models import open_sampler
 from gan3d.registry.promotion import Decision, promote
+from gan3d.registry.serving_check import check_serving
 from gan3d.stages.experiment import experiment_run, run_name
 from gan3d.tracking.delivery import resolve_run, sync
 from gan3d.tracking.experiment_run import ExperimentRun
@@ -53,6 +54,7 @@ def run(params: Params, project: Project) -> str:
                 version = log_candidate(
                     client, project.model(params.final), candidate, mlruns=project.mlruns, parent=parent, name=name
                 )
+                check_serving(version)
                 decision = promote(
                     client, version, params.promote.margin, lambda other: rescore(other, params, project)
                 )

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import tempfile
 import textwrap
 import warnings
 from collections.abc import Iterator
@@ -32,11 +33,13 @@ from gan3d.tracking.links import NOTE, run_link
 from gan3d.tracking.mlflow_callback import MLflowCallback
 from gan3d.tracking.provenance import provenance_tags
 from gan3d.tracking.store import connect_later
-from gan3d.training.callback import Row
+from gan3d.training.callback import Row, TrainingView
 from gan3d.training.checkpoint import sole_writer
 from gan3d.training.fingerprint import training_fingerprint
-from gan3d.training.loop import train
+from gan3d.training.loop import Validate, train
 from gan3d.training.stage import StageSpec, build_stage, finish_stage
+
+MODEL_FILES = (model_file.CONFIG, model_file.GENERATOR)  # of a kept checkpoint, without the training weights
 
 
 def run(params: Params, stage: str, project: Project, dry_run: bool = False) -> None:
@@ -67,6 +70,8 @@ def run(params: Params, stage: str, project: Project, dry_run: bool = False) -> 
     with sole_writer(checkpoints, lambda: print(waiting_sentence(stage, checkpoints), flush=True)):
         tracker = mlflow_callback(params, spec, data, project, fingerprint, cost)
         monitor = TrainingMonitor(data, start, schedule.samples_per_class)
+        scored = validation(data, start[2])
+        best = BestModel(scored)
         sheets = SampleSheets(project.output(params.name) / "vis" / stage, data.classes, data.up)
         progress = ProgressBar(stage, spec.recipe.images)
         with ending_run(tracker, progress):
@@ -78,12 +83,13 @@ def run(params: Params, stage: str, project: Project, dry_run: bool = False) -> 
                 schedule,
                 CallbackList(progress, tracker, sheets, FirstSamples(monitor, start[2], spec.recipe, tracker, sheets)),
                 monitor,
-                validation(data, start[2]),
+                None if scored is None else best,
             )
             trained = finish_stage(spec, trained, data)
             model_file.save(project.model(stage), trained)
             remove_others(project.model(stage), model_file.FILES)
             progress.close()
+            keep_models(tracker, f"{params.name} {stage}", project.model(stage), rows, best)
             tracker.finish(write_outputs(params.name, spec, project, trained, rows, sheets))
         record = {"run_id": tracker.run_id, "training_fingerprint": fingerprint, "images": rows[-1]["images"]}
         write_text(project.run_file(stage), json.dumps(record, indent=2) + "\n")
@@ -99,6 +105,33 @@ def shown_settings(spec: StageSpec) -> dict[str, object]:
     """The stage's settings; of many classes, their number and the first."""
     classes = spec.architecture.classes
     return spec.settings | ({"classes": f"{len(classes):,}: {short_list(classes)}"} if len(classes) > 100 else {})
+
+
+class BestModel:
+    """A validation that remembers the model with the lowest score, which is a kept checkpoint."""
+
+    def __init__(self, validate: Validate | None):
+        self.validate = validate
+        self.images, self.score = 0, float("inf")
+        self.model: TrainedModel | None = None
+
+    def __call__(self, view: TrainingView) -> Row:
+        row = self.validate(view) if self.validate is not None else {}
+        if row.get("validation/score", float("inf")) < self.score:
+            self.images, self.score, self.model = view.images, row["validation/score"], view.model()
+        return row
+
+
+def keep_models(tracker: MLflowCallback, name: str, final: Path, rows: list[Row], best: BestModel) -> None:
+    """Log the final model, and the best by validation if that is another, as models of MLflow."""
+    images = int(rows[-1]["images"])
+    score = rows[-1].get("validation/score")
+    tracker.keep_model(f"{name} after {images} images", images, score, [final / part for part in MODEL_FILES])
+    if best.model is not None and best.images != images:
+        with tempfile.TemporaryDirectory() as scratch:
+            model_file.save(Path(scratch), best.model)
+            files = [Path(scratch) / part for part in MODEL_FILES]
+            tracker.keep_model(f"{name} after {best.images} images", best.images, best.score, files)
 
 
 def mlflow_callback(

@@ -10,7 +10,16 @@ from typing import Any
 import numpy as np
 from filelock import FileLock, Timeout
 from mlflow import MlflowClient, MlflowException
-from mlflow.entities import Dataset, DatasetInput, InputTag, LifecycleStage, Metric, Param, RunTag
+from mlflow.entities import (
+    Dataset,
+    DatasetInput,
+    InputTag,
+    LifecycleStage,
+    LoggedModelOutput,
+    Metric,
+    Param,
+    RunTag,
+)
 from mlflow.utils.mlflow_tags import MLFLOW_DATASET_CONTEXT, MLFLOW_PARENT_RUN_ID
 from PIL import Image, UnidentifiedImageError
 
@@ -215,6 +224,24 @@ def _files(client: MlflowClient, run_id: str, entry: dict[str, Any], files: Path
     client.log_artifacts(run_id, str(files / "files"), entry["folder"] or None)
 
 
+def _model(client: MlflowClient, run_id: str, entry: dict[str, Any], files: Path) -> None:
+    """A model of MLflow with its scores; one that a broken connection left unfinished is replaced."""
+    number, dataset = experiment_id(client), entry.get("dataset") or {}
+    for old in client.search_logged_models([number], f"tags.`{LOCAL_TAG}` = '{entry['id']}'"):
+        client.delete_logged_model(old.model_id)
+    tags = entry["tags"] | {LOCAL_TAG: entry["id"]}
+    params = {name: str(value) for name, value in entry["params"].items()}
+    model = client.create_logged_model(number, entry["name"], run_id, tags, params, "generator").model_id
+    client.log_model_artifacts(model, str(files / "files"))
+    client.finalize_logged_model(model, "READY")
+    client.log_outputs(run_id, [LoggedModelOutput(model, entry["step"])])
+    metrics = [
+        Metric(name, value, entry["time"], entry["step"], model, dataset.get("name"), dataset.get("digest"), run_id)
+        for name, value in entry["metrics"].items()
+    ]
+    client.log_batch(run_id, metrics=metrics)
+
+
 def _tag(client: MlflowClient, run_id: str, entry: dict[str, Any], files: Path) -> None:
     value = _with_links(client, entry["value"]) if entry["name"] == NOTE else entry["value"]
     client.set_tag(run_id, entry["name"], value)
@@ -231,6 +258,7 @@ _SEND: dict[str, Callable[[MlflowClient, str, dict[str, Any], Path], None]] = {
     "metrics": _metrics,
     "image": _image,
     "files": _files,
+    "model": _model,
     "tag": _tag,
     "end": _end,
 }

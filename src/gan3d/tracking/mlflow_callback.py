@@ -11,7 +11,7 @@ from mlflow import MlflowClient
 from gan3d.metrics.names import metric_name
 from gan3d.rendering.sheets import square_sheets
 from gan3d.tracking.experiment_run import ExperimentRun
-from gan3d.tracking.metric_names import SHEETS, MetricRows, of_experiment
+from gan3d.tracking.metric_names import DIGITS, RUN_SCORE, SHEETS, MetricRows, of_experiment
 from gan3d.tracking.outbox import Outbox
 from gan3d.tracking.run import TrackedRun
 from gan3d.tracking.system_metrics import SystemMetrics
@@ -117,6 +117,25 @@ class MLflowCallback(Callback):
                 self.experiment.put_metrics(of_experiment(rows))
             self.unsent = []
         self.last_flush = time.monotonic()
+
+    def keep_model(self, name: str, images: int, score: float | None, files: Sequence[Path]) -> None:
+        """Queue a kept checkpoint as a model of MLflow.
+
+        Args:
+            name: of the model.
+            images: after which it was kept.
+            score: 1-NNA-CD against the validation split; None without one.
+            files: of the model.
+        """
+        if self.outbox is None:
+            return
+        facts = {
+            "params": self.params | {"images": images},
+            "tags": {name: value for name, value in self.tags.items() if not name.startswith("mlflow.")},
+            "metrics": {} if score is None else {RUN_SCORE: float(f"{score:.{DIGITS}g}")},
+            "dataset": {} if self.dataset is None else self.dataset.to_dict(),
+        }
+        self.outbox.put_model(name, images, facts, files)
 
     def finish(self, files: dict[str, Path]) -> None:
         """Queue what is left and the files, each for its artifact folder, and end the run."""
