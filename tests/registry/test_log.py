@@ -103,7 +103,7 @@ def test_run_has_card_picture_and_scores(registered):
     assert "gan3d, version 1" in card
     logged = client.get_logged_model(version.source.removeprefix("models:/"))
     scored = {metric.key: metric.value for metric in logged.metrics}
-    assert scored == {"one_nna_cd": 0.8, "cov_cd": 0.4, "mmd_cd_x1e3": 2.5}
+    assert scored == {"evaluation/one_nna_cd": 0.8, "evaluation/cov_cd": 0.4, "evaluation/mmd_cd_x1e3": 2.5}
 
 
 @pytest.mark.slow

@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -36,7 +35,6 @@ def keep(page, name: str, tmp_path: Path) -> Path:
     return path
 
 
-def settled(page, seconds: float = 1.5) -> None:
-    """Wait until the page has drawn what it fetched."""
-    page.wait_for_load_state("networkidle")
-    time.sleep(seconds)
+def settled(page, seconds: float = 3.0) -> None:
+    """Wait until the page has drawn what it fetched; MLflow's goes on asking for news."""
+    page.wait_for_timeout(1000 * seconds)
