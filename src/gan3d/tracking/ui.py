@@ -58,7 +58,7 @@ def serve(mlruns: Path, port: int, log: Callable[[str], None]) -> int:
         "--uvicorn-opts",
         "--log-level=warning",
     ]
-    environment = os.environ | QUIET | {ID_VARIABLE: number}
+    environment = QUIET | os.environ | {ID_VARIABLE: number}
     server = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, start_new_session=True)
     previous = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
