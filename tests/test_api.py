@@ -161,7 +161,7 @@ def test_shapes_are_scored_by_the_protocol(model, dataset_folder, tmp_path):
     assert sampled.rows[: len(expected)] == [rounded(row) for row in expected]
     with pytest.raises(UserError, match="cannot be compared"):
         gan3d.score(real["train"], model.sample("slab", 12))
-    with pytest.raises(UserError, match="does not exist: choose one of one_nna_cd"):
+    with pytest.raises(UserError, match="does not exist: choose one of excess, one_nna_cd"):
         table["fid"]
 
 

@@ -64,7 +64,16 @@ CORE = (
 CORE += tuple(
     f"monitoring.{m}" for m in ("remote", "monitor", "diagnostics", "advice", "fixed_samples", "validation", "cost")
 )
-OUTSIDE_CORE = ("metrics.linear_probe",)
+OUTSIDE_CORE = (  # what needs scikit-learn: a training scores without them
+    "metrics.linear_probe",
+    "metrics.tell",
+    "metrics.comparison",
+    "metrics.sets",
+    "metrics.excess_scorer",
+    "metrics.protocol",
+    "metrics.rows",
+    "metrics.evaluation",
+)
 CORE_LIBRARIES = {"numpy", "scipy", "keras"}
 BACKEND_LIBRARIES = {"tensorflow": "gan3d.backend.tensorflow", "jax": "gan3d.backend.jax"}
 OUTSIDE = (

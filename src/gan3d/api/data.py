@@ -109,9 +109,11 @@ class ArrayDataset(dataset.VoxelDataset):
     Args:
         test: by class, booleans (n, R, R, R), the shapes that generated ones are scored against.
         train: likewise, the training shapes, for the floor and novelty; a class may be missing.
+        up: the axis that points up.
     """
 
-    def __init__(self, test: Mapping[str, np.ndarray], train: Mapping[str, np.ndarray]):
+    def __init__(self, test: Mapping[str, np.ndarray], train: Mapping[str, np.ndarray], up: str = "y"):
+        self.up = up
         self.folder = Path("arrays")
         self.conditional = True
         self.classes = list(test)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ from gan3d.backend_choice import choose_backend
 from gan3d.errors import UserError, short_list
 from gan3d.metrics.protocol import MEAN, Row, evaluate, mean_over_classes
 from gan3d.metrics.rows import class_scores, rounded
+from gan3d.metrics.sets import score_sets
 from gan3d.metrics.table import SCORES
 from gan3d.monitoring.progress import progress_bar
 from gan3d.rendering.document import table
@@ -83,11 +83,12 @@ def score(
 
     Args:
         generated: a model, which is sampled; or shapes: the result of `Model.sample`, booleans (N, R, R, R), or a file
-            with them. Of more shapes than the reference has, the first ones count.
+            with them. More shapes than the reference has make more draws.
         reference: a prepared data set, whose test split is taken; or shapes, likewise.
-        train: the training shapes, for the floor and novelty; a data set has them.
+        train: the training shapes, for the floor and novelty; a data set has them. Without them, the floor comes from
+            halves of the reference.
         count: largest number of shapes per class in each set.
-        draws: how often a model is sampled; scores are averaged over draws. Shapes are one draw.
+        draws: how often a model is sampled, or into how many draws shapes are divided at most; scores are averaged.
         seed: of a model's first draw; that of `gan3d evaluate` by default.
 
     Raises:
@@ -100,7 +101,6 @@ def score(
     else:
         sets = _by_class(generated)
         resolution, classes = next(iter(sets.values())).shape[-1], tuple(sets)
-        draws = 1
     real = _data(reference, train, classes, resolution)
     known = tuple(real.classes)
     if isinstance(generated, Model) and known != classes:
@@ -112,17 +112,18 @@ def score(
     if missing:
         raise UserError(f"no shapes of class {missing[0]!r} are given: sample each class of the reference.")
 
-    def given(index: int, size: int, _: int) -> np.ndarray:
-        return sets[known[index]][:size]
-
-    sample: Callable[[int, int, int], np.ndarray] = given
-    first = 0 if seed is None else seed
     if isinstance(generated, Model):
         from gan3d.metrics.evaluation import SAMPLE_SEED
 
-        sample, first = generated.sampler.shapes, SAMPLE_SEED if seed is None else seed
-    with progress_bar("score", "parts") as update:
-        rows = evaluate(sample, real, resolution, count, draws, first, update if draws > 1 else None)
+        first = SAMPLE_SEED if seed is None else seed
+        with progress_bar("score", "parts") as update:
+            rows = evaluate(generated.sampler.shapes, real, resolution, count, draws, first, update)
+    else:
+        rows = []
+        for name in known:
+            reals, trained = (real.voxels(resolution, real.select(split, name)) for split in ("test", "train"))
+            given = trained if len(trained) else None
+            rows += score_sets(sets[name], reals, given, real.up, count, draws, seed or 0, name).rows
     return Scores([rounded(row) for row in [*rows, *mean_over_classes(rows)]])
 
 

@@ -21,6 +21,7 @@ from gan3d.cli.pipeline import check, evaluate, pack, prepare, register, sync, t
 from gan3d.cli.pretrained import pretrained
 from gan3d.cli.recipe import recipe
 from gan3d.cli.registry import registry
+from gan3d.cli.score import score
 from gan3d.cli.serve import export, serve, ui
 from gan3d.cli.shapes import interpolate, sample, show
 from gan3d.cli.tune import tune
@@ -45,6 +46,7 @@ for command in (
     train,
     pack,
     evaluate,
+    score,
     register,
     sample,
     interpolate,

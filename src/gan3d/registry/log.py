@@ -43,6 +43,7 @@ from gan3d.tracking.store import MODEL, parent_run
 NEEDED = ("mlflow", "numpy", "pandas", "scipy", "keras", "trimesh", "scikit-image", "pillow")  # and a backend
 DESCRIPTION = 5000  # characters that MLflow's database holds of a version's description
 UNFINISHED_SECONDS = 600  # after which a version without content is one that nobody finishes
+RULE = "excess of three"  # which scores promotion compares
 TAGGED_CLASSES = 200  # whose names and scores fit into tags
 EXAMPLES, PICTURED = 8, 24  # classes in the input example, and in the version's picture
 SERVED = ("config.json", "generator.npz")  # without the training weights
@@ -188,13 +189,19 @@ def tagged_means(rows: Sequence[Mapping[str, Any]], resolution: int) -> dict[str
     return {score.key: mean.get(score.key) for score in TAGGED}
 
 
+def error_of_excess(rows: Sequence[Mapping[str, Any]], resolution: int) -> dict[str, float | None]:
+    """The standard error of the mean excess, by which promotion decides."""
+    generated = generated_rows(rows, resolution)
+    return {"excess_se": mean_over_classes(generated)[0].get("excess_se") if generated else None}
+
+
 def protocol_of(rows: Sequence[Mapping[str, Any]], resolution: int) -> str:
-    """The protocol's settings, as "100+100 shapes, 3 draws, seed 0"; only scores with equal settings are comparable."""
+    """The protocol's settings, as "100+100 shapes, 3 draws, seed 0, excess of three": equal ones are comparable."""
     generated = generated_rows(rows, resolution)
     if not generated:
         return "none"
     shapes = "+".join(str(row["reference"]) for row in generated)
-    return f"{shapes} shapes, {generated[0]['draws']} draws, seed {generated[0]['seed']}"
+    return f"{shapes} shapes, {generated[0]['draws']} draws, seed {generated[0]['seed']}, {RULE}"
 
 
 def signature(model: TrainedModel) -> ModelSignature:
@@ -288,7 +295,11 @@ def _tags(model: TrainedModel, facts: Facts, means: Mapping[str, float | None]) 
         "test_split": facts.data["test_split"],
         "protocol": protocol_of(facts.scores, size),
         "one_nna_cd_by_class": json.dumps(by_class),
-        **{name: repr(value) for name, value in means.items() if value is not None},
+        **{
+            name: repr(value)
+            for name, value in ({**means, **error_of_excess(facts.scores, size)}).items()
+            if value is not None
+        },
         **({"training_run": facts.training_run} if facts.training_run else {}),
     }
 

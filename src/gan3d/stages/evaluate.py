@@ -90,7 +90,7 @@ def track(
     tags = provenance_tags(project.work) | {"stage": "evaluate", "name": params.name}
     settings = {"count": params.evaluate.count, "draws": params.evaluate.draws}
     by_stage = {stage: metrics(class_scores(rows, resolution_of(stage))) for stage in params.train.stages}
-    trained = {stage: run for stage in params.train.stages if (run := trained_run(project, stage))}
+    trained = {stage: found for stage in params.train.stages if (found := trained_run(project, stage))}
     experiment = experiment_run(params, project, "evaluate")
     if experiment is not None:
         experiment.tell_stages(trained)
@@ -107,9 +107,8 @@ def track(
             experiment.put_image(key, 0, pixels)
     if experiment is not None:
         seen = {IMAGES_SEEN: images_seen(project, params.train.chain(params.final))}
-        mean = score_metrics(class_mean(rows, resolution_of(params.final)))
+        mean = score_metrics(class_mean(rows, resolution_of(params.final)), main=True)
         experiment.put_metrics([{"images": 0, **seen, **mean}])
-    for stage, values in by_stage.items():
-        if stage in trained:
-            run.other(trained[stage]).put_metrics([{"images": 0, **values}])
+    for stage, trained_by in trained.items():
+        run.other(trained_by).put_metrics([{"images": 0, **by_stage[stage]}])
     run.end()

@@ -11,7 +11,7 @@ from gan3d.config.project import Project
 from gan3d.config.schema import Params, resolution_of
 from gan3d.errors import UserError, short_list
 from gan3d.metrics.rows import ClassScores
-from gan3d.metrics.table import SCORES
+from gan3d.metrics.table import BY_KEY, SCORES, TAGGED
 from gan3d.tracking.experiment import find_experiment
 from gan3d.tracking.experiment_run import ExperimentRun
 from gan3d.tracking.metric_names import SCORES as GROUP
@@ -20,7 +20,7 @@ from gan3d.tracking.provenance import provenance_tags
 
 def experiment_run(params: Params, project: Project, stage: str) -> ExperimentRun | None:
     """The run of the `dvc repro` or `dvc exp run` that started this stage; None for a stage started by hand."""
-    settings = yaml.safe_load(project.params.read_text(encoding="utf-8"))
+    settings = yaml.safe_load(project.params.read_text(encoding="utf-8")) | {"name": params.name}
     with contextlib.suppress(OSError, UserError):  # the stage's own run warns of a store that cannot be written
         found = find_experiment(project.mlruns, project.work, settings)
         if found is None:
@@ -60,17 +60,22 @@ def what(params: Params, classes: Sequence[str]) -> str:
 
 
 def score_rows(mean: ClassScores) -> list[list[str]]:
-    """The mean scores for people: name, value, value of real shapes, which values are better."""
+    """The main mean scores for people: name, value, value of real shapes, which values are better."""
     rows = []
-    for score in SCORES:
+    for score in TAGGED:
         value, (real, _) = mean.generated.get(score.key), score.real(mean.generated, mean.floor)
         if value is not None:
             rows.append([score.heading, score.text(value), score.text(real), score.guidance])
     return rows
 
 
-def score_metrics(scores: ClassScores, group: str = GROUP) -> dict[str, float]:
-    """Scores as metrics of MLflow with the digits that are known, the floor of 1-NNA-CD beside it."""
-    values = {score.key: (scores.generated.get(score.key), score.digits) for score in SCORES}
-    values["one_nna_cd_floor"] = scores.floor.get("one_nna_cd"), SCORES[0].digits
+def score_metrics(scores: ClassScores, group: str = GROUP, main: bool = False) -> dict[str, float]:
+    """Scores as metrics of MLflow with the digits that are known, the floor of 1-NNA-CD beside it.
+
+    Args:
+        main: only those of `evaluation/scores.json`.
+    """
+    chosen = [score for score in SCORES if not main or score.summary is not None]
+    values = {score.key: (scores.generated.get(score.key), score.digits) for score in chosen}
+    values["one_nna_cd_floor"] = scores.floor.get("one_nna_cd"), BY_KEY["one_nna_cd"].digits
     return {f"{group}/{key}": round(value, digits) for key, (value, digits) in values.items() if value is not None}

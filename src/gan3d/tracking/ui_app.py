@@ -21,7 +21,7 @@ from gan3d.tracking.store import ID_VARIABLE, experiment_name
 __all__ = ["app"]
 
 COLUMNS = {  # and their widths in pixels
-    **dict.fromkeys((f"metrics.`{name}`" for name in (MAIN_SCORE, f"{SCORES}/cov_cd", f"{SCORES}/mmd_cd_x1e3")), 175),
+    **dict.fromkeys((f"metrics.`{name}`" for name in (MAIN_SCORE, f"{SCORES}/one_nna_cd", f"{SCORES}/cov_cd")), 175),
     **dict.fromkeys((f"params.`{name}`" for name in ("lr_g", "lr_d", "batch")), 70),
     f"metrics.`{IMAGES_SEEN}`": 160,
     "tags.`changed`": 260,
