@@ -8,9 +8,7 @@ chooses later stays. `mlflow server --app-name gan3d` finds this module by its e
 import json
 import os
 from pathlib import Path
-from typing import Any
 
-from flask import Response
 from mlflow.server import app as pages
 from mlflow.server.fastapi_app import app
 from mlflow.server.handlers import _get_tracking_store
@@ -78,14 +76,14 @@ def script(experiment: str) -> str:
     return SCRIPT % ", ".join(json.dumps(value).replace("<", "\\u003c") for value in (SETTINGS, VIEW, experiment))
 
 
-def first_page() -> Any:
+def first_page() -> tuple[str, dict[str, str]]:
     """MLflow's page with the script in front of its own."""
     number = os.environ.get(ID_VARIABLE) or ""  # set by `gan3d ui`
     if not number and (found := _get_tracking_store().get_experiment_by_name(experiment_name())):
         number = found.experiment_id
     page = (Path(str(pages.static_folder)) / "index.html").read_text(encoding="utf-8")
     page = page.replace("<script", script(number) + "<script", 1)
-    return Response(page, mimetype="text/html", headers={"Cache-Control": "no-cache"})
+    return page, {"Content-Type": "text/html; charset=utf-8", "Cache-Control": "no-cache"}
 
 
 pages.view_functions["serve"] = first_page
