@@ -142,8 +142,10 @@ def test_the_first_page_lists_experiments_and_stays_with_training(server, tmp_pa
         page.get_by_text("A generator of 16³ voxels.").wait_for()
         settled(page)
         keep(page, "experiment", tmp_path)
-        page.get_by_role("link", name="r08", exact=True).first.click()
-        page.get_by_role("heading", name="r08").wait_for()
+        page.get_by_text("Show more").first.click()
+        with page.context.expect_page() as opened:
+            page.get_by_role("link", name="r08", exact=True).first.click()
+        opened.value.get_by_role("heading", name="r08").wait_for()
 
 
 def test_two_experiments_are_side_by_side_by_pictures_after_one_click(server, tmp_path):
