@@ -30,8 +30,8 @@ repro: setup ## run the pipeline: data, training, evaluation, registry
 	@dvc repro
 	@echo; echo "Done: look at it with 'make ui'; draw shapes with '$(VENV)/bin/gan3d sample --help'."
 
-ui: setup ## open the MLflow UI on http://127.0.0.1:5000
-	@mlflow ui --backend-store-uri "$${MLFLOW_TRACKING_URI:-sqlite:///$(CURDIR)/mlruns/mlflow.db}" --host 127.0.0.1 --port 5000
+ui: setup ## open experiments and models in MLflow on http://127.0.0.1:5000
+	@gan3d ui
 
 dashboard: setup ## open the studies of `gan3d tune` on http://127.0.0.1:8080
 	@gan3d tune dashboard

@@ -39,7 +39,7 @@ MAY_IMPORT = {
     "shape_io": ("errors", "voxels", "data", "rendering", "sampling"),
     "config": ("errors", "dataset", "voxels", "training.recipe"),
     "reports": ("errors", "dataset", "voxels", "data.pipeline.statistics", "metrics", "rendering"),
-    "tracking": ("addresses", "errors", "rendering", "training.callback"),
+    "tracking": ("addresses", "errors", "metrics.names", "rendering", "training.callback"),
     "registry": (
         *("addresses", "errors", "dataset", "model_file", "sampling", "metrics", "rendering", "shape_io"),
         *("config.project", "tracking", "monitoring.progress"),

@@ -25,7 +25,6 @@ NOT_IMPORTED = {  # declared, and why no line of the package imports it
     "jupyterlab": "where people open the notebooks",
     "jupytext": "imported by name, with a sentence where it is missing",
     "networkx": "trimesh reads the scenes of 3DXML with it, and does not ask for it",
-    "psutil": "MLflow measures the machine with it (log_system_metrics)",
     "psycopg": "SQLAlchemy's driver for PostgreSQL",
 }
 DEVELOPMENT = {  # of the group dev: tools and types, and what tests run without importing it

@@ -66,7 +66,7 @@ def test_every_class_is_scored_and_a_few_are_shown(data, evaluation, tmp_path):
     assert sum(each.generated.nbytes for each in evaluation.classes[PICTURED_CLASSES:]) == 0
     logged = metrics(scores)
     assert len({name.split("/")[1] for name in logged}) == 25
-    assert "test/mean/one_nna_cd" in logged
+    assert "evaluation/one_nna_cd" in logged
     for picture in (samples_sheet(evaluation, data), interpolation_sheet(evaluation, data)):
         assert picture.shape[0] * picture.shape[1] < sheets.MAX_PIXELS
     sheet = {8: samples_sheet(evaluation, data)}

@@ -36,6 +36,7 @@ HARMLESS = {
     "config": "its values reach a stage as parameters",
     "monitoring.advice": "sentences for people",
     "monitoring.progress": "a bar on the terminal",
+    "stages.experiment": "tells MLflow what a stage belongs to",
     "tracking": "copies to MLflow what is on disk",
     "data.sandbox": "limits of time and memory, which are parameters",
     "data.pipeline.dask_cluster": "where blocks are converted",

@@ -21,6 +21,7 @@ from gan3d.errors import UserError
 from gan3d.tracking import database, delivery, limits, outbox, store
 from gan3d.tracking.delivery import sync
 from gan3d.tracking.limits import bounded
+from gan3d.tracking.metric_names import LOSS
 from gan3d.tracking.mlflow_callback import MLflowCallback
 from gan3d.tracking.outbox import Outbox
 from gan3d.tracking.run import TrackedRun
@@ -187,7 +188,7 @@ def test_a_server_that_fails_in_the_middle(mlruns, upstream, monkeypatch, fault)
             time.sleep(0.5)
         run = client.get_run(only_run(client))
         assert run.info.status == "FINISHED"
-        assert [m.step for m in client.get_metric_history(run.info.run_id, "loss_d")] == [10, 20]
+        assert [m.step for m in client.get_metric_history(run.info.run_id, LOSS)] == [10, 20]
 
 
 @pytest.mark.parametrize("fault", ["refuses", "hangs", "errors"])

@@ -17,6 +17,7 @@ from gan3d.errors import UserError
 from gan3d.rendering import sheets
 from gan3d.tracking import mlflow_callback, outbox
 from gan3d.tracking.delivery import deliver, resolve_run, sync
+from gan3d.tracking.metric_names import LOSS, RUN_SCORE
 from gan3d.tracking.mlflow_callback import MLflowCallback
 from gan3d.tracking.outbox import Outbox
 from gan3d.tracking.store import connect
@@ -37,6 +38,29 @@ def client(mlruns, monkeypatch):
 
 def new_run(client):
     return client.create_run(client.get_experiment_by_name("gan3d").experiment_id).info.run_id
+
+
+def test_models_are_found_in_the_order_of_their_scores(client, mlruns, tmp_path):
+    """Each with its step, parameters and data, linked to the run."""
+    (tmp_path / "config.json").write_text("{}")
+    callback = MLflowCallback(client, "stage", {"lr_g": 0.005}, {"stage": "r16"}, ["chair"], "y", mlruns=mlruns)
+    callback.on_train_begin(0, [], {})
+    for images, score in ((1000, 0.8), (2000, 0.6), (3000, 0.7)):
+        callback.keep_model(f"after {images} images", images, score, [tmp_path / "config.json"])
+    callback.finish({})
+    found = client.search_logged_models(
+        [client.get_run(callback.run_id).info.experiment_id],
+        order_by=[{"field_name": f"metrics.{RUN_SCORE}", "ascending": True}],
+    )
+    found = [model for model in found if model.source_run_id == callback.run_id]
+    assert [model.name for model in found] == ["after 2000 images", "after 3000 images", "after 1000 images"]
+    assert [(metric.value, metric.step) for metric in found[0].metrics] == [(0.6, 2000)]
+    assert found[0].params == {"lr_g": "0.005", "images": "2000"}
+    assert found[0].status == "READY"
+    assert {output.model_id for output in client.get_run(callback.run_id).outputs.model_outputs} == {
+        model.model_id for model in found
+    }
+    assert [each.path for each in client.list_logged_model_artifacts(found[0].model_id)] == ["config.json"]
 
 
 class Dead:
@@ -214,7 +238,7 @@ def test_a_resumed_run_logs_no_row_twice(client, mlruns):
         second.on_log(row)
     second.finish({})
     assert second.run_id == first.run_id
-    assert curve(client, first.run_id) == [(10, 1.0), (20, 2.0), (30, 3.0), (40, 4.0)]
+    assert curve(client, first.run_id, LOSS) == [(10, 1.0), (20, 2.0), (30, 3.0), (40, 4.0)]
     assert client.get_run(first.run_id).info.status == "FINISHED"
 
 
@@ -225,7 +249,7 @@ def test_a_deleted_run_is_replaced_by_one_with_the_whole_curve(client, mlruns):
     record = again.on_train_begin(20, rows(10, 20), {"run_id": gone})
     again.finish({})
     assert again.run_id != gone
-    assert [step for step, _ in curve(client, again.run_id)] == [10, 20]
+    assert [step for step, _ in curve(client, again.run_id, LOSS)] == [10, 20]
     assert resolve_run(client, record["run_id"]) == again.run_id
 
 
@@ -287,7 +311,7 @@ def test_a_real_server_that_is_killed_during_a_run(tmp_path, monkeypatch):
         callback.finish({})
         server = serve(tmp_path, port)
         sync(MlflowClient(), tmp_path / "mlruns" / "outbox")  # unless the thread, still alive here, was faster
-        assert [step for step, _ in curve(MlflowClient(), callback.run_id)] == list(range(10, 110, 10))
+        assert [step for step, _ in curve(MlflowClient(), callback.run_id, LOSS)] == list(range(10, 110, 10))
         assert MlflowClient().get_run(callback.run_id).info.status == "FINISHED"
     finally:
         server.kill()

@@ -56,7 +56,7 @@ def test_curves_and_contact_sheet_of_a_trial(tuned):
     home, study, _ = tuned
     client = MlflowClient(f"sqlite:///{home.mlruns / 'mlflow.db'}")
     run = study.trials[1].user_attrs["run_id"]
-    assert [m.step for m in client.get_metric_history(run, "loss_d")][-1] == 384
+    assert [m.step for m in client.get_metric_history(run, "loss/discriminator")][-1] == 384
     assert [m.step for m in client.get_metric_history(run, "validation/mmd_cd_x1e3")] == [128, 256, 384]
     assert list(study.trials[1].intermediate_values) == [128, 256, 384]
     sheets = [item.path for item in client.list_artifacts(run, "images") if item.path.endswith(".png")]
@@ -149,7 +149,7 @@ def test_seconds_end_a_trial_at_a_report(home):
         assert 256 <= max(trial.intermediate_values) < 10_000
         run = trial.user_attrs["run_id"]
         scores = curve(home, run, "validation/one_nna_cd")
-        assert max(scores) == max(curve(home, run, "loss_d"))
+        assert max(scores) == max(curve(home, run, "loss/discriminator"))
         assert scores[max(scores)] == trial.value
     assert not list(home.checkpoints.rglob("*.npz"))
 
@@ -162,7 +162,7 @@ def test_a_pruned_trial_keeps_its_last_scores_and_samples(home, monkeypatch):
     pruned = study.trials[1]
     run = pruned.user_attrs["run_id"]
     assert curve(home, run, "validation/one_nna_cd") == pruned.intermediate_values
-    assert max(curve(home, run, "loss_d")) == 128
+    assert max(curve(home, run, "loss/discriminator")) == 128
     client = MlflowClient(f"sqlite:///{home.mlruns / 'mlflow.db'}")
     assert any("128" in item.path for item in client.list_artifacts(run, "images"))
 

@@ -22,7 +22,7 @@ from gan3d.cli.pretrained import pretrained
 from gan3d.cli.recipe import recipe
 from gan3d.cli.registry import registry
 from gan3d.cli.score import score
-from gan3d.cli.serve import export, serve
+from gan3d.cli.serve import export, serve, ui
 from gan3d.cli.shapes import interpolate, sample, show
 from gan3d.cli.tune import tune
 from gan3d.errors import UserError, explain
@@ -58,6 +58,7 @@ for command in (
     notebook,
     pretrained,
     registry,
+    ui,
     serve,
     export,
 ):

@@ -1,4 +1,4 @@
-"""Share a model: `gan3d serve` over HTTP, `gan3d export` as files for programs without Python."""
+"""Servers, and a model for others: `gan3d ui`, `gan3d serve` over HTTP, `gan3d export` as files without Python."""
 
 from pathlib import Path
 
@@ -32,6 +32,16 @@ def serve(model: str, host: str, port: int, queue_capacity: int, max_body: int, 
     from gan3d.serving.run import serve as run
 
     run(ModelHolder(model), listening, queue_capacity, max_body * 1024, poll, click.echo)
+
+
+@click.command()
+@click.option("--port", type=click.IntRange(1, 65535), default=5000, show_default=True)
+def ui(port: int) -> None:
+    """Browse experiments, comparisons and models in MLflow, on this machine only."""
+    from gan3d.config.project import find_project
+    from gan3d.tracking import ui as server
+
+    raise SystemExit(server.serve(find_project().mlruns, port, click.echo))
 
 
 @click.command()

@@ -1,4 +1,4 @@
-"""Callbacks of a training besides MLflow: a progress bar, and a folder of sample sheets."""
+"""Callbacks of a training besides MLflow: a progress bar, a folder of sample sheets, samples before the first step."""
 
 import sys
 from pathlib import Path
@@ -7,9 +7,12 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
+from gan3d.model_file import TrainedModel
 from gan3d.monitoring.progress import INTERVAL
 from gan3d.rendering.sheets import samples_sheet, save_png
-from gan3d.training.callback import Callback, Row
+from gan3d.training import batches
+from gan3d.training.callback import Callback, Monitor, Row
+from gan3d.training.recipe import Recipe
 
 
 class CallbackList(Callback):
@@ -56,6 +59,20 @@ class SampleSheets(Callback):
         self.frames.append((images, voxels))
         self.labels = labels
         save_png(self.folder / f"{images:09d}.png", samples_sheet(voxels, labels, self.classes, self.up))
+
+
+class FirstSamples(Callback):
+    """Shows samples of the fixed latents before the first step, to callbacks that come earlier in the list."""
+
+    def __init__(self, monitor: Monitor, start: TrainedModel, recipe: Recipe, *watchers: Callback):
+        self.monitor, self.start, self.recipe, self.watchers = monitor, start, recipe, watchers
+
+    def on_train_begin(self, images: int, rows: list[Row], record: dict[str, Any]) -> dict[str, Any]:
+        if images == 0:
+            drawn = self.monitor.sample({"ema": list(self.start.ema.values())}, batches.alpha(0, self.recipe))
+            for watcher in self.watchers:
+                watcher.on_samples(0, *drawn)
+        return {}
 
 
 class ProgressBar(Callback):

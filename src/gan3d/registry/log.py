@@ -37,6 +37,7 @@ from gan3d.rendering.voxels import class_color
 from gan3d.sampling.sampler import Sampler
 from gan3d.shape_io.encoding import STYLES
 from gan3d.tracking.delivery import marked_alive
+from gan3d.tracking.metric_names import SCORES
 from gan3d.tracking.store import MODEL, parent_run
 
 NEEDED = ("mlflow", "numpy", "pandas", "scipy", "keras", "trimesh", "scikit-image", "pillow")  # and a backend
@@ -80,7 +81,13 @@ def data_facts(dataset: VoxelDataset, resolution: int, source: str) -> dict[str,
 
 
 def log_candidate(
-    client: MlflowClient, folder: str | Path, facts: Facts, run_id: str | None = None, mlruns: Path | None = None
+    client: MlflowClient,
+    folder: str | Path,
+    facts: Facts,
+    run_id: str | None = None,
+    mlruns: Path | None = None,
+    parent: str | None = None,
+    name: str = "register",
 ) -> int:
     """Register a trained model as a version of `gan3d`; equal weights, scores and data give the same version.
 
@@ -91,8 +98,10 @@ def log_candidate(
         client: of `gan3d.tracking.store.connect`.
         folder: of a trained model, such as models/r16.
         facts: for tags and model card.
-        run_id: the run that receives the model, its card and a picture; a new run "register" if None.
+        run_id: the run that receives the model, its card and a picture; a new run if None.
         mlruns: folder of the store, where a killed call is noticed.
+        parent: id of the experiment's run, the new run's parent.
+        name: of the new run.
 
     Returns:
         The number of the version, which may have existed before.
@@ -118,10 +127,11 @@ def log_candidate(
             client.set_terminated(run, "FINISHED")
         _finish(client, number, text, content)
         return number
-    with _run(run_id, facts.tags, mlruns) as run:
+    with _run(run_id, facts.tags, mlruns, parent, name) as run:
         metadata = {"weights": weights, "backend": facts.backend, "resolution": model.architecture.resolution}
-        info = _log(Path(folder), model, packages, facts.backend, metadata)
-        mlflow.log_metrics({name: value for name, value in means.items() if value is not None}, model_id=info.model_id)
+        info = _log(Path(folder), model, packages, facts, metadata)
+        scores = {f"{SCORES}/{name}": value for name, value in means.items() if value is not None}
+        mlflow.log_metrics(scores, model_id=info.model_id)
         mlflow.log_image(_picture(model), "samples.png")
         number = int(mlflow.register_model(info.model_uri, MODEL, tags=tags).version)
         text = card(_model_facts(model, number), facts.data, facts.training, facts.scores, _versions(packages))
@@ -228,9 +238,10 @@ def requirements(backend: str) -> list[str]:
         ) from None
 
 
-def _log(folder: Path, model: TrainedModel, packages: list[str], backend: str, metadata: dict[str, Any]) -> Any:
+def _log(folder: Path, model: TrainedModel, packages: list[str], facts: Facts, metadata: dict[str, Any]) -> Any:
     """The generator as a logged MLflow model."""
     example = pd.DataFrame([{"class": name, "count": 2, "seed": 7} for name in model.architecture.classes[:EXAMPLES]])
+    last, split = dict(facts.training[-1]) if facts.training else {}, facts.data["test_split"]
     with tempfile.TemporaryDirectory() as scratch:
         serving = Path(scratch) / "snapshot"
         serving.mkdir()
@@ -247,23 +258,28 @@ def _log(folder: Path, model: TrainedModel, packages: list[str], backend: str, m
             pip_requirements=packages,
             signature=signature(model),
             input_example=(example, {"threshold": float(model.threshold)}),
-            model_config={"backend": backend},
+            model_config={"backend": facts.backend},
+            model_type="generator",
+            params={name: value for name, value in last.items() if value is not None} | {"test_split": split},
+            step=int(last.get("images") or 0),
             metadata=metadata | {"classes": list(model.architecture.classes)},
         )
 
 
 @contextmanager
-def _run(run_id: str | None, tags: Mapping[str, str], mlruns: Path | None) -> Iterator[str]:
+def _run(
+    run_id: str | None, tags: Mapping[str, str], mlruns: Path | None, parent: str | None, name: str
+) -> Iterator[str]:
     """Activate the given run, which may be active already, or a new one; gives its id."""
     active = mlflow.active_run()
     if active and active.info.run_id == run_id:
         yield active.info.run_id
         return
-    if run_id is None and (parent := parent_run()):
+    parent = parent or parent_run()
+    if run_id is None and parent:
         tags = dict(tags) | {MLFLOW_PARENT_RUN_ID: parent}
-    name = None if run_id else "register"
     with (
-        mlflow.start_run(run_id=run_id, run_name=name, tags=None if run_id else dict(tags)) as run,
+        mlflow.start_run(run_id=run_id, run_name=None if run_id else name, tags=None if run_id else dict(tags)) as run,
         nullcontext() if mlruns is None else marked_alive(mlruns / "outbox", run.info.run_id),
     ):
         yield run.info.run_id

@@ -228,3 +228,17 @@ def samples_sheet(
     colors = [class_color(int(label)) for label in labels]
     titles = printable([classes[int(labels[i * len(labels) // rows])] for i in range(rows)], classes)
     return sheet(list(voxels), len(voxels) // rows, titles=titles, size=size, up=up, colors=colors)
+
+
+def square_sheets(
+    voxels: np.ndarray, labels: np.ndarray, classes: Sequence[str], up: str, count: int, size: int = 160
+) -> dict[str, np.ndarray]:
+    """Two by two of the shapes (n, R, R, R) of each of the first `count` classes, by class, uint8 (H, W, 3).
+
+    MLflow shows a picture 256 pixels wide: a shape then has 128.
+    """
+    sheets = {}
+    for label in np.unique(labels)[:count]:
+        shapes = voxels[labels == label][:4]
+        sheets[classes[int(label)]] = sheet(shapes, 2, size=size, up=up, colors=class_color(int(label)))
+    return sheets

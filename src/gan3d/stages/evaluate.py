@@ -1,23 +1,33 @@
 """Stage `evaluate`: scores, floors and pictures of every trained resolution, on held-out shapes."""
 
-import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+
+import numpy as np
 
 from gan3d.config.project import Project
 from gan3d.config.schema import Params, resolution_of
 from gan3d.dataset import VoxelDataset
 from gan3d.metrics.evaluation import ModelEvaluation, evaluate_model, load_sampler
 from gan3d.metrics.names import metric_name
-from gan3d.metrics.protocol import EXCESS, Row
+from gan3d.metrics.protocol import MEAN, Row
 from gan3d.metrics.rows import ClassScores, class_mean, class_scores, most_telling, summary, write_json
-from gan3d.metrics.table import SCORES
 from gan3d.monitoring.progress import progress_bar
 from gan3d.outputs import remove_others
 from gan3d.rendering.sheets import save_png
 from gan3d.reports import evaluation_report
 from gan3d.reports.evaluation_report import Evaluation
-from gan3d.reports.evaluation_sheets import interpolation_sheet, samples_sheet
+from gan3d.reports.evaluation_sheets import beside_real, interpolation_sheet, samples_sheet
+from gan3d.stages.experiment import (
+    experiment_run,
+    images_seen,
+    run_name,
+    score_metrics,
+    score_rows,
+    trained_run,
+)
+from gan3d.tracking.metric_names import IMAGES_SEEN, SHEETS
+from gan3d.tracking.metric_names import SCORES as GROUP
 from gan3d.tracking.provenance import provenance_tags
 from gan3d.tracking.run import TrackedRun
 from gan3d.tracking.store import connect_later
@@ -46,7 +56,8 @@ def run(params: Params, project: Project) -> list[Row]:
     report = evaluation_report.write(
         project.scores.parent / "report.html", Evaluation(params.name, list(stages.values()), sheets), data
     )
-    track(params, project, rows, [pictures, report, project.scores, project.table])
+    final = stages[params.final]
+    track(params, project, rows, [pictures, report, project.scores, project.table], beside_real(final, data))
     return rows
 
 
@@ -58,34 +69,46 @@ def evaluate_stage(params: Params, project: Project, stage: str, data: VoxelData
 
 
 def metrics(classes: Sequence[ClassScores]) -> dict[str, float]:
-    """One stage's scores as flat MLflow metrics, `test/chair/one_nna_cd`, with the floor of 1-NNA-CD and its excess.
+    """One stage's scores as MLflow metrics: the mean as `evaluation/one_nna_cd`, a class as `evaluation/chair/…`.
 
-    Of many classes, the LOGGED_CLASSES with the worst 1-NNA-CD, and the mean; table.json has all.
+    Of many classes, the LOGGED_CLASSES with the worst 1-NNA-CD; table.json has all.
     """
-    values: dict[str, float | None] = {}
+    values: dict[str, float] = {}
     for scores in most_telling(classes, LOGGED_CLASSES):
-        row = {key: scores.generated.get(key) for key in (*(score.key for score in SCORES), EXCESS)}
-        row["one_nna_cd_floor"] = scores.floor["one_nna_cd"]
-        values |= {f"test/{metric_name(scores.name)}/{key}": value for key, value in row.items()}
-    return {name: value for name, value in values.items() if value is not None}
+        values |= score_metrics(scores, GROUP if scores.name == MEAN else f"{GROUP}/{metric_name(scores.name)}")
+    return values
 
 
-def track(params: Params, project: Project, rows: Sequence[Row], files: Sequence[Path]) -> None:
-    """Log the scores to the run that trained each stage, if it is known, and all files to a run of their own."""
+def track(
+    params: Params, project: Project, rows: Sequence[Row], files: Sequence[Path], sheets: Mapping[str, np.ndarray]
+) -> None:
+    """Log the scores to the run that trained each stage, if it is known, and all files to a run of their own.
+
+    Args:
+        sheets: generated shapes above real ones, by class.
+    """
     tags = provenance_tags(project.work) | {"stage": "evaluate", "name": params.name}
     settings = {"count": params.evaluate.count, "draws": params.evaluate.draws}
     by_stage = {stage: metrics(class_scores(rows, resolution_of(stage))) for stage in params.train.stages}
-    run = TrackedRun(connect_later(project.mlruns), project.mlruns, f"{params.name} evaluate", settings, tags)
+    trained = {stage: found for stage in params.train.stages if (found := trained_run(project, stage))}
+    experiment = experiment_run(params, project, "evaluate")
+    if experiment is not None:
+        experiment.tell_stages(trained)
+        experiment.tell(scores=score_rows(class_mean(rows, resolution_of(params.final))))
+    name = run_name(params, "evaluate", experiment)
+    run = TrackedRun(connect_later(project.mlruns), project.mlruns, name, settings, tags, experiment=experiment)
     run.outbox.put_metrics([{"images": 0, **by_stage[params.final]}])
     for path in files:
         run.outbox.put_files(path, path.name if path.is_dir() else "")
-    for stage, values in by_stage.items():
-        if trained := training_run(project, stage):
-            run.other(trained).put_metrics([{"images": 0, **values}])
+    for label, pixels in sheets.items():
+        key = f"{SHEETS}/{metric_name(label)} beside real"
+        run.outbox.put_image(key, 0, pixels)
+        if experiment is not None:
+            experiment.put_image(key, 0, pixels)
+    if experiment is not None:
+        seen = {IMAGES_SEEN: images_seen(project, params.train.chain(params.final))}
+        mean = score_metrics(class_mean(rows, resolution_of(params.final)), main=True)
+        experiment.put_metrics([{"images": 0, **seen, **mean}])
+    for stage, trained_by in trained.items():
+        run.other(trained_by).put_metrics([{"images": 0, **by_stage[stage]}])
     run.end()
-
-
-def training_run(project: Project, stage: str) -> str:
-    """Id of the run that trained a stage; empty if its file is missing."""
-    path = project.run_file(stage)
-    return json.loads(path.read_text(encoding="utf-8"))["run_id"] if path.is_file() else ""

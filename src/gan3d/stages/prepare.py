@@ -85,6 +85,7 @@ def log(params: Params, project: Project, summary: dict[str, Any]) -> None:
 
     Only warns if the store cannot be reached: the prepared data is complete without it.
     """
+    from gan3d.stages.experiment import experiment_run, run_name
     from gan3d.tracking.provenance import provenance_tags
     from gan3d.tracking.run import TrackedRun
     from gan3d.tracking.store import connect_later
@@ -95,8 +96,10 @@ def log(params: Params, project: Project, summary: dict[str, Any]) -> None:
     tags = provenance_tags(project.work) | {"stage": "prepare"}
     totals = {split: sum(counts[split] for counts in summary["counts"].values()) for split in SPLITS}
     left_out = {name: summary[name] for name in ("rejected", "duplicates", "dropped_empty")}
-    run = TrackedRun(connect_later(project.mlruns), project.mlruns, f"{params.name} data", settings, tags)
-    run.outbox.put_metrics([{"images": 0} | {f"shapes.{name}": n for name, n in (totals | left_out).items()}])
+    experiment = experiment_run(params, project, "data")
+    name = run_name(params, "data", experiment)
+    run = TrackedRun(connect_later(project.mlruns), project.mlruns, name, settings, tags, experiment=experiment)
+    run.outbox.put_metrics([{"images": 0} | {f"data/{name}": n for name, n in (totals | left_out).items()}])
     run.outbox.put_files(data_report.path_for(project.voxels), "")
     run.end()
 

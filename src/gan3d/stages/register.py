@@ -2,12 +2,15 @@
 
 import json
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from filelock import FileLock
+from mlflow import MlflowClient
 
 from gan3d.config.project import Project
 from gan3d.config.schema import Params, resolution_of
@@ -19,8 +22,11 @@ from gan3d.metrics.rows import read_rows, without_mean, write_json
 from gan3d.registry.log import Facts, data_facts, log_candidate, tagged_means
 from gan3d.registry.models import open_sampler
 from gan3d.registry.promotion import Decision, promote
+from gan3d.registry.serving_check import check_serving
+from gan3d.stages.experiment import experiment_run, run_name
 from gan3d.tracking.delivery import resolve_run, sync
-from gan3d.tracking.limits import bounded
+from gan3d.tracking.experiment_run import ExperimentRun
+from gan3d.tracking.limits import bounded, seconds
 from gan3d.tracking.provenance import provenance_tags
 from gan3d.tracking.store import MODEL, connect, store_uri
 
@@ -35,6 +41,7 @@ def run(params: Params, project: Project) -> str:
         UserError: if the model or its scores are missing, or MLflow cannot be reached.
     """
     candidate = facts(params, project)
+    experiment = experiment_run(params, project, "register")
     with bounded(store_uri(project.mlruns)):
         client = connect(project.mlruns)
         project.mlruns.mkdir(parents=True, exist_ok=True)
@@ -42,11 +49,42 @@ def run(params: Params, project: Project) -> str:
             sync(client, project.mlruns / "outbox")
             if candidate.training_run:
                 candidate = replace(candidate, training_run=resolve_run(client, candidate.training_run))
-            version = log_candidate(client, project.model(params.final), candidate, mlruns=project.mlruns)
-            decision = promote(client, version, params.promote.margin, lambda other: rescore(other, params, project))
+            with part_of(experiment, client, project) as parent:
+                name = run_name(params, "register", experiment)
+                version = log_candidate(
+                    client, project.model(params.final), candidate, mlruns=project.mlruns, parent=parent, name=name
+                )
+                check_serving(version)
+                decision = promote(
+                    client, version, params.promote.margin, lambda other: rescore(other, params, project)
+                )
+                if experiment is not None:
+                    experiment.tell(version=f"{version_link(version)} {outcome(decision)}.")
     record = {"model": MODEL, "version": version, "champion": decision.promoted, "reason": decision.reason}
     write_json(project.run_file("register"), record)
     return sentence(version, decision)
+
+
+@contextmanager
+def part_of(experiment: ExperimentRun | None, client: MlflowClient, project: Project) -> Iterator[str | None]:
+    """Keep the experiment's run open; gives its id in MLflow, None without an experiment."""
+    if experiment is None:
+        yield None
+        return
+    box = experiment.open(client, project.mlruns / "outbox")
+    status = "FAILED"
+    try:
+        box.wait_for_start(seconds() / 2)
+        yield box.run_id
+        status = "FINISHED"
+    finally:
+        experiment.end(status, "")
+        box.close(seconds() / 2)
+
+
+def version_link(version: int) -> str:
+    """A link to a version's page."""
+    return f"Registered as [{MODEL} version {version}](#/models/{MODEL}/versions/{version}), which"
 
 
 def facts(params: Params, project: Project) -> Facts:
@@ -98,8 +136,13 @@ def rescore(version: int, params: Params, project: Project) -> float | None:
 
 def sentence(version: int, decision: Decision) -> str:
     """The outcome as a sentence."""
+    return f"{MODEL} version {version} {outcome(decision)}."
+
+
+def outcome(decision: Decision) -> str:
+    """What became of a version, and why."""
     became = "is champion now" if decision.promoted else "does not become champion"
-    return f"{MODEL} version {version} {became}: {decision.reason}."
+    return f"{became}: {decision.reason}"
 
 
 def _read_record(path: Path) -> dict[str, Any]:

@@ -1,11 +1,15 @@
 """What params.yaml says of one training stage, for a data set."""
 
+from dataclasses import replace
+
 from gan3d.config.schema import SCRATCH, Params, resolution_of
 from gan3d.dataset import VoxelDataset, resolution_key
 from gan3d.errors import UserError
 from gan3d.networks.architecture import Architecture
 from gan3d.training.loop import LoggingSchedule
 from gan3d.training.stage import StageSpec
+
+PICTURES = 12  # samples of fixed latents over a stage, at least
 
 
 def stage_spec(params: Params, stage: str, data: VoxelDataset) -> StageSpec:
@@ -30,9 +34,16 @@ def stage_spec(params: Params, stage: str, data: VoxelDataset) -> StageSpec:
     return StageSpec(stage, None if prev == SCRATCH else prev, architecture, recipe, params.seed, params.gan.threshold)
 
 
-def logging_schedule(params: Params) -> LoggingSchedule:
-    """The loop's schedule, from the section `logging`."""
-    return LoggingSchedule(**params.logging.model_dump())
+def logging_schedule(params: Params, images: int | None = None) -> LoggingSchedule:
+    """The loop's schedule, from the section `logging`.
+
+    Args:
+        images: of the stage, of which at least PICTURES samples are wanted.
+    """
+    schedule = LoggingSchedule(**params.logging.model_dump())
+    if images is None:
+        return schedule
+    return replace(schedule, samples_every=min(schedule.samples_every, max(1, images // PICTURES)))
 
 
 def check_training_shapes(data: VoxelDataset) -> None:

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import tempfile
 import textwrap
 import warnings
 from collections.abc import Iterator
@@ -19,22 +20,26 @@ from gan3d.config.schema import Params
 from gan3d.dataset import VoxelDataset
 from gan3d.errors import short_list
 from gan3d.model_file import TrainedModel
-from gan3d.monitoring.callbacks import CallbackList, ProgressBar, SampleSheets
+from gan3d.monitoring.callbacks import CallbackList, FirstSamples, ProgressBar, SampleSheets
 from gan3d.monitoring.cost import CostEstimate, estimate_cost, measure_conv_rate
 from gan3d.monitoring.monitor import TrainingMonitor
 from gan3d.monitoring.validation import validation
 from gan3d.outputs import copy_folder, new_file, new_folder, remove_others, write_text
 from gan3d.rendering.training_plots import training_curves
 from gan3d.rendering.viewer import write_page
+from gan3d.stages.experiment import experiment_run, run_name, trained_run, what
 from gan3d.stages.spec import check_training_shapes, logging_schedule, stage_spec
+from gan3d.tracking.links import NOTE, run_link
 from gan3d.tracking.mlflow_callback import MLflowCallback
 from gan3d.tracking.provenance import provenance_tags
 from gan3d.tracking.store import connect_later
-from gan3d.training.callback import Row
+from gan3d.training.callback import Row, TrainingView
 from gan3d.training.checkpoint import sole_writer
 from gan3d.training.fingerprint import training_fingerprint
-from gan3d.training.loop import train
+from gan3d.training.loop import Validate, train
 from gan3d.training.stage import StageSpec, build_stage, finish_stage
+
+MODEL_FILES = (model_file.CONFIG, model_file.GENERATOR)  # of a kept checkpoint, without the training weights
 
 
 def run(params: Params, stage: str, project: Project, dry_run: bool = False) -> None:
@@ -57,13 +62,16 @@ def run(params: Params, stage: str, project: Project, dry_run: bool = False) -> 
         return
     fingerprint = training_fingerprint(data, start[2], spec.recipe)
     checkpoints = project.checkpoints / stage / fingerprint
-    schedule = logging_schedule(params)
+    schedule = logging_schedule(params, spec.recipe.images)
     if rank() > 0:  # only the first process writes
         train(data, start, spec.recipe, checkpoints, schedule)
         wait_for_first()
         return
     with sole_writer(checkpoints, lambda: print(waiting_sentence(stage, checkpoints), flush=True)):
-        tracker = mlflow_callback(params.name, spec, data, project, fingerprint, cost)
+        tracker = mlflow_callback(params, spec, data, project, fingerprint, cost)
+        monitor = TrainingMonitor(data, start, schedule.samples_per_class)
+        scored = validation(data, start[2])
+        best = BestModel(scored)
         sheets = SampleSheets(project.output(params.name) / "vis" / stage, data.classes, data.up)
         progress = ProgressBar(stage, spec.recipe.images)
         with ending_run(tracker, progress):
@@ -73,14 +81,15 @@ def run(params: Params, stage: str, project: Project, dry_run: bool = False) -> 
                 spec.recipe,
                 checkpoints,
                 schedule,
-                CallbackList(progress, tracker, sheets),
-                TrainingMonitor(data, start, schedule.samples_per_class),
-                validation(data, start[2]),
+                CallbackList(progress, tracker, sheets, FirstSamples(monitor, start[2], spec.recipe, tracker, sheets)),
+                monitor,
+                None if scored is None else best,
             )
             trained = finish_stage(spec, trained, data)
             model_file.save(project.model(stage), trained)
             remove_others(project.model(stage), model_file.FILES)
             progress.close()
+            keep_models(tracker, f"{params.name} {stage}", project.model(stage), rows, best)
             tracker.finish(write_outputs(params.name, spec, project, trained, rows, sheets))
         record = {"run_id": tracker.run_id, "training_fingerprint": fingerprint, "images": rows[-1]["images"]}
         write_text(project.run_file(stage), json.dumps(record, indent=2) + "\n")
@@ -98,28 +107,65 @@ def shown_settings(spec: StageSpec) -> dict[str, object]:
     return spec.settings | ({"classes": f"{len(classes):,}: {short_list(classes)}"} if len(classes) > 100 else {})
 
 
+class BestModel:
+    """A validation that remembers the model with the lowest score, which is a kept checkpoint."""
+
+    def __init__(self, validate: Validate | None):
+        self.validate = validate
+        self.images, self.score = 0, float("inf")
+        self.model: TrainedModel | None = None
+
+    def __call__(self, view: TrainingView) -> Row:
+        row = self.validate(view) if self.validate is not None else {}
+        if row.get("validation/score", float("inf")) < self.score:
+            self.images, self.score, self.model = view.images, row["validation/score"], view.model()
+        return row
+
+
+def keep_models(tracker: MLflowCallback, name: str, final: Path, rows: list[Row], best: BestModel) -> None:
+    """Log the final model, and the best by validation if that is another, as models of MLflow."""
+    images = int(rows[-1]["images"])
+    score = rows[-1].get("validation/score")
+    tracker.keep_model(f"{name} after {images} images", images, score, [final / part for part in MODEL_FILES])
+    if best.model is not None and best.images != images:
+        with tempfile.TemporaryDirectory() as scratch:
+            model_file.save(Path(scratch), best.model)
+            files = [Path(scratch) / part for part in MODEL_FILES]
+            tracker.keep_model(f"{name} after {best.images} images", best.images, best.score, files)
+
+
 def mlflow_callback(
-    name: str, spec: StageSpec, data: VoxelDataset, project: Project, fingerprint: str, cost: CostEstimate
+    params: Params, spec: StageSpec, data: VoxelDataset, project: Project, fingerprint: str, cost: CostEstimate
 ) -> MLflowCallback:
     """The stage's run in MLflow: parameters, the data set, and what it comes from."""
     dataset_fingerprint = data.fingerprint("train", spec.resolution)
     tags = provenance_tags(project.work) | {
         "stage": spec.name,
-        "name": name,
+        "name": params.name,
         "training_fingerprint": fingerprint,
         "dataset_fingerprint": dataset_fingerprint,
     }
-    if spec.prev is not None and project.run_file(spec.prev).is_file():
-        tags["parent_model_run"] = json.loads(project.run_file(spec.prev).read_text(encoding="utf-8"))["run_id"]
+    grown_from = "from nothing"
+    if spec.prev is not None and (parent := trained_run(project, spec.prev)):
+        tags["parent_model_run"] = parent
+        grown_from = f"from {run_link(spec.prev, parent)}"
+    tags[NOTE] = f"{spec.resolution}³ voxels, {short_list(data.classes, 8)}; grown {grown_from}."
+    experiment = experiment_run(params, project, spec.name)
+    if experiment is not None:
+        earlier = params.train.chain(spec.name)[:-1]
+        experiment.tell(what=what(params, data.classes), data=f"`{data.fingerprint('train', spec.resolution)}`")
+        experiment.tell_stages({stage: trained_run(project, stage) for stage in earlier})
     return MLflowCallback(
         connect_later(project.mlruns),
-        f"{name} {spec.name}",
+        run_name(params, spec.name, experiment),
         shown_settings(spec) | {"parameters_g": cost.parameters_g, "parameters_d": cost.parameters_d},
         tags,
         data.classes,
         data.up,
         dataset_input(data, spec.resolution, dataset_fingerprint),
         mlruns=project.mlruns,
+        experiment=experiment,
+        leads=spec.name == params.final,
     )
 
 

@@ -10,8 +10,17 @@ from typing import Any
 import numpy as np
 from filelock import FileLock, Timeout
 from mlflow import MlflowClient, MlflowException
-from mlflow.entities import Dataset, DatasetInput, InputTag, LifecycleStage, Metric, Param, RunTag
-from mlflow.utils.mlflow_tags import MLFLOW_DATASET_CONTEXT
+from mlflow.entities import (
+    Dataset,
+    DatasetInput,
+    InputTag,
+    LifecycleStage,
+    LoggedModelOutput,
+    Metric,
+    Param,
+    RunTag,
+)
+from mlflow.utils.mlflow_tags import MLFLOW_DATASET_CONTEXT, MLFLOW_PARENT_RUN_ID
 from PIL import Image, UnidentifiedImageError
 
 from gan3d.tracking.entries import (
@@ -29,6 +38,8 @@ from gan3d.tracking.entries import (
     write_state,
 )
 from gan3d.tracking.limits import is_transient, reason
+from gan3d.tracking.links import NOTE, resolve_links
+from gan3d.tracking.metric_names import LOSS
 from gan3d.tracking.store import experiment_id
 
 BATCH = 900  # metrics per request; MLflow takes 1000
@@ -142,15 +153,15 @@ def resolve_run(client: MlflowClient, run_id: str) -> str | None:
 def _start(client: MlflowClient, run_id: str, entry: dict[str, Any], files: Path) -> None:
     """Create the run, or go on with it; remember which rows it has."""
     known, logged, system = resolve_run(client, run_id), set(), 0
+    tags = _resolved(client, entry["tags"], files.parent.parent)
     if known is None:
-        run = client.create_run(
-            experiment_id(client), entry["time"], entry["tags"] | {LOCAL_TAG: entry["local"]}, entry["name"]
-        )
+        tags |= {LOCAL_TAG: entry["local"]}
+        run = client.create_run(experiment_id(client), entry["time"], tags, entry["name"])
         known = run.info.run_id
     else:
         client.update_run(known, status="RUNNING")
-        client.log_batch(known, tags=[RunTag(name, value) for name, value in entry["tags"].items()])
-        logged = {metric.step for metric in client.get_metric_history(known, "loss_d")}
+        client.log_batch(known, tags=[RunTag(name, value) for name, value in tags.items()])
+        logged = {metric.step for metric in client.get_metric_history(known, LOSS)}
         latest = [m.step for m in client.get_run(known).data._metric_objs if m.key.startswith(SYSTEM)]
         system = max(latest, default=-1) + 1
     write_state(files.parent, run_id=known, logged=sorted(logged), system=system)
@@ -165,6 +176,27 @@ def _start(client: MlflowClient, run_id: str, entry: dict[str, Any], files: Path
     if entry["dataset"]:
         context = InputTag(MLFLOW_DATASET_CONTEXT, "training")
         client.log_inputs(known, [DatasetInput(Dataset(**entry["dataset"]), [context])])
+
+
+def _resolved(client: MlflowClient, tags: dict[str, str], boxes: Path) -> dict[str, str]:
+    """Tags with the ids that MLflow knows; a parent that is only queued is delivered first."""
+    tags = dict(tags)
+    parent = tags.get(MLFLOW_PARENT_RUN_ID, "")
+    if parent.startswith(LOCAL):
+        if pending(boxes / parent):
+            with contextlib.suppress(RunGoneError):
+                deliver(client, boxes / parent)
+        if (known := resolve_run(client, parent)) is None:
+            del tags[MLFLOW_PARENT_RUN_ID]
+        else:
+            tags[MLFLOW_PARENT_RUN_ID] = known
+    if NOTE in tags:
+        tags[NOTE] = _with_links(client, tags[NOTE])
+    return tags
+
+
+def _with_links(client: MlflowClient, text: str) -> str:
+    return resolve_links(text, experiment_id(client), lambda run: resolve_run(client, run))
 
 
 def _metrics(client: MlflowClient, run_id: str, entry: dict[str, Any], files: Path) -> None:
@@ -192,8 +224,27 @@ def _files(client: MlflowClient, run_id: str, entry: dict[str, Any], files: Path
     client.log_artifacts(run_id, str(files / "files"), entry["folder"] or None)
 
 
+def _model(client: MlflowClient, run_id: str, entry: dict[str, Any], files: Path) -> None:
+    """A model of MLflow with its scores; one that a broken connection left unfinished is replaced."""
+    number, dataset = experiment_id(client), entry.get("dataset") or {}
+    for old in client.search_logged_models([number], f"tags.`{LOCAL_TAG}` = '{entry['id']}'"):
+        client.delete_logged_model(old.model_id)
+    tags = entry["tags"] | {LOCAL_TAG: entry["id"]}
+    params = {name: str(value) for name, value in entry["params"].items()}
+    model = client.create_logged_model(number, entry["name"], run_id, tags, params, "generator").model_id
+    client.log_model_artifacts(model, str(files / "files"))
+    client.finalize_logged_model(model, "READY")
+    client.log_outputs(run_id, [LoggedModelOutput(model, entry["step"])])
+    metrics = [
+        Metric(name, value, entry["time"], entry["step"], model, dataset.get("name"), dataset.get("digest"), run_id)
+        for name, value in entry["metrics"].items()
+    ]
+    client.log_batch(run_id, metrics=metrics)
+
+
 def _tag(client: MlflowClient, run_id: str, entry: dict[str, Any], files: Path) -> None:
-    client.set_tag(run_id, entry["name"], entry["value"])
+    value = _with_links(client, entry["value"]) if entry["name"] == NOTE else entry["value"]
+    client.set_tag(run_id, entry["name"], value)
 
 
 def _end(client: MlflowClient, run_id: str, entry: dict[str, Any], files: Path) -> None:
@@ -207,6 +258,7 @@ _SEND: dict[str, Callable[[MlflowClient, str, dict[str, Any], Path], None]] = {
     "metrics": _metrics,
     "image": _image,
     "files": _files,
+    "model": _model,
     "tag": _tag,
     "end": _end,
 }

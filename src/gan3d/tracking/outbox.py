@@ -10,7 +10,7 @@ import contextlib
 import shutil
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from gan3d.rendering.sheets import reduce
 from gan3d.tracking.delivery import RunGoneError, deliver, sync
 from gan3d.tracking.entries import (
     ALIVE,
+    new_id,
     pending,
     read_entry,
     read_state,
@@ -107,6 +108,24 @@ class Outbox:
                 shutil.copy(path, target)
 
         self._put("files", {"folder": artifact_folder}, copy)
+
+    def put_model(self, name: str, step: int, facts: dict[str, dict[str, Any]], files: Sequence[Path]) -> None:
+        """Queue a model of MLflow, linked to the run; its files are copied now.
+
+        Args:
+            name: of the model.
+            step: images after which it was kept.
+            facts: `params`, `tags` and `metrics` of the model, and the `dataset` that it was trained on.
+            files: of the model.
+        """
+
+        def copy(folder: Path) -> None:
+            (folder / "files").mkdir()
+            for path in files:
+                shutil.copy(path, folder / "files")
+
+        entry = {"name": name, "step": step, "id": new_id(), "time": int(time.time() * 1000)}
+        self._put("model", entry | facts, copy)
 
     def put_tag(self, name: str, value: str) -> None:
         """Queue a tag."""

@@ -11,6 +11,7 @@ from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
 from gan3d.tracking.delivery import end_dead_runs
 from gan3d.tracking.entries import new_id
+from gan3d.tracking.experiment_run import ExperimentRun
 from gan3d.tracking.limits import limit_requests, seconds
 from gan3d.tracking.outbox import Outbox
 from gan3d.tracking.store import LazyClient, parent_run
@@ -28,6 +29,7 @@ class TrackedRun:
         dataset: input of the run, from `mlflow.data`.
         known: id of a run to go on with, as `id` of an earlier one.
         dead: status of the run if this process dies.
+        experiment: that the run is a stage of.
     """
 
     def __init__(
@@ -40,15 +42,20 @@ class TrackedRun:
         dataset: Any = None,
         known: str | None = None,
         dead: str = "KILLED",
+        experiment: ExperimentRun | None = None,
     ):
         limit_requests()
         self.client, self.name, self.folder = client, name, mlruns / "outbox"
         self.patience = seconds()
-        self.outbox = Outbox(client, known or new_id(), self.folder, dead)
         self.others: list[Outbox] = []
-        if parent := parent_run():
-            tags = {MLFLOW_PARENT_RUN_ID: parent} | tags
+        self.experiment = experiment
         described = None if dataset is None else dataset.to_dict()
+        if experiment is not None:
+            self.others.append(experiment.open(client, self.folder, described))
+            tags = {MLFLOW_PARENT_RUN_ID: experiment.experiment.id} | tags
+        elif parent := parent_run():
+            tags = {MLFLOW_PARENT_RUN_ID: parent} | tags
+        self.outbox = Outbox(client, known or new_id(), self.folder, dead)
         self.outbox.put_start(name, params, resolve_tags() | tags, described)
         end_dead_runs(self.folder)
 
@@ -77,6 +84,8 @@ class TrackedRun:
     def end(self, status: str = "FINISHED") -> None:
         """End the run and wait seconds for the delivery; what is left stays for `gan3d sync`, with a warning."""
         self.outbox.put_end(status)
+        if self.experiment is not None:
+            self.experiment.end(status, self.run_id)
         if isinstance(self.client, LazyClient):
             self.client.wait_for_creation()
         until = time.monotonic() + self.patience

@@ -119,6 +119,11 @@ def parent_run() -> str | None:
     return _parent[0] if _parent else None
 
 
+def experiment_name() -> str:
+    """The name of the project's experiment, or of the caller's."""
+    return _given(NAME_VARIABLE) or EXPERIMENT
+
+
 def experiment_id(client: MlflowClient) -> str:
     """The id of the project's experiment, or of the caller's."""
     key = client.tracking_uri, _given(NAME_VARIABLE), _given(ID_VARIABLE)
@@ -139,7 +144,7 @@ def _experiment(client: MlflowClient, artifacts: str | None, place: str) -> Expe
                 f"{ID_VARIABLE}={number} is the experiment {found.name}, but {NAME_VARIABLE} is {name}: unset one."
             )
     else:
-        name = name or EXPERIMENT
+        name = experiment_name()
         found = client.get_experiment_by_name(name)
         if found is None:
             with contextlib.suppress(MlflowException):  # another process was faster
