@@ -6,9 +6,8 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from loopback import serving
-
 from gan3d.serving.queue import QueueFullError, RequestQueue
+from loopback import serving
 
 
 def test_one_at_a_time_and_in_order():

@@ -18,7 +18,7 @@ from gan3d import __version__
 from gan3d.cli.data import data
 from gan3d.cli.pipeline import check, evaluate, pack, prepare, register, sync, train
 from gan3d.cli.registry import registry
-from gan3d.cli.serve import export, serve
+from gan3d.cli.serve import export, key, serve
 from gan3d.cli.shapes import interpolate, sample, show
 from gan3d.cli.tune import tune
 from gan3d.errors import UserError, explain
@@ -51,6 +51,7 @@ for command in (
     tune,
     registry,
     serve,
+    key,
     export,
 ):
     cli.add_command(command)

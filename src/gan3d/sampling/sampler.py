@@ -50,12 +50,13 @@ class Sampler:
         if class_name is None and len(self.classes) == 1:
             return 0
         label = find_class(self.classes, class_name)
-        if label is None and self.classes == (UNCONDITIONAL,):
-            raise UserError(f"class {class_name!r} is not known to this model, which has no classes: leave it out.")
+        if class_name is None and label is None:
+            raise UserError(f"class is missing: choose one of {short_list(self.classes, 20)}.")
         if label is None:
-            raise UserError(
-                f"class {class_name!r} is not known to this model: choose one of {short_list(self.classes, 20)}."
-            )
+            given = f"class {class_name[:40]!r} is not known to this model"  # type: ignore[index]
+            if self.classes == (UNCONDITIONAL,):
+                raise UserError(f"{given}, which has no classes: leave it out.")
+            raise UserError(f"{given}: choose one of {short_list(self.classes, 20)}.")
         return label
 
     def occupancy(
@@ -85,6 +86,13 @@ class Sampler:
     def binary(self, occupancy: np.ndarray) -> np.ndarray:
         """Threshold occupancies: booleans, true above the model's threshold."""
         return occupancy > self.model.threshold
+
+    def compile(self) -> None:
+        """Compile the generator for every number of rows that `occupancy` draws at once."""
+        rows = 1
+        while rows <= self.batch:
+            self.shapes(0, rows, seed=0)
+            rows *= 4
 
     def _batches(self, vectors: np.ndarray, labels: np.ndarray, alpha: float, psi: float) -> Iterator[np.ndarray]:
         for start in range(0, len(vectors), self.batch):

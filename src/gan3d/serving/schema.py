@@ -1,13 +1,15 @@
 """The HTTP request: typed fields for the OpenAPI page, and one sentence for any invalid body.
 
-Types are checked here; the values are checked where they are used, in `gan3d.sampling`.
+Types are checked here; the values are checked where they are used, in `gan3d.sampling`. What a model accepts is
+described by `gan3d.serving.openapi`.
 """
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from gan3d.errors import UserError
 from gan3d.sampling import requests
 from gan3d.shape_io.formats import OUTPUTS, STYLES, Style
 
@@ -66,6 +68,21 @@ class Problem(BaseModel):
     detail: str
 
 
+def parse_request(body: bytes) -> ShapesRequest:
+    """Read the body of a request.
+
+    Raises:
+        UserError: one sentence that says what is wrong with it.
+    """
+    try:
+        asked = ShapesRequest.model_validate_json(body or b"null")
+    except ValidationError as error:
+        raise UserError(describe_error(error.errors(include_url=False, include_input=False))) from None
+    if asked.count is not None and (asked.latents is not None or asked.to is not None):
+        raise UserError("count is given together with latents or `to`: leave count out.")
+    return asked
+
+
 def describe_error(errors: Sequence[Mapping[str, Any]]) -> str:
     """One sentence for the first of pydantic's errors about a body."""
     error = errors[0]
@@ -74,7 +91,7 @@ def describe_error(errors: Sequence[Mapping[str, Any]]) -> str:
         return f"the body is not valid JSON: {error.get('ctx', {}).get('error', 'it cannot be read')}."
     if error["type"] == "extra_forbidden":
         return f"{location[0][:40]!r} is not a known field: use {', '.join(_field_names())}."
-    if not location or error["type"] == "missing":
+    if not location or error["type"] in ("missing", "model_type"):
         return 'the body is not a JSON object: send one, such as {"class": "chair"}, as application/json.'
     field = location[0] + "".join(f"[{part}]" for part in location[1:])
     return f"{field} has the wrong type: {error['msg'][0].lower()}{error['msg'][1:]}."
