@@ -179,7 +179,7 @@ def test_a_body_that_is_not_json_is_rejected(server, body, words):
 
 @pytest.mark.parametrize("latents", [[[1] * 10 + ["x"] * 100_000], [1] * 100_000])
 def test_a_million_invalid_numbers_are_one_error(latents):
-    with pytest.raises(UserError, match="latents.* has the wrong type"):
+    with pytest.raises(UserError, match=r"latents.* has the wrong type"):
         parse_request(json.dumps({"latents": latents}).encode())
 
 

@@ -45,7 +45,7 @@ PROBLEMS = {
     413: "The body is too large and was not read.",
     415: "The body is not JSON, or compressed.",
     429: "Too many requests; the header Retry-After says when to retry.",
-    503: "The queue is full, the model is being loaded, or the server stops; the header Retry-After says when to retry.",
+    503: "The queue is full, the model is loading, or the server stops; the header Retry-After says when to retry.",
 }
 RESPONSES: dict[int | str, dict[str, Any]] = {
     200: {"description": "The shapes, in the media type of `output`.", "model": Grid, "content": media_types()},

@@ -1,7 +1,7 @@
 """Connections of uvicorn's server: deadlines, caps, and a response's head and body in one write.
 
-uvicorn has a deadline for idle connections alone. Here, a client has a limited time to send the head of a request and to
-read an answer, and connections are fewer than the process's descriptors.
+uvicorn has a deadline for idle connections alone. Here, a client has a limited time to send the head of a request and
+to read an answer, and connections are fewer than the process's descriptors.
 """
 
 import asyncio

@@ -1,8 +1,8 @@
 """The Open Inference Protocol (V2 over REST), which clients of KServe and Triton speak; tensors are JSON.
 
-A model takes one shape per row: `seed` INT64 (n) or `latents` FP32 (n, latent), and `class` BYTES (n), which may be left
-out where there is one class. It returns `voxels` UINT8 (n, R, R, R), and `occupancy` FP32 of the same shape if asked.
-The parameters are `truncation` and `threshold`.
+A model takes one shape per row: `seed` INT64 (n) or `latents` FP32 (n, latent), and `class` BYTES (n), which may be
+left out where there is one class. It returns `voxels` UINT8 (n, R, R, R), and `occupancy` FP32 of the same shape if
+asked. The parameters are `truncation` and `threshold`.
 https://github.com/kserve/open-inference-protocol
 """
 

@@ -1,7 +1,7 @@
 """What is drawn next: requests that wait are drawn together, small ones pass between slices of large ones.
 
-One thread draws, since one slice already uses all cores. Work is counted in shapes × voxels. Every slice is filled with
-a power of four of shapes, which `gan3d.sampling.sampler` would pad to: a shape has the same voxels alone and in a slice.
+One thread draws, since one slice already uses all cores. Work is counted in shapes × voxels. `gan3d.sampling.sampler`
+pads slices to powers of four, so that a shape has the same voxels alone and in a slice.
 """
 
 import asyncio
@@ -24,6 +24,7 @@ Result = TypeVar("Result")
 SLICE = 2**18  # voxels drawn at once: 64 shapes of 16³
 SMALL_SLICE = 2**16  # voxels of a large request drawn at once while small requests come
 WINDOW = 0.004  # seconds to wait for requests that are drawn together
+MEMORY = 0.95  # of the speed, from one slice to the next
 RECENTLY = 1.0  # seconds since the last small request in which others are expected
 MAX_RETRY_AFTER = 60  # seconds
 RESERVED = 4  # one part in so many of the queue is kept for small requests
@@ -103,7 +104,7 @@ class Scheduler:
         self._small: deque[Job] = deque()  # at most one slice is left of each
         self._large: deque[Job] = deque()
         self._in_progress: set[asyncio.Future] = set()
-        self._rate = 1e6  # voxels per second, as a moving average
+        self._recent = (1e6, 1.0)  # voxels drawn, and the seconds it took; older slices count less
         self._peak = self._last_peak = 0  # small requests at once, lately
         self._last_small = -math.inf
         self._turn_of_large = False
@@ -118,8 +119,14 @@ class Scheduler:
         return self.work >= self.capacity
 
     @property
+    def rate(self) -> float:
+        """Voxels per second."""
+        voxels, seconds = self._recent
+        return voxels / seconds
+
+    @property
     def seconds_of_work(self) -> float:
-        return self.work / self._rate
+        return self.work / self.rate
 
     async def run(
         self,
@@ -174,7 +181,7 @@ class Scheduler:
     def drain(self, seconds: float) -> None:
         """Accept nothing more; refuse now what cannot be drawn in so many seconds, and then what was not."""
         self._stopping = True
-        budget = seconds * DRAIN_MARGIN * self._rate
+        budget = seconds * DRAIN_MARGIN * self.rate
         for lane in (self._small, self._large):
             for job in lane:
                 budget -= job.left * job.weight
@@ -286,7 +293,8 @@ class Scheduler:
                 return [error] * len(chosen)
 
         parts = await asyncio.get_running_loop().run_in_executor(self._drawing, draw)
-        self._rate += 0.1 * (len(labels) * head.weight / (time.perf_counter() - start) - self._rate)
+        drawn, took = len(labels) * head.weight, time.perf_counter() - start
+        self._recent = (self._recent[0] * MEMORY + drawn, self._recent[1] * MEMORY + took)
         waiting = len(self._small)
         self._peak = max(self._peak, waiting)
         for (job, count), part in zip(chosen, parts, strict=True):
