@@ -48,5 +48,6 @@ def configure_logs(form: str, stream: TextIO) -> None:
     handler.setFormatter(JsonFormatter() if form == "json" else text)
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
     logging.getLogger("gan3d.serving").setLevel(logging.INFO)
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)  # warns about compiling for several sizes
     for name in ("uvicorn.error", "asyncio", "gan3d.serving.connections"):
         logging.getLogger(name).addFilter(OncePerMinute())
