@@ -41,7 +41,9 @@ class Data(Section):
     fill: Literal["solid", "surface", "winding"] = Field(
         default="solid", description="How meshes are filled: solid, surface or winding."
     )
-    labels: str | None = Field(default=None, description="A CSV with the columns file, class and, optionally, split.")
+    labels: str | dict[str, str | dict[str, str]] | None = Field(
+        default=None, description="A CSV with the columns file, class and, optionally, split."
+    )
     validation: Share = Field(default=0.1, description="Share of the shapes, unless the source states its splits.")
     test: Share = Field(default=0.1, description="Share of the shapes, unless the source states its splits.")
     timeout: Annotated[float, Field(gt=0)] = Field(

@@ -16,6 +16,7 @@ from gan3d.config.loading import load_params
 from gan3d.config.project import Project
 from gan3d.config.schema import Data, Params
 from gan3d.data.sources import download
+from gan3d.data.sources.label_table import read_mapping
 from gan3d.errors import UserError
 from gan3d.stages.prepare import SYNTHETIC
 
@@ -47,8 +48,13 @@ def check(project: Project) -> list[Finding]:
 
 def check_source(data: Data, project: Project) -> Iterator[Finding]:
     """The data source and its table of labels: there, readable, and apart from what the pipeline writes."""
-    if data.labels is not None and not (project.work / Path(data.labels).expanduser()).is_file():
+    if isinstance(data.labels, str) and not (project.work / Path(data.labels).expanduser()).is_file():
         yield Finding(f"data.labels: {data.labels} does not exist: name a CSV file, or leave the key empty.")
+    elif isinstance(data.labels, dict):
+        try:
+            read_mapping(data.labels)
+        except UserError as error:
+            yield Finding(str(error))
     if data.source == SYNTHETIC:
         return
     if download.is_address(data.source):

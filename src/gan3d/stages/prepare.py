@@ -68,9 +68,8 @@ def options_of(data: Data, seed: int) -> PrepareOptions:
     """The part of `data` in params.yaml that says how a source is read."""
     shared = data.model_dump(include={field.name for field in fields(PrepareOptions)} - {"classes", "labels"})
     classes = None if data.classes == "all" else data.classes
-    return PrepareOptions(
-        **shared, classes=classes, labels=None if data.labels is None else Path(data.labels).expanduser(), seed=seed
-    )
+    labels = Path(data.labels).expanduser() if isinstance(data.labels, str) else data.labels
+    return PrepareOptions(**shared, classes=classes, labels=labels, seed=seed)
 
 
 def log(params: Params, project: Project, summary: dict[str, Any]) -> None:
