@@ -18,6 +18,7 @@ PACKAGES = {  # what is imported under another name than that of its package
     "yaml": "pyyaml",
 }
 NOT_IMPORTED = {  # declared, and why no line of the package imports it
+    "httptools": "uvicorn's protocol, from which ours derives, parses with it",
     "networkx": "trimesh reads the scenes of 3DXML with it, and does not ask for it",
     "psutil": "MLflow measures the machine with it (log_system_metrics)",
     "psycopg": "SQLAlchemy's driver for PostgreSQL",
@@ -32,7 +33,9 @@ DEVELOPMENT = {  # of the group dev: tools and types, and what tests run without
     "pre-commit-hooks": "a tool",
     "pytest-xdist": "a plugin of pytest",
     "ruff": "a tool",
+    "schemathesis": "a tool that tests run",
     "scipy-stubs": "types",
+    "types-cachetools": "types",
     "types-psutil": "types",
     "types-pyyaml": "types",
     "types-tqdm": "types",

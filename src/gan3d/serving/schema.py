@@ -7,7 +7,7 @@ described by `gan3d.serving.openapi`.
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from gan3d.errors import UserError
 from gan3d.sampling import requests
@@ -17,6 +17,14 @@ if TYPE_CHECKING:
     Output = str
 else:
     Output = Literal[tuple(OUTPUTS)]
+
+
+def _whole(value: Any) -> Any:
+    """3.0 as 3: to JSON Schema, both are integers."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+Integer = Annotated[int, BeforeValidator(_whole)]
 
 EXAMPLES: list[Any] = [
     {"class": "chair", "seed": 7, "output": "glb"},
@@ -31,14 +39,16 @@ class ShapesRequest(BaseModel):
     model_config = ConfigDict(strict=True, extra="forbid", title="Request", json_schema_extra={"examples": EXAMPLES})
 
     class_name: str | None = Field(None, alias="class", description="Class; optional where the model has only one.")
-    count: int | None = Field(None, description="Number of shapes; 1 unless latents or steps set it.")
-    seed: int | None = Field(None, description="Default 0; the same seed gives the same shapes.")
+    count: Integer | None = Field(None, description="Number of shapes; 1 unless latents or steps set it.")
+    seed: Integer | None = Field(None, description="Default 0; the same seed gives the same shapes.")
     # fail_fast: a million invalid numbers would otherwise become a million errors and block the server
     latents: list[Annotated[list[float], Field(fail_fast=True)]] | None = Field(
         None, fail_fast=True, description="Explicit latent vectors, instead of a seed."
     )
-    to: int | None = Field(None, description="Seed of the last shape of an interpolation that starts at `seed`.")
-    steps: int | None = Field(None, description=f"Shapes of an interpolation, ends included; default {requests.STEPS}.")
+    to: Integer | None = Field(None, description="Seed of the last shape of an interpolation that starts at `seed`.")
+    steps: Integer | None = Field(
+        None, description=f"Shapes of an interpolation, ends included; default {requests.STEPS}."
+    )
     truncation: float | None = Field(
         None, description="From 1, full variety, to 0, the mean shape of the class; default 1."
     )

@@ -90,7 +90,9 @@ def test_the_code_page_is_that_of_the_names_in_the_source(tmp_path, page, name):
 
 
 def test_a_mapping_labels_files_and_folders_and_the_innermost_wins():
-    table = read_mapping({"scans/": "chair", "scans/held-out": {"class": "chair", "split": "Testing"}, "odd.off": "lamp"})
+    table = read_mapping(
+        {"scans/": "chair", "scans/held-out": {"class": "chair", "split": "Testing"}, "odd.off": "lamp"}
+    )
     assert find_label(table, "scans/a/1.off") == Label("chair", None)
     assert find_label(table, "scans/held-out/b/2.off") == Label("chair", "test")
     assert find_label(table, "scans/odd.off") == Label("lamp", None)
