@@ -1,7 +1,9 @@
 """Share a model: `gan3d serve` over HTTP, `gan3d export` as files for programs without Python."""
 
+import os
 import socket
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,11 @@ from gan3d.errors import UserError
     show_default=True,
     help="A folder, a pretrained model's name, a registry URI, or NAME@ALIAS or NAME@VERSION of the registry; may be"
     " repeated, and named as NAME=MODEL.",
+)
+@click.option(
+    "--engine",
+    type=click.Choice(["keras", "onnx"]),
+    help="What computes the shapes; by default Keras, and ONNX Runtime where TensorFlow is not installed.",
 )
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address; 0.0.0.0 accepts other machines.")
 @click.option("--port", type=click.IntRange(0, 65535), default=8000, show_default=True, help="0 for any free port.")
@@ -68,6 +75,7 @@ def _serve(
     models: tuple[str, ...],
     listening: socket.socket,
     log_format: str,
+    engine: str | None,
     keys: Path | None,
     no_auth: bool,
     hosts: tuple[str, ...],
@@ -84,7 +92,7 @@ def _serve(
     from gan3d.serving.access import parse_rate
     from gan3d.serving.address import is_loopback
     from gan3d.serving.keys import Keys
-    from gan3d.serving.models import ModelHolder, Models, open_keras, parse_models
+    from gan3d.serving.models import ModelHolder, Models, open_keras, open_onnx, parse_models
     from gan3d.serving.run import serve as run
     from gan3d.serving.settings import MEBI, Settings
 
@@ -94,10 +102,14 @@ def _serve(
             " --no-auth if something in front of the server checks who asks."
         )
 
+    if engine is None:
+        engine = "keras" if find_spec("tensorflow") or os.environ.get("KERAS_BACKEND") else "onnx"
+
     def open_with_keras(address: str, mlruns: Path | None) -> Any:
         choose_backend()
         return open_keras(address, mlruns)
 
+    open_sampler = open_with_keras if engine == "keras" else open_onnx
     settings = Settings(
         queue=queue * MEBI,
         max_body=max_body * 1024,
@@ -112,7 +124,8 @@ def _serve(
         private_key=check_file("--ssl-keyfile", ssl_keyfile),
     )
     holders = {
-        name: ModelHolder(address, open_sampler=open_with_keras) for name, address in parse_models(models).items()
+        name: ModelHolder(address, open_sampler=open_sampler, engine=engine)
+        for name, address in parse_models(models).items()
     }
     run(Models(holders), listening, settings, log_format, click.echo)
 

@@ -53,6 +53,14 @@ def open_keras(address: str, mlruns: Path | None) -> Any:
     return open_sampler(address, mlruns)
 
 
+def open_onnx(address: str, mlruns: Path | None) -> Any:
+    """The sampler of a model, computed by ONNX Runtime; takes and raises what `open_keras` does."""
+    from gan3d.registry.models import model_folder
+    from gan3d.serving.onnx_engine import OnnxSampler
+
+    return OnnxSampler.load(model_folder(address, mlruns))
+
+
 class ModelHolder:
     """Holds a served model; a request reads `current` once and keeps that model to its end.
 
