@@ -153,7 +153,7 @@ def test_a_single_class_is_optional(tmp_path):
     ("change", "words"),
     [
         ({"class": "sofa"}, "class 'sofa' is not known to this model: choose one of chair, table."),
-        ({"class": None}, "class None is not known to this model: choose one of chair, table."),
+        ({"class": None}, "class is missing: choose one of chair, table."),
         ({"count": 0}, "count 0 is out of range: request at least 1 shape."),
         ({"count": -3}, "count -3 is out of range: request at least 1 shape."),
         ({"count": 1022}, "1025 shapes are too many for one request: request at most 1024."),
@@ -257,9 +257,9 @@ def test_it_loads_where_gan3d_is_not_installed(champion, tmp_path, expected):
     mlruns = Path(champion.removeprefix("sqlite:///")).parent
     assert Path(report["home"]).is_relative_to(mlruns / "artifacts")
     np.testing.assert_array_equal(np.load(tmp_path / "voxels.npy", allow_pickle=False), expected)
-    parts = "backend backend.tensorflow dataset errors model_file"
-    parts += " networks networks.architecture networks.convolutions networks.discriminator networks.generator"
-    parts += " networks.layers networks.weights sampling sampling.latents sampling.requests sampling.sampler"
+    parts = "addresses array_archive backend backend.tensorflow dataset errors model_file model_schema"
+    parts += " networks networks.architecture networks.convolutions networks.generator"
+    parts += " networks.layers networks.weights outputs sampling sampling.latents sampling.requests sampling.sampler"
     parts += " shape_io shape_io.encoding shape_io.formats voxels"
     assert report["modules"] == ["gan3d", *(f"gan3d.{part}" for part in parts.split())]
     assert report["foreign"] == []
@@ -300,6 +300,7 @@ def test_it_serves_http_and_survives_invalid_requests(server, expected):
         (body.replace(b"3", b"0"), "request at least 1 shape"),
         (body.replace(b"3", b"10000"), "are too many for one request: request at most 1024."),
         (b'{"dataframe_records": [{"class": "chair", "latents": [1, 2.5]}]}', "a latent vector of 2 numbers"),
+        (body[:-1] + b', "params": {"treshold": 0.5}}', "params has unknown names: 'treshold'."),
     ):
         status, answer = post(server, invalid)
         assert status == 400
