@@ -82,10 +82,10 @@ class Sampler:
         """Threshold occupancies: booleans, true above the model's threshold."""
         return occupancy > self.model.threshold
 
-    def compile(self) -> None:
-        """Compile the generator for every number of rows that `occupancy` draws at once."""
+    def compile(self, most: int) -> None:
+        """Compile the generator for every number of rows that `occupancy` draws at once, up to `most`."""
         rows = 1
-        while rows <= self.batch:
+        while rows <= min(most, self.batch):
             self.shapes(0, rows, seed=0)
             rows *= 4
 

@@ -12,6 +12,7 @@ import numpy as np
 
 from gan3d.errors import UserError
 from gan3d.sampling.latents import draw_latents
+from gan3d.serving.scheduler import largest_slice
 
 log = logging.getLogger("gan3d.serving")
 
@@ -123,7 +124,7 @@ class ModelHolder:
             if self._version() == old.version:
                 return False
             new = self._load()
-            new.sampler.compile()  # while the old one keeps serving
+            new.sampler.compile(largest_slice(new.sampler))  # while the old one keeps serving
             self.loaded = new
         except Exception as error:  # a registry that is down or a damaged version must not stop the server
             self.failures += 1
@@ -153,22 +154,23 @@ class ModelHolder:
         # by version number, since the alias may move between the two calls
         exact = f"models:/{version}" if self.address.startswith("models:/") else self.address
         sampler = self._open_sampler(exact, self.mlruns)
-        try_out(sampler, version)
-        sampler.shapes(0, 1, seed=0)  # compiled before the first request
+        try_out(sampler, version)  # also compiles for the first request
         return ServedModel(version, sampler, self.engine)
 
 
 def try_out(sampler: Any, version: str) -> None:
-    """Draw a few shapes.
+    """Draw a few shapes, one by one.
 
     Raises:
         UserError: when they are not finite, all empty or all full.
     """
-    labels = np.arange(TRIAL) % len(sampler.classes)
-    drawn = sampler.finite_occupancy(draw_latents(0, TRIAL, sampler.model.architecture.latent), labels)
-    share = (drawn > sampler.model.threshold).mean(axis=(1, 2, 3))
-    if (share == 0).all() or (share == 1).all():
-        what = "empty" if (share == 0).all() else "full"
+    vectors = draw_latents(0, TRIAL, sampler.model.architecture.latent)
+    shares = set()
+    for i in range(TRIAL):
+        drawn = sampler.finite_occupancy(vectors[i : i + 1], np.array([i % len(sampler.classes)]))
+        shares.add(float((drawn > sampler.model.threshold).mean()))
+    if shares in ({0.0}, {1.0}):
+        what = "empty" if shares == {0.0} else "full"
         raise UserError(
             f"{version} is not served, since its shapes are {what}: choose another version, or train it on."
         )
@@ -202,7 +204,8 @@ class Models(Mapping[str, ModelHolder]):
                 self.failure = error
             done(self.failure)
             for holder in self._holders.values() if self.failure is None else ():
-                holder.current.sampler.compile()  # for several requests at once
+                sampler = holder.current.sampler
+                sampler.compile(largest_slice(sampler))  # for several requests at once
 
         threading.Thread(target=load, name="load", daemon=True).start()
 

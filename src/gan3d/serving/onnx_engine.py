@@ -23,6 +23,9 @@ EPSILON = 1e-8  # of pixel norm
 class OnnxSampler(Sampler):
     """A sampler that computes with ONNX Runtime."""
 
+    def compile(self, most: int) -> None:
+        """Nothing: the graph takes any number of rows."""
+
     def _build(self) -> Callable[..., np.ndarray]:
         try:
             import onnxruntime

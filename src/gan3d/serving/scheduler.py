@@ -315,6 +315,11 @@ class Scheduler:
             done.set_exception(error)
 
 
+def largest_slice(sampler: Any) -> int:
+    """The most shapes of a model that are drawn at once."""
+    return _power_of_four(SLICE // sampler.model.architecture.resolution**3, sampler.batch)
+
+
 def _power_of_four(most: int, batch: int) -> int:
     """The largest power of four up to both numbers; at least 1."""
     return 4 ** ((max(1, min(most, batch)).bit_length() - 1) // 2)
