@@ -35,6 +35,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -350,17 +351,19 @@ def free_port() -> int:
         return probe.getsockname()[1]
 
 
-def speed(root: Path, found: dict[str, Contender], rounds: int, seconds: float) -> dict[str, Any]:
-    """First answers, throughput and latency of all servers."""
+def speed(
+    root: Path, found: dict[str, Contender], rounds: int, seconds: float, save: Callable[[dict[str, Any]], None]
+) -> None:
+    """Throughput and latency of all servers, then their first answers; `save` gets the results as they grow."""
     result: dict[str, Any] = {name: {} for name in found}
     seeds = iter(range(10**9))
-    for name, contender in found.items():
-        with server(contender, root, 16) as (_, _, first):
-            result[name]["first_s"] = first
     for resolution in WIDTHS:
         measured: dict[str, list[dict[str, Any]]] = {name: [] for name in found}
         with ExitStack() as running:
-            ports = {name: running.enter_context(server(one, root, resolution))[1] for name, one in found.items()}
+            starts = [server(one, root, resolution) for one in found.values()]
+            with ThreadPoolExecutor(len(starts)) as starters:
+                entered = list(starters.map(running.enter_context, starts))
+            ports = {name: port for name, (_, port, _) in zip(found, entered, strict=True)}
             for _ in range(rounds):
                 for name, contender in found.items():
                     port, row = ports[name], {}
@@ -374,7 +377,11 @@ def speed(root: Path, found: dict[str, Contender], rounds: int, seconds: float) 
                     measured[name].append(row)
         for name, rows in measured.items():
             result[name][f"r{resolution}"] = median_of(rows)
-    return result
+        save(result)
+    for name, contender in found.items():
+        with server(contender, root, 16) as (_, _, first):
+            result[name]["first_s"] = round(first, 1)
+    save(result)
 
 
 def median_of(rows: list[Any]) -> Any:
@@ -402,12 +409,14 @@ def main() -> None:
         root = Path(scratch)
         register(root)
         (root / "service.py").write_text(BENTOML, encoding="utf-8")
-        load = [round(os.getloadavg()[0], 1)]
+        load = round(os.getloadavg()[0], 1)
+
+        def save(speeds: dict[str, Any]) -> None:
+            result["speed"] = speeds | {"load": [load, round(os.getloadavg()[0], 1)]}
+            given.out.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+
         if given.only != "soak":
-            found = contenders(given.before, given.bentoml)
-            result["speed"] = speed(root, found, given.rounds, given.seconds)
-            load.append(round(os.getloadavg()[0], 1))
-            result["speed"]["load"] = load
+            speed(root, contenders(given.before, given.bentoml), given.rounds, given.seconds, save)
         if given.only != "speed":
             contender = contenders(None, None)["gan3d serve"]
             with server(contender, root, 16) as (process, port, _):
