@@ -13,6 +13,7 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 PACKAGES = {  # what is imported under another name than that of its package
     "PIL": "pillow",
     "collada": "pycollada",
+    "opentelemetry": "opentelemetry-sdk",
     "skimage": "scikit-image",
     "sklearn": "scikit-learn",
     "yaml": "pyyaml",
@@ -20,6 +21,8 @@ PACKAGES = {  # what is imported under another name than that of its package
 NOT_IMPORTED = {  # declared, and why no line of the package imports it
     "httptools": "uvicorn's protocol, from which ours derives, parses with it",
     "networkx": "trimesh reads the scenes of 3DXML with it, and does not ask for it",
+    "opentelemetry-exporter-otlp-proto-http": "a part of the package opentelemetry, imported for traces",
+    "opentelemetry-instrumentation-asgi": "a part of the package opentelemetry, imported for traces",
     "psutil": "MLflow measures the machine with it (log_system_metrics)",
     "psycopg": "SQLAlchemy's driver for PostgreSQL",
 }

@@ -75,6 +75,8 @@ def main() -> None:
     except Exception as error:
         if "--debug" in sys.argv:
             raise
+        if isinstance(error, ModuleNotFoundError) and error.name and not error.name.startswith("gan3d"):
+            _fail(f"this needs the package {error.name}: pip install 'gan3d[train]'.")
         if isinstance(error, BrokenPipeError):  # as in `gan3d registry list | head`
             _silence_output()
             sys.exit(1)

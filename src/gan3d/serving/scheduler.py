@@ -137,7 +137,7 @@ class Scheduler:
         gone: Callable[[], bool] = lambda: False,
         cost: int = 1,
     ) -> Result:
-        """Draw a request and encode it.
+        """Draw the shapes of a request, and encode them.
 
         Args:
             sampler: of the model.
