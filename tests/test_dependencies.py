@@ -14,12 +14,17 @@ PACKAGES = {  # what is imported under another name than that of its package
     "PIL": "pillow",
     "collada": "pycollada",
     "opentelemetry": "opentelemetry-sdk",
+    "ruamel": "ruamel.yaml",
     "skimage": "scikit-image",
     "sklearn": "scikit-learn",
     "yaml": "pyyaml",
 }
 NOT_IMPORTED = {  # declared, and why no line of the package imports it
     "httptools": "uvicorn's protocol, from which ours derives, parses with it",
+    "ipykernel": "papermill starts it",
+    "nbconvert": "imported by name, as Jupytext",
+    "jupyterlab": "where people open the notebooks",
+    "jupytext": "imported by name, with a sentence where it is missing",
     "networkx": "trimesh reads the scenes of 3DXML with it, and does not ask for it",
     "opentelemetry-exporter-otlp-proto-http": "a part of the package opentelemetry, imported for traces",
     "opentelemetry-instrumentation-asgi": "a part of the package opentelemetry, imported for traces",

@@ -81,7 +81,7 @@ def test_the_commands(store, monkeypatch):
     assert [line.split()[0] for line in lines] == ["2", "1"]
     assert "rolled back: to version 1: floats" in lines[0]
     assert "champion" in lines[1]
-    assert "1-NNA-CD 0.800" in lines[1]
+    assert "excess 0.800" in lines[1]
     assert "compare-1-2.html" in run("compare", "champion", "2")
     assert (project / "compare-1-2.html").stat().st_size > 10_000
     assert CliRunner().invoke(cli, ["registry", "promote", "2"]).exit_code == 2  # a reason is required

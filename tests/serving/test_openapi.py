@@ -31,7 +31,7 @@ ACCEPTED = [
     {"class": "chair", "count": 1024, "seed": SEED_LIMIT - 1, "truncation": 0, "threshold": 1},
     {"class": "chair", "count": 64, "output": "glb", "style": "blocks", "threshold": 0.1},
     {"class": "table", "latents": [[0.5] * 8]},
-    {"class": "chair", "to": 3, "steps": 2, "seed": None},
+    {"class": "chair", "to": 3, "steps": 2, "seed": None, "path": "linear"},
     {"class": "chair", "count": 2.0},
 ]
 REFUSED = [
@@ -49,6 +49,7 @@ REFUSED = [
     {"class": "chair", "latents": [[0.5] * 8], "count": 1},
     {"class": "chair", "to": 1, "count": 9},
     {"class": "chair", "steps": 4},
+    {"class": "chair", "path": "linear"},
     {"class": "chair", "to": 1, "steps": 1},
     {"class": "chair", "truncation": 1.01},
     {"class": "chair", "output": "fbx"},

@@ -16,8 +16,12 @@ import click
 
 from gan3d import __version__
 from gan3d.cli.data import data
+from gan3d.cli.notebook import notebook
 from gan3d.cli.pipeline import check, evaluate, pack, prepare, register, sync, train
+from gan3d.cli.pretrained import pretrained
+from gan3d.cli.recipe import recipe
 from gan3d.cli.registry import registry
+from gan3d.cli.score import score
 from gan3d.cli.serve import export, key, serve
 from gan3d.cli.shapes import interpolate, sample, show
 from gan3d.cli.tune import tune
@@ -42,6 +46,7 @@ for command in (
     train,
     pack,
     evaluate,
+    score,
     register,
     sample,
     interpolate,
@@ -49,6 +54,9 @@ for command in (
     data,
     sync,
     tune,
+    recipe,
+    notebook,
+    pretrained,
     registry,
     serve,
     key,

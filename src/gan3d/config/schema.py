@@ -15,7 +15,7 @@ SCRATCH = "scratch"  # the `prev` of a stage that grows from nothing
 Share = Annotated[float, Field(gt=0, lt=1)]
 Positive = Annotated[int, Field(gt=0)]
 Rate = Annotated[float, Field(gt=0, le=1)]
-Objective = Literal["one_nna_cd", "mmd_cd_x1e3", "cov_cd", "jsd"]
+Objective = Literal["excess", "one_nna_cd", "mmd_cd_x1e3", "cov_cd", "jsd"]
 
 
 class Section(BaseModel):

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gan3d.errors import UserError
-from gan3d.sampling.latents import draw_latents, slerp
+from gan3d.sampling.latents import draw_latents
+from gan3d.sampling.paths import PATHS, walk
 
 if TYPE_CHECKING:  # a server validates requests while Keras is imported
     from gan3d.sampling.sampler import Sampler
@@ -31,6 +32,7 @@ class Request:
         vectors: explicit latents, (count, latent) numbers, instead of a seed.
         to: seed of the last shape of an interpolation from `seed`, with `steps` shapes, ends included.
         steps: at least 2; None means STEPS.
+        path: of an interpolation, one of `gan3d.sampling.paths.PATHS`; None means the first, "slerp".
     """
 
     class_name: str | None = None
@@ -39,6 +41,7 @@ class Request:
     vectors: Any = None
     to: int | None = None
     steps: int | None = None
+    path: str | None = None
 
 
 @dataclass(frozen=True)
@@ -70,6 +73,7 @@ class Shapes:
         classes: all classes of the model.
         threshold: occupancy above which a voxel is occupied.
         up: the axis that points up.
+        latents: float32 (n, latent), the vectors that the shapes were sampled from.
     """
 
     occupancy: np.ndarray
@@ -77,6 +81,7 @@ class Shapes:
     classes: tuple[str, ...]
     threshold: float
     up: str
+    latents: np.ndarray
 
     @property
     def voxels(self) -> np.ndarray:
@@ -94,7 +99,7 @@ def sample_shapes(
     """Sample the shapes of all requests, in order; takes and raises what `plan_shapes` does."""
     plan = plan_shapes(sampler, requests, truncation, threshold, limit)
     occupancy = sampler.finite_occupancy(plan.vectors, plan.labels, plan.truncation)
-    return Shapes(occupancy, plan.names, tuple(sampler.classes), plan.threshold, sampler.model.up)
+    return Shapes(occupancy, plan.names, tuple(sampler.classes), plan.threshold, sampler.model.up, plan.vectors)
 
 
 def plan_shapes(
@@ -144,6 +149,10 @@ def _check_size(request: Request) -> int:
         raise UserError(f"steps {_short(request.steps)} is out of range: an interpolation has at least 2 shapes.")
     if request.steps is not None and request.to is None:
         raise UserError("steps is given without `to`: set `to` to the seed of the last shape.")
+    if request.path is not None and request.to is None:
+        raise UserError("path is given without `to`: set `to` to the seed of the last shape.")
+    if request.path not in (None, *PATHS):
+        raise UserError(f"path {str(request.path)[:40]!r} does not exist: choose one of {', '.join(PATHS)}.")
     if request.vectors is not None:
         if request.seed is not None or request.to is not None:
             raise UserError("latents and a seed are both given: give only one of them.")
@@ -168,7 +177,7 @@ def _vectors(request: Request, size: int, length: int) -> np.ndarray:
         return _check_latents(request.vectors, length)
     seed = request.seed or 0
     if request.to is not None:
-        return slerp(draw_latents(seed, 1, length)[0], draw_latents(request.to, 1, length)[0], size)
+        return walk(draw_latents(seed, 1, length)[0], draw_latents(request.to, 1, length)[0], size, request.path)
     return draw_latents(seed, size, length)
 
 

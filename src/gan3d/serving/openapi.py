@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from gan3d.sampling.paths import PATHS
 from gan3d.sampling.requests import SEED_LIMIT
 from gan3d.serving.models import Models, ServedModel
 from gan3d.serving.schema import ShapesRequest
@@ -26,6 +27,7 @@ def request_schema(model: ServedModel) -> dict[str, Any]:
     number = {"type": "number", "exclusiveMinimum": -LATENT_BOUND, "exclusiveMaximum": LATENT_BOUND}
     fraction = {"type": "number", "minimum": 0, "maximum": 1}
     vector = {"type": "array", "items": number, "minItems": architecture.latent, "maxItems": architecture.latent}
+    path = {"type": "string", "enum": list(PATHS)}
     one_class = len(architecture.classes) == 1
     forms = []
     for names in _output_groups(architecture.resolution):
@@ -36,7 +38,7 @@ def request_schema(model: ServedModel) -> dict[str, Any]:
         for form, required in (
             ({"count": count, "seed": seed}, ()),
             ({"latents": latents}, ("latents",)),
-            ({"seed": seed, "to": seed, "steps": steps}, ("to",)),
+            ({"seed": seed, "to": seed, "steps": steps, "path": path}, ("to",)),
         ):
             properties = {name: form.get(name) for name in fields}
             properties |= {"class": classes, "truncation": fraction, "threshold": fraction}

@@ -72,9 +72,8 @@ def encode_answer(
     else:
         from gan3d.shape_io.encoding import encode
 
-        sampled = Shapes(
-            np.concatenate(parts), plan.names, tuple(model.sampler.classes), plan.threshold, model.sampler.model.up
-        )
+        classes, up = tuple(model.sampler.classes), model.sampler.model.up
+        sampled = Shapes(np.concatenate(parts), plan.names, classes, plan.threshold, up, plan.vectors)
         encoded = encode(sampled, asked.output, asked.style)
         content = b"".join(part.content for part in encoded)
         if len(encoded) > 1 and not wanted.many:

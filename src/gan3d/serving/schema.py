@@ -11,6 +11,8 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from gan3d.errors import UserError
 from gan3d.sampling import requests
+from gan3d.sampling.paths import PATHS
+from gan3d.sampling.paths import PathName as Path
 from gan3d.shape_io.formats import OUTPUTS, STYLES, Style
 
 if TYPE_CHECKING:
@@ -49,6 +51,7 @@ class ShapesRequest(BaseModel):
     steps: Integer | None = Field(
         None, description=f"Shapes of an interpolation, ends included; default {requests.STEPS}."
     )
+    path: Path | None = Field(None, description=f"Of an interpolation; default {PATHS[0]}.")
     truncation: float | None = Field(
         None, description="From 1, full variety, to 0, the mean shape of the class; default 1."
     )
@@ -62,7 +65,7 @@ class ShapesRequest(BaseModel):
     style: Style = Field(STYLES[0], description="Surface of meshes.")
 
     def to_request(self) -> requests.Request:
-        return requests.Request(self.class_name, self.count, self.seed, self.latents, self.to, self.steps)
+        return requests.Request(self.class_name, self.count, self.seed, self.latents, self.to, self.steps, self.path)
 
 
 class Grid(BaseModel):

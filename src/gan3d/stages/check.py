@@ -17,6 +17,7 @@ from gan3d.config.project import Project
 from gan3d.config.schema import Data, Params
 from gan3d.data.sources import download
 from gan3d.data.sources.label_table import read_mapping
+from gan3d.data.sources.named import NAMED_SOURCES, axis_advice
 from gan3d.errors import UserError
 from gan3d.stages.prepare import SYNTHETIC
 
@@ -111,9 +112,11 @@ def outputs(project: Project) -> Iterator[Path]:
 
 def check_address(data: Data) -> Iterator[Finding]:
     """An address: its form, the endpoint, and whether there are credentials for S3."""
-    if data.source not in download.NAMED_SOURCES and not urlsplit(data.source).hostname:
+    if data.source not in NAMED_SOURCES and not urlsplit(data.source).hostname:
         yield Finding("data.source names no server: write it as https://host/file.zip or s3://bucket/prefix/.")
         return
+    if advice := axis_advice(data.source, data.up):
+        yield Finding(advice, fatal=False)
     endpoint = data.endpoint or os.environ.get(download.ENDPOINT_VARIABLE)
     if endpoint and urlsplit(endpoint).scheme not in ("http", "https"):
         yield Finding("data.endpoint is no address: write it as http://host:port.")
