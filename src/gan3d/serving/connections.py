@@ -117,7 +117,8 @@ class Connection(HttpToolsProtocol):
         self._reading_head, self._in_body = False, True
         self._chunks = self._head_bytes = 0
         self._stop_deadline()
-        self.scope.setdefault("extensions", {})["gan3d.gone"] = self.transport.is_closing  # type: ignore[typeddict-item]
+        extensions: Any = self.scope.setdefault("extensions", {})
+        extensions["gan3d.gone"] = self.transport.is_closing
         super().on_headers_complete()
 
     def on_message_complete(self) -> None:

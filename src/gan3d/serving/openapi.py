@@ -35,11 +35,12 @@ def request_schema(model: ServedModel) -> dict[str, Any]:
         count = {"type": "integer", "minimum": 1, "maximum": limit}
         steps = {"type": "integer", "minimum": 2, "maximum": limit}
         latents = {"type": "array", "items": vector, "minItems": 1, "maxItems": limit}
-        for form, required in (
+        kinds: list[tuple[dict[str, Any], tuple[str, ...]]] = [
             ({"count": count, "seed": seed}, ()),
             ({"latents": latents}, ("latents",)),
             ({"seed": seed, "to": seed, "steps": steps, "path": path}, ("to",)),
-        ):
+        ]
+        for form, required in kinds:
             properties = {name: form.get(name) for name in fields}
             properties |= {"class": classes, "truncation": fraction, "threshold": fraction}
             properties = {
