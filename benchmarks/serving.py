@@ -273,8 +273,8 @@ def healthz(port: int) -> float:
     return statistics.median(times)
 
 
-def soak(process: psutil.Process, port: int, requests: int) -> dict[str, Any]:
-    """Send every kind of request, one in ten malformed, from four clients."""
+def soak(process: psutil.Process, port: int, requests: int, move_alias: Callable[[bool], None]) -> dict[str, Any]:
+    """Send every kind of request, one in ten malformed, from four clients; promote and roll back; stop at the end."""
 
     def memory() -> float:
         return process.memory_info().rss / 2**20
@@ -303,6 +303,8 @@ def soak(process: psutil.Process, port: int, requests: int) -> dict[str, Any]:
                     curve.append(round(memory()))
             if i is None:
                 return
+            if i in (requests // 3, 2 * requests // 3):
+                move_alias(i == requests // 3)
             status, _ = client.post("/shapes", body(i))
             with lock:
                 statuses[status] += 1
@@ -314,16 +316,38 @@ def soak(process: psutil.Process, port: int, requests: int) -> dict[str, Any]:
         Client(port).post("/shapes", gan3d_body(4, 0, output=output))
     before, start = memory(), time.perf_counter()
     together([ask] * 4)
+    seconds, grown = time.perf_counter() - start, memory() - before
+    reloads = re.search(rb"gan3d_model_reloads_total\S* (\d+)", Client(port).get("/metrics")[1])
     return {
         "requests": sum(statuses.values()),
         **mixed,
         "statuses": {str(status): count for status, count in sorted(statuses.items())},
         "errors_5xx": sum(count for status, count in statuses.items() if status >= 500),
-        "seconds": round(time.perf_counter() - start, 1),
+        "seconds": round(seconds, 1),
+        "reloads": int(reloads[1]) if reloads else 0,
         "memory_before_mib": round(before),
-        "memory_growth_mib": round(memory() - before, 1),
+        "memory_growth_mib": round(grown, 1),
         "memory_curve_mib": curve,
+        "after_sigterm": stop_under_load(process, port),
     }
+
+
+def stop_under_load(process: psutil.Process, port: int) -> dict[str, int]:
+    """Send SIGTERM while 40 requests wait; each is to be answered, with 200 or with 503 and Retry-After."""
+    statuses: list[int] = []
+
+    def ask(i: int) -> None:
+        statuses.append(Client(port).post("/shapes", gan3d_body((1, 512)[i % 2], i))[0])
+
+    threads = [threading.Thread(target=ask, args=(i,)) for i in range(40)]
+    for thread in threads:
+        thread.start()
+    time.sleep(0.5)
+    process.terminate()
+    for thread in threads:
+        thread.join()
+    answered = sum(status in (200, 503) for status in statuses)
+    return {"accepted": len(threads), "answered": answered, "exit": process.wait(60) or 0}
 
 
 def together(jobs: list[Callable[[], None]]) -> None:
@@ -384,6 +408,18 @@ def speed(
     save(result)
 
 
+def mover(root: Path) -> Callable[[bool], None]:
+    """Registers the model of 16³ again; the function moves the alias to that version, or back."""
+    from mlflow import MlflowClient
+
+    from gan3d.registry.log import Facts, log_candidate
+
+    client = MlflowClient()
+    old = client.get_model_version_by_alias("gan3d", "r16").version
+    new = log_candidate(client, root / "r16", Facts({"source": "none", "counts": {}, "test_split": "none"}, [], []))
+    return lambda forward: client.set_registered_model_alias("gan3d", "r16", str(new if forward else old))
+
+
 def median_of(rows: list[Any]) -> Any:
     """The medians of equally shaped results, rounded."""
     if isinstance(rows[0], dict):
@@ -419,8 +455,9 @@ def main() -> None:
             speed(root, contenders(given.before, given.bentoml), given.rounds, given.seconds, save)
         if given.only != "speed":
             contender = contenders(None, None)["gan3d serve"]
+            contender = replace(contender, command=(*contender.command, "--poll", "1"))
             with server(contender, root, 16) as (process, port, _):
-                result["soak"] = soak(process, port, given.requests)
+                result["soak"] = soak(process, port, given.requests, mover(root))
     given.out.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
     print(json.dumps(result, indent=2))
 
