@@ -35,6 +35,7 @@ class OnnxSampler(Sampler):
             ) from None
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # idle threads leave the cores alone
         session = onnxruntime.InferenceSession(build_graph(self.model), options, providers=["CPUExecutionProvider"])
 
         def run(z: np.ndarray, y: np.ndarray, alpha: np.float32, psi: np.float32) -> np.ndarray:
