@@ -22,7 +22,8 @@ log = logging.getLogger("gan3d.serving")
 Result = TypeVar("Result")
 
 SLICE = 2**18  # voxels drawn at once: 64 shapes of 16³
-SMALL_SLICE = 2**16  # voxels of a large request drawn at once while small requests come
+SMALL_SLICE = 2**16  # voxels of a large request drawn at once while small requests come,
+SMALL_SECONDS = 0.1  # and fewer where they would take longer
 WINDOW = 0.004  # seconds to wait for requests that are drawn together
 MEMORY = 0.95  # of the speed, from one slice to the next
 RECENTLY = 1.0  # seconds since the last small request in which others are expected
@@ -268,7 +269,8 @@ class Scheduler:
             hurry = False
             same = (id(head.sampler), head.plan.truncation)
             together = [job for job in lane if (id(job.sampler), job.plan.truncation) == same]
-        most = _power_of_four((SMALL_SLICE if hurry else SLICE) // head.weight, head.sampler.batch)
+        voxels = min(SMALL_SLICE, int(self.rate * SMALL_SECONDS)) if hurry else SLICE
+        most = _power_of_four(voxels // head.weight, head.sampler.batch)
         rows = rows_at_once(sum(job.left for job in together), most)
         chosen: list[tuple[Job, int]] = []
         for job in together:
