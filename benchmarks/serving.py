@@ -221,7 +221,7 @@ def server(contender: Contender, root: Path, resolution: int) -> Iterator[tuple[
 def one_shape(
     contender: Contender, process: psutil.Process, port: int, clients: int, seconds: float, seeds: Iterator[int]
 ) -> dict[str, float]:
-    """Requests of one shape from several clients; the CPU time of a request says more than the clock if others compute."""
+    """Requests of one shape from several clients; on a busy machine, their CPU time says more than the clock."""
     times: list[float] = []
     before = cpu_seconds(process)
     begin = time.perf_counter()

@@ -241,12 +241,12 @@ def test_an_error_reaches_its_request_and_frees_its_place():
 
 
 def test_draining_answers_what_it_can_and_refuses_the_rest_at_once():
-    sampler = Clock(per_shape=0.001)
+    sampler = Clock(per_shape=0.004)
 
     async def scenario(queue):
-        queue._recent = (1000 * VOXELS, 1.0)
+        queue._recent = (250 * VOXELS, 1.0)
         small = [asyncio.create_task(ask(queue, sampler, plan(n))) for n in range(10)]
-        large = [asyncio.create_task(ask(queue, sampler, plan(*range(1024)))) for _ in range(8)]
+        large = [asyncio.create_task(ask(queue, sampler, plan(*range(256)))) for _ in range(8)]
         await asyncio.sleep(0.01)
         queue.drain(3.5)  # enough for two of the large ones, of a second each
         with pytest.raises(StoppingError):
