@@ -23,6 +23,7 @@ NOT_IMPORTED = {  # declared, and why no line of the package imports it
     "httptools": "uvicorn's protocol, from which ours derives, parses with it",
     "ipykernel": "papermill starts it",
     "nbconvert": "imported by name, as Jupytext",
+    "ipywidgets": "tqdm's bars of MLflow and DVC ask for it in a notebook",
     "jupyterlab": "where people open the notebooks",
     "jupytext": "imported by name, with a sentence where it is missing",
     "networkx": "trimesh reads the scenes of 3DXML with it, and does not ask for it",
