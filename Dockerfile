@@ -1,6 +1,8 @@
 # `gan3d serve` in a container:
 #   docker build -t gan3d .
 #   docker run --rm -p 127.0.0.1:8000:8000 -v "$PWD/models/r16:/model:ro" gan3d
+# The port is published on this machine alone, so the container asks for no key; to serve others, mount a file of keys
+# and replace --no-auth by --keys, as deploy/kubernetes.yaml does.
 # How it was checked: no container engine was at hand, so the image was never built. hadolint finds nothing; on Python
 # 3.11.7 the lock was installed into an empty environment, and the last command served a model there as user 10001.
 FROM python:3.11-slim
@@ -25,5 +27,5 @@ USER 10001
 ENV GAN3D_MODEL=/model
 EXPOSE 8000
 HEALTHCHECK --interval=30s --timeout=5s --start-period=60s \
-    CMD ["python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:8000/healthz', timeout=4)"]
-CMD ["sh", "-c", "exec python -m gan3d serve --host 0.0.0.0 --port 8000 --model \"$GAN3D_MODEL\""]
+    CMD ["python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:8000/livez', timeout=4)"]
+CMD ["sh", "-c", "exec python -m gan3d serve --host 0.0.0.0 --port 8000 --no-auth --model \"$GAN3D_MODEL\""]

@@ -3,7 +3,7 @@
 PYTHON ?= $(firstword $(foreach v,3.11 3.12 3.13,$(shell command -v python$(v) >/dev/null 2>&1 && python$(v) -c "" 2>/dev/null && echo python$(v))) python3)
 VENV := .venv
 READY := $(VENV)/.installed
-LOCK := uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --quiet
+LOCK := uv pip compile pyproject.toml --extra train --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --quiet
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 export MLFLOW_DISABLE_TELEMETRY ?= true

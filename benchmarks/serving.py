@@ -1,13 +1,19 @@
 """Speed of the servers, and a soak test of `gan3d serve`.
 
-    python benchmarks/serving.py [--out benchmarks/results/serving.json] [--requests 10000] [--only speed|soak]
+    python benchmarks/serving.py [--out benchmarks/results/serving.json] [--only speed|soak] [--requests 10000]
+                                 [--before FOLDER] [--bentoml PYTHON] [--rounds 3] [--seconds 4]
 
-Untrained generators of 16³ and 32³, as wide as those of params.yaml, are registered in a temporary store and served by
-`mlflow models serve` and `gan3d serve`, each as a process of its own, over loopback; the clients share its cores.
+Untrained generators of 16³, 32³ and 64³, as wide as those of params.yaml, are registered in a temporary store. They are
+served by `gan3d serve` with both engines, `mlflow models serve` and, where named, an earlier checkout of gan3d and
+BentoML (with its adaptive batching, around the same registered model). All run at once, and are asked one after the
+other, in rounds: a busy machine slows all of them. The clients share its cores. Numbers are medians over the rounds.
 
-- first: seconds from the start of the process to the first shape;
-- shapes_per_second: one client, 64 shapes per request, as nested lists and, if supported, as packed bits;
-- p99: 99th (and 50th) percentile of the milliseconds per request of one shape, with four clients;
+- first: seconds from the start of the process to the first shape, alone on the machine;
+- one shape per request, as packed bits, with 1, 4 and 16 clients on kept connections: requests per second, and the 50th
+  and 99th percentile of milliseconds, and milliseconds of the server's CPU time per request;
+- shapes_per_second: one client, 64 shapes per request, as nested lists and as packed bits;
+- beside: milliseconds of a request of one shape while 8 requests of 1,024 grids wait, median and largest;
+- healthz_ms: median of `/healthz` on a kept connection.
 - soak: `gan3d serve` only; four clients, every kind of request, one in ten malformed. Memory growth is that of the
   resident set since each kind of request was answered once.
 
@@ -20,6 +26,7 @@ import json
 import os
 import random
 import re
+import socket
 import statistics
 import subprocess
 import sys
@@ -28,8 +35,9 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import replace
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +46,7 @@ import psutil
 
 from gan3d.training.growth import grow
 
-WIDTHS = {16: (64, 32, 16), 32: (64, 32, 16, 8)}
+WIDTHS = {16: (64, 32, 16), 32: (64, 32, 16, 8), 64: (64, 32, 16, 8, 4)}
 JSON = {"Content-Type": "application/json"}
 MALFORMED = [
     b"",
@@ -57,21 +65,40 @@ MALFORMED = [
 
 
 class Client:
-    """A client with one persistent connection."""
+    """A client with one persistent connection, and little work per request: it shares the server's cores."""
 
     def __init__(self, port: int) -> None:
         self.port = port
-        self.connection = http.client.HTTPConnection("127.0.0.1", port, timeout=120)
+        self.connection: socket.socket | None = None
 
     def post(self, path: str, body: bytes) -> tuple[int, bytes]:
         """Status and body of a request; a lost connection is reopened by the next one."""
+        head = f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
+        return self._ask(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
+
+    def get(self, path: str) -> tuple[int, bytes]:
+        return self._ask(f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode())
+
+    def _ask(self, request: bytes) -> tuple[int, bytes]:
+        if self.connection is None:
+            self.connection = socket.create_connection(("127.0.0.1", self.port), timeout=300)
+            self.connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         try:
-            self.connection.request("POST", path, body, JSON)
-            answer = self.connection.getresponse()
-            return answer.status, answer.read()
-        except (ConnectionError, http.client.HTTPException):
+            self.connection.sendall(request)
+            response = http.client.HTTPResponse(self.connection)
+            response.begin()
+            content = response.read()
+            if response.will_close:
+                self.close()
+            return response.status, content
+        except (OSError, http.client.HTTPException) as error:
+            self.close()
+            raise ConnectionError(str(error)) from error
+
+    def close(self) -> None:
+        if self.connection is not None:
             self.connection.close()
-            raise
+            self.connection = None
 
 
 def register(root: Path) -> None:
@@ -87,7 +114,7 @@ def register(root: Path) -> None:
         (root / name).touch()
     client = connect(root / "mlruns")
     for resolution, widths in WIDTHS.items():
-        architecture = Architecture(64, ("chair", "table"), widths, (0.3, 0.2, 0.15, 0.1)[: len(widths)])
+        architecture = Architecture(64, ("chair", "table"), widths, (0.3, 0.2, 0.15, 0.1, 0.08)[: len(widths)])
         model = grow(None, architecture, seed=0)[2]
         drawn = Sampler(model).occupancy(draw_latents(0, 64, 64), np.zeros(64))
         model = replace(model, threshold=float(np.quantile(drawn, 0.9)))  # a tenth is occupied, as in furniture
@@ -97,80 +124,167 @@ def register(root: Path) -> None:
         client.set_registered_model_alias("gan3d", f"r{resolution}", str(number))
 
 
+@dataclass(frozen=True)
+class Contender:
+    """A server: how it is started, and how it is asked.
+
+    Attributes:
+        command: with {uri} of the model, and {port}.
+        path: of its route.
+        body: of a request, from (count, seed, output).
+        environment: added to this process's.
+        own: whether it is `gan3d serve`.
+    """
+
+    command: tuple[str, ...]
+    path: str
+    body: Callable[[int, int, str], bytes]
+    environment: dict[str, str] = field(default_factory=dict)
+    own: bool = False
+
+
+def gan3d_body(count: int, seed: int, output: str = "bits", **more: Any) -> bytes:
+    return json.dumps({"class": "chair", "count": count, "seed": seed, "output": output} | more).encode()
+
+
+def mlflow_body(count: int, seed: int, output: str) -> bytes:
+    record = {"class": "chair", "count": count, "seed": seed}
+    return json.dumps({"dataframe_records": [record], "params": {"output": output}}).encode()
+
+
+def bentoml_body(count: int, seed: int, output: str) -> bytes:
+    return json.dumps({"rows": [{"class": "chair", "count": count, "seed": seed}]}).encode()
+
+
+GAN3D = (sys.executable, "-m", "gan3d", "serve", "--model", "{uri}", "--port", "{port}")
+MLFLOW = (sys.executable, "-m", "mlflow", "models", "serve", "-m", "{uri}", "--env-manager", "local")
+MLFLOW += ("--host", "127.0.0.1", "--port", "{port}")
+BENTOML = """
+import bentoml, mlflow, os, pandas
+from typing import Any
+
+@bentoml.service(traffic={"timeout": 120})
+class Shapes:
+    def __init__(self) -> None:
+        self.model = mlflow.pyfunc.load_model(os.environ["MODEL"])
+
+    @bentoml.api(batchable=True, max_batch_size=64, max_latency_ms=10000)
+    def shapes(self, rows: list[dict[str, Any]]) -> list[str]:
+        return self.model.predict(pandas.DataFrame(rows), params={"output": "bits"})["data"].tolist()
+"""
+
+
+def contenders(before: Path | None, bentoml: Path | None) -> dict[str, Contender]:
+    """The servers by name."""
+    own = {"path": "/shapes", "body": gan3d_body, "own": True}
+    found = {"gan3d serve": Contender((*GAN3D, "--engine", "keras", "--cache", "0"), **own)}
+    found["gan3d serve --engine onnx"] = Contender((*GAN3D, "--engine", "onnx", "--cache", "0"), **own)
+    if before is not None:
+        found["gan3d serve, before"] = Contender(
+            GAN3D, **own, environment={"PYTHONPATH": str(before.resolve() / "src")}
+        )
+    found["mlflow models serve"] = Contender(MLFLOW, "/invocations", mlflow_body)
+    if bentoml is not None:
+        command = (str(bentoml), "-m", "bentoml", "serve", "service:Shapes", "--port", "{port}")
+        found["BentoML"] = Contender(command, "/shapes", bentoml_body)
+    return found
+
+
 @contextmanager
-def server(command: list[str], root: Path, port: int, path: str, body: bytes) -> Iterator[tuple[psutil.Process, float]]:
-    """Start a server; yields its process and the seconds until it answered."""
-    environment = {**os.environ, "MLFLOW_TRACKING_URI": f"sqlite:///{root / 'mlruns' / 'mlflow.db'}"}
+def server(contender: Contender, root: Path, resolution: int) -> Iterator[tuple[psutil.Process, int, float]]:
+    """Start a server; yields its process, its port and the seconds until it answered."""
+    port, uri = free_port(), f"models:/gan3d@r{resolution}"
+    environment = {**os.environ, "MLFLOW_TRACKING_URI": f"sqlite:///{root / 'mlruns' / 'mlflow.db'}", "MODEL": uri}
+    environment |= contender.environment
     environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment['PATH']}"
+    command = [part.format(uri=uri, port=port) for part in contender.command]
     start = time.perf_counter()
     with (
-        (root / "server.log").open("w") as log,
+        (root / f"server-{port}.log").open("w+") as log,
         subprocess.Popen(command, cwd=root, env=environment, stdout=log, stderr=log) as process,
     ):
         try:
             while True:
                 try:
-                    status, _ = Client(port).post(path, body)
-                    assert status == 200, (root / "server.log").read_text()
-                    break
+                    status, _ = Client(port).post(contender.path, contender.body(1, 0, "bits"))
+                    if status == 200:
+                        break
+                    assert status == 503, Path(log.name).read_text()  # while it loads
                 except OSError:
-                    assert process.poll() is None, (root / "server.log").read_text()
-                    time.sleep(0.02)
-            yield psutil.Process(process.pid), time.perf_counter() - start
+                    assert process.poll() is None, Path(log.name).read_text()
+                time.sleep(0.02)
+            yield psutil.Process(process.pid), port, time.perf_counter() - start
         finally:
             process.terminate()
 
 
-def gan3d_server(root: Path, resolution: int, port: int) -> Any:
-    command = [sys.executable, "-m", "gan3d", "serve", "--model", f"models:/gan3d@r{resolution}", "--port", str(port)]
-    return server(command, root, port, "/shapes", gan3d_body(1, 0))
-
-
-def mlflow_server(root: Path, resolution: int, port: int) -> Any:
-    command = [sys.executable, "-m", "mlflow", "models", "serve", "-m", f"models:/gan3d@r{resolution}"]
-    command += ["--env-manager", "local", "--host", "127.0.0.1", "--port", str(port)]
-    return server(command, root, port, "/invocations", mlflow_body(1, 0))
-
-
-def gan3d_body(count: int, seed: int, **more: Any) -> bytes:
-    return json.dumps({"class": "chair", "count": count, "seed": seed} | more).encode()
-
-
-def mlflow_body(count: int, seed: int, **params: Any) -> bytes:
-    return json.dumps(
-        {"dataframe_records": [{"class": "chair", "count": count, "seed": seed}], "params": params}
-    ).encode()
-
-
-def throughput(port: int, path: str, body: Callable[[int], bytes], seconds: float = 8) -> float:
-    """Shapes per second with 64 per request."""
-    client, done = Client(port), 0
-    client.post(path, body(0))
-    start = time.perf_counter()
-    while time.perf_counter() - start < seconds:
-        assert client.post(path, body(done + 1))[0] == 200
-        done += 1
-    return 64 * done / (time.perf_counter() - start)
-
-
-def latency(port: int, path: str, body: Callable[[int], bytes], each: int = 250) -> dict[str, float]:
-    """Milliseconds per request of one shape, with four clients."""
+def one_shape(
+    contender: Contender, process: psutil.Process, port: int, clients: int, seconds: float, seeds: Iterator[int]
+) -> dict[str, float]:
+    """Requests of one shape from several clients; on a busy machine, their CPU time says more than the clock."""
     times: list[float] = []
+    before = cpu_seconds(process)
+    begin = time.perf_counter()
 
-    def ask(number: int) -> None:
+    def ask() -> None:
         client = Client(port)
-        for i in range(each):
+        while time.perf_counter() - begin < seconds:
+            body = contender.body(1, next(seeds), "bits")
             start = time.perf_counter()
-            assert client.post(path, body(number * each + i))[0] == 200
+            assert client.post(contender.path, body)[0] == 200
             times.append((time.perf_counter() - start) * 1000)
 
-    together([lambda n=n: ask(n) for n in range(4)])
+    together([ask] * clients)
+    took = time.perf_counter() - begin
     cuts = statistics.quantiles(times, n=100)
-    return {"p50_ms": round(cuts[49], 1), "p99_ms": round(cuts[98], 1), "requests": len(times)}
+    cpu = 1000 * (cpu_seconds(process) - before) / len(times)
+    return {"per_second": len(times) / took, "p50_ms": cuts[49], "p99_ms": cuts[98], "cpu_ms": cpu}
 
 
-def soak(process: psutil.Process, port: int, requests: int) -> dict[str, Any]:
-    """Send every kind of request, one in ten malformed, from four clients."""
+def cpu_seconds(process: psutil.Process) -> float:
+    """Of a process and its children."""
+    times = [each.cpu_times() for each in (process, *process.children(recursive=True))]
+    return sum(each.user + each.system for each in times)
+
+
+def many_shapes(contender: Contender, port: int, output: str, seconds: float, seeds: Iterator[int]) -> float:
+    """Shapes per second of one client with 64 per request."""
+    client, done, start = Client(port), 0, time.perf_counter()
+    while time.perf_counter() - start < seconds:
+        assert client.post(contender.path, contender.body(64, next(seeds), output))[0] == 200
+        done += 64
+    return done / (time.perf_counter() - start)
+
+
+def beside_large(contender: Contender, port: int, seeds: Iterator[int]) -> dict[str, float]:
+    """Milliseconds of requests of one shape while 8 of 1,024 grids wait."""
+    waiting = [lambda: Client(port).post(contender.path, contender.body(1024, next(seeds), "bits"))] * 8
+    threads = [threading.Thread(target=job) for job in waiting]
+    for thread in threads:
+        thread.start()
+    time.sleep(0.3)
+    times: list[float] = []
+    while any(thread.is_alive() for thread in threads) and len(times) < 20:
+        start = time.perf_counter()
+        assert Client(port).post(contender.path, contender.body(1, next(seeds), "bits"))[0] == 200
+        times.append((time.perf_counter() - start) * 1000)
+    for thread in threads:
+        thread.join()
+    return {"median_ms": statistics.median(times), "largest_ms": max(times)}
+
+
+def healthz(port: int) -> float:
+    """Median milliseconds of `/healthz`."""
+    client, times = Client(port), []
+    for _ in range(200):
+        start = time.perf_counter()
+        client.get("/healthz")
+        times.append((time.perf_counter() - start) * 1000)
+    return statistics.median(times)
+
+
+def soak(process: psutil.Process, port: int, requests: int, move_alias: Callable[[bool], None]) -> dict[str, Any]:
+    """Send every kind of request, one in ten malformed, from four clients; promote and roll back; stop at the end."""
 
     def memory() -> float:
         return process.memory_info().rss / 2**20
@@ -199,6 +313,8 @@ def soak(process: psutil.Process, port: int, requests: int) -> dict[str, Any]:
                     curve.append(round(memory()))
             if i is None:
                 return
+            if i in (requests // 3, 2 * requests // 3):
+                move_alias(i == requests // 3)
             status, _ = client.post("/shapes", body(i))
             with lock:
                 statuses[status] += 1
@@ -210,16 +326,38 @@ def soak(process: psutil.Process, port: int, requests: int) -> dict[str, Any]:
         Client(port).post("/shapes", gan3d_body(4, 0, output=output))
     before, start = memory(), time.perf_counter()
     together([ask] * 4)
+    seconds, grown = time.perf_counter() - start, memory() - before
+    reloads = re.search(rb"gan3d_model_reloads_total\S* (\d+)", Client(port).get("/metrics")[1])
     return {
         "requests": sum(statuses.values()),
         **mixed,
         "statuses": {str(status): count for status, count in sorted(statuses.items())},
         "errors_5xx": sum(count for status, count in statuses.items() if status >= 500),
-        "seconds": round(time.perf_counter() - start, 1),
+        "seconds": round(seconds, 1),
+        "reloads": int(reloads[1]) if reloads else 0,
         "memory_before_mib": round(before),
-        "memory_growth_mib": round(memory() - before, 1),
+        "memory_growth_mib": round(grown, 1),
         "memory_curve_mib": curve,
+        "after_sigterm": stop_under_load(process, port),
     }
+
+
+def stop_under_load(process: psutil.Process, port: int) -> dict[str, int]:
+    """Send SIGTERM while 40 requests wait; each is to be answered, with 200 or with 503 and Retry-After."""
+    statuses: list[int] = []
+
+    def ask(i: int) -> None:
+        statuses.append(Client(port).post("/shapes", gan3d_body((1, 512)[i % 2], i))[0])
+
+    threads = [threading.Thread(target=ask, args=(i,)) for i in range(40)]
+    for thread in threads:
+        thread.start()
+    time.sleep(0.5)
+    process.terminate()
+    for thread in threads:
+        thread.join()
+    answered = sum(status in (200, 503) for status in statuses)
+    return {"accepted": len(threads), "answered": answered, "exit": process.wait(60) or 0}
 
 
 def together(jobs: list[Callable[[], None]]) -> None:
@@ -242,36 +380,61 @@ def together(jobs: list[Callable[[], None]]) -> None:
 
 
 def free_port() -> int:
-    import socket
-
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]
 
 
-def speed(root: Path, resolution: int, own: bool) -> dict[str, Any]:
-    """First answer, throughput and latency of `gan3d serve` or MLflow's server."""
-    start, body = (gan3d_server, gan3d_body) if own else (mlflow_server, mlflow_body)
-    port, path = free_port(), "/shapes" if own else "/invocations"
-    with start(root, resolution, port) as (_, first):
-        return {
-            "first_s": round(first, 1),
-            "shapes_per_second_grid": round(throughput(port, path, lambda i: body(64, i))),
-            "shapes_per_second_bits": round(throughput(port, path, lambda i: body(64, i, output="bits"))),
-            "one_shape": latency(port, path, lambda i: body(1, i)),
-        }
+def speed(
+    root: Path, found: dict[str, Contender], rounds: int, seconds: float, save: Callable[[dict[str, Any]], None]
+) -> None:
+    """Throughput and latency of all servers, then their first answers; `save` gets the results as they grow."""
+    result: dict[str, Any] = {name: {} for name in found}
+    seeds = iter(range(10**9))
+    for resolution in WIDTHS:
+        measured: dict[str, list[dict[str, Any]]] = {name: [] for name in found}
+        with ExitStack() as running:
+            starts = [server(one, root, resolution) for one in found.values()]
+            with ThreadPoolExecutor(len(starts)) as starters:
+                entered = list(starters.map(running.enter_context, starts))
+            started = {name: (process, port) for name, (process, port, _) in zip(found, entered, strict=True)}
+            for _ in range(rounds):
+                for name, contender in found.items():
+                    (process, port), row = started[name], {}
+                    for clients in (1, 4, 16) if resolution == 16 else (16,):
+                        row[f"{clients}_clients"] = one_shape(contender, process, port, clients, seconds, seeds)
+                    if contender.own and resolution == 16:
+                        row["shapes_per_second_grid"] = many_shapes(contender, port, "grid", seconds, seeds)
+                        row["shapes_per_second_bits"] = many_shapes(contender, port, "bits", seconds, seeds)
+                        row["healthz_ms"] = healthz(port)
+                        row["beside"] = beside_large(contender, port, seeds)
+                    measured[name].append(row)
+        for name, rows in measured.items():
+            result[name][f"r{resolution}"] = median_of(rows)
+        save(result)
+    for name, contender in found.items():
+        with server(contender, root, 16) as (_, _, first):
+            result[name]["first_s"] = round(first, 1)
+    save(result)
 
 
-def measure(root: Path, requests: int, only: str | None) -> Iterator[tuple[str, str, Any]]:
-    """Server, resolution or "soak", and what was measured."""
-    if only != "soak":
-        for resolution in WIDTHS:
-            for own, name in ((True, "gan3d serve"), (False, "mlflow models serve")):
-                yield name, f"r{resolution}", speed(root, resolution, own)
-    if only != "speed":
-        port = free_port()
-        with gan3d_server(root, 16, port) as (process, _):
-            yield "gan3d serve", "soak", soak(process, port, requests)
+def mover(root: Path) -> Callable[[bool], None]:
+    """Registers the model of 16³ again; the function moves the alias to that version, or back."""
+    from mlflow import MlflowClient
+
+    from gan3d.registry.log import Facts, log_candidate
+
+    client = MlflowClient()
+    old = client.get_model_version_by_alias("gan3d", "r16").version
+    new = log_candidate(client, root / "r16", Facts({"source": "none", "counts": {}, "test_split": "none"}, [], []))
+    return lambda forward: client.set_registered_model_alias("gan3d", "r16", str(new if forward else old))
+
+
+def median_of(rows: list[Any]) -> Any:
+    """The medians of equally shaped results, rounded."""
+    if isinstance(rows[0], dict):
+        return {key: median_of([row[key] for row in rows]) for key in rows[0]}
+    return float(f"{statistics.median(rows):.3g}")
 
 
 def main() -> None:
@@ -279,19 +442,33 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results/serving.json"))
     parser.add_argument("--requests", type=int, default=10_000, help="of the soak test")
     parser.add_argument("--only", choices=["speed", "soak"])
+    parser.add_argument("--before", type=Path, help="another checkout of gan3d, to compare with")
+    parser.add_argument("--bentoml", type=Path, help="the Python of an environment with BentoML and gan3d's packages")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--seconds", type=float, default=4, help="of each measurement")
     given = parser.parse_args()
     model = next(line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name"))
-    result: dict[str, Any] = {}
-    if given.only and given.out.is_file():
-        result = json.loads(given.out.read_text(encoding="utf-8"))
+    result: dict[str, Any] = json.loads(given.out.read_text()) if given.only and given.out.is_file() else {}
     result["conditions"] = {"cores": os.cpu_count(), "cpu": re.sub(r".*: ", "", model)}
     given.out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as scratch:
-        register(Path(scratch))
-        for server, part, found in measure(Path(scratch), given.requests, given.only):
-            load = round(os.getloadavg()[0], 1)
-            result.setdefault(server, {})[part] = found | {"load": load}
+        root = Path(scratch)
+        register(root)
+        (root / "service.py").write_text(BENTOML, encoding="utf-8")
+        load = round(os.getloadavg()[0], 1)
+
+        def save(speeds: dict[str, Any]) -> None:
+            result["speed"] = speeds | {"load": [load, round(os.getloadavg()[0], 1)]}
             given.out.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+
+        if given.only != "soak":
+            speed(root, contenders(given.before, given.bentoml), given.rounds, given.seconds, save)
+        if given.only != "speed":
+            contender = contenders(None, None)["gan3d serve"]
+            contender = replace(contender, command=(*contender.command, "--poll", "1"))
+            with server(contender, root, 16) as (process, port, _):
+                result["soak"] = soak(process, port, given.requests, mover(root))
+    given.out.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
     print(json.dumps(result, indent=2))
 
 

@@ -44,7 +44,7 @@ MAY_IMPORT = {
         *("addresses", "errors", "dataset", "model_file", "sampling", "metrics", "rendering", "shape_io"),
         *("config.project", "tracking", "monitoring.progress"),
     ),
-    "serving": ("errors", "model_file", "sampling", "shape_io", "registry", "tracking"),
+    "serving": ("errors", "dataset", "voxels", "model_file", "sampling", "shape_io", "registry"),
 }
 CORE = (
     "addresses",

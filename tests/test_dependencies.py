@@ -13,18 +13,22 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 PACKAGES = {  # what is imported under another name than that of its package
     "PIL": "pillow",
     "collada": "pycollada",
+    "opentelemetry": "opentelemetry-sdk",
     "ruamel": "ruamel.yaml",
     "skimage": "scikit-image",
     "sklearn": "scikit-learn",
     "yaml": "pyyaml",
 }
 NOT_IMPORTED = {  # declared, and why no line of the package imports it
+    "httptools": "uvicorn's protocol, from which ours derives, parses with it",
     "ipykernel": "papermill starts it",
     "nbconvert": "imported by name, as Jupytext",
     "ipywidgets": "tqdm's bars of MLflow and DVC ask for it in a notebook",
     "jupyterlab": "where people open the notebooks",
     "jupytext": "imported by name, with a sentence where it is missing",
     "networkx": "trimesh reads the scenes of 3DXML with it, and does not ask for it",
+    "opentelemetry-exporter-otlp-proto-http": "a part of the package opentelemetry, imported for traces",
+    "opentelemetry-instrumentation-asgi": "a part of the package opentelemetry, imported for traces",
     "psycopg": "SQLAlchemy's driver for PostgreSQL",
 }
 DEVELOPMENT = {  # of the group dev: tools and types, and what tests run without importing it
@@ -37,7 +41,9 @@ DEVELOPMENT = {  # of the group dev: tools and types, and what tests run without
     "pre-commit-hooks": "a tool",
     "pytest-xdist": "a plugin of pytest",
     "ruff": "a tool",
+    "schemathesis": "a tool that tests run",
     "scipy-stubs": "types",
+    "types-cachetools": "types",
     "types-psutil": "types",
     "types-pyyaml": "types",
     "types-tqdm": "types",

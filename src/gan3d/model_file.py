@@ -12,19 +12,21 @@ import json
 import os
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import keras
 import numpy as np
 
 from gan3d import model_schema
 from gan3d.array_archive import ArrayType, read_arrays, read_plain
 from gan3d.errors import UserError, short_list
 from gan3d.networks.architecture import Architecture
-from gan3d.networks.discriminator import Discriminator
-from gan3d.networks.generator import Generator
-from gan3d.networks.weights import assign_weights, weight_names
 from gan3d.outputs import new_file, write_text
+
+if TYPE_CHECKING:  # a server with ONNX Runtime reads models without Keras
+    import keras
+
+    from gan3d.networks.discriminator import Discriminator
+    from gan3d.networks.generator import Generator
 
 CONFIG, GENERATOR, TRAINING = FILES = ("config.json", "generator.npz", "training.npz")
 CONFIG_BYTES = 2**24  # of the longest configuration: thousands of class names
@@ -50,7 +52,7 @@ class TrainedModel:
     threshold: float = 0.5
     up: str = "y"
 
-    def build_generator(self) -> Generator:
+    def build_generator(self) -> "Generator":
         """The EMA generator as a Keras model in float32.
 
         On a CPU without bfloat16 instructions, bfloat16 is 18 times slower; it saves time and memory only in training.
@@ -58,11 +60,13 @@ class TrainedModel:
         Raises:
             UserError: when the weights do not fit the architecture.
         """
+        from gan3d.networks.generator import Generator
+
         model = Generator(replace(self.architecture, precision="float32"))
         _fill(model, self.ema)
         return model
 
-    def build_discriminator(self) -> Discriminator:
+    def build_discriminator(self) -> "Discriminator":
         """The trained discriminator as a Keras model in float32.
 
         Raises:
@@ -72,6 +76,8 @@ class TrainedModel:
             raise UserError(
                 "the model has no discriminator, since it is only served: name a folder in models/ instead."
             )
+        from gan3d.networks.discriminator import Discriminator
+
         model = Discriminator(replace(self.architecture, precision="float32"))
         _fill(model, self.discriminator)
         return model
@@ -87,7 +93,9 @@ class TrainedModel:
         }
 
 
-def _fill(model: keras.Model, values: dict[str, np.ndarray]) -> None:
+def _fill(model: "keras.Model", values: dict[str, np.ndarray]) -> None:
+    from gan3d.networks.weights import assign_weights, weight_names
+
     shapes = dict(zip(weight_names(model), (tuple(v.shape) for v in model.trainable_variables), strict=True))
     misfits = [name for name, shape in shapes.items() if name not in values or values[name].shape != shape]
     if misfits:

@@ -154,7 +154,7 @@ def test_a_single_class_is_optional(tmp_path):
     ("change", "words"),
     [
         ({"class": "sofa"}, "class 'sofa' is not known to this model: choose one of chair, table."),
-        ({"class": None}, "class None is not known to this model: choose one of chair, table."),
+        ({"class": None}, "class is missing: choose one of chair, table."),
         ({"count": 0}, "count 0 is out of range: request at least 1 shape."),
         ({"count": -3}, "count -3 is out of range: request at least 1 shape."),
         ({"count": 1022}, "1025 shapes are too many for one request: request at most 1024."),
@@ -314,6 +314,7 @@ def test_it_serves_http_and_survives_invalid_requests(server, expected):
         (body.replace(b"3", b"0"), "request at least 1 shape"),
         (body.replace(b"3", b"10000"), "are too many for one request: request at most 1024."),
         (b'{"dataframe_records": [{"class": "chair", "latents": [1, 2.5]}]}', "a latent vector of 2 numbers"),
+        (body[:-1] + b', "params": {"treshold": 0.5}}', "params has unknown names: 'treshold'."),
     ):
         status, answer = post(server, invalid)
         assert status == 400

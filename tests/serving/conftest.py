@@ -5,7 +5,7 @@ from candidates import tiny
 from loopback import serving
 
 from gan3d import model_file
-from gan3d.serving.model import ModelHolder
+from gan3d.serving.models import ModelHolder
 
 
 @pytest.fixture(scope="session")
@@ -18,7 +18,7 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def holder(folder, tmp_path_factory):
-    return ModelHolder(str(folder), tmp_path_factory.mktemp("mlruns"))
+    return ModelHolder(str(folder), tmp_path_factory.mktemp("mlruns")).load()
 
 
 @pytest.fixture(scope="session")

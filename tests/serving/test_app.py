@@ -10,15 +10,16 @@ import pytest
 import trimesh
 from click.testing import CliRunner
 from PIL import Image
-from pydantic import ValidationError
 
 from gan3d import model_file
 from gan3d.cli.app import cli
+from gan3d.errors import UserError
 from gan3d.sampling.latents import draw_latents
+from gan3d.sampling.requests import plan_shapes
 from gan3d.sampling.sampler import Sampler
-from gan3d.serving.model import ServedModel
-from gan3d.serving.response import respond
-from gan3d.serving.schema import ShapesRequest
+from gan3d.serving.models import ServedModel
+from gan3d.serving.response import encode_answer, keep_of
+from gan3d.serving.schema import ShapesRequest, parse_request
 from gan3d.shape_io import meshing
 from gan3d.shape_io.formats import OUTPUTS
 
@@ -113,7 +114,7 @@ def test_truncation_narrows_towards_one_shape(server):
 
 INVALID = [
     ({"class": "sofa"}, "class 'sofa' is not known to this model: choose one of chair, table."),
-    ({}, "choose one of chair, table"),
+    ({}, "class is missing: choose one of chair, table."),
     ({"class": 5}, "class has the wrong type: input should be a valid string."),
     ({"class": "chair", "count": "3"}, "count has the wrong type: input should be a valid integer."),
     ({"class": "chair", "count": 2.5}, "count has the wrong type"),
@@ -138,7 +139,7 @@ INVALID = [
     ({"class": "chair", "truncation": 1.5}, "truncation 1.5 is out of range: give a number from 0 to 1."),
     ({"class": "chair", "threshold": float("nan")}, "threshold nan is out of range"),
     ({"class": "chair", "output": "fbx"}, "output has the wrong type"),
-    ({"class": "chair", "output": "stl", "threshold": 1}, "the shape is empty and has no mesh"),
+    ({"class": "chair", "latents": [[0.0] * 8], "count": 1}, "leave count out"),
     ({"class": "chair", "treshold": 1}, "'treshold' is not a known field: use class, count, seed"),
     ([{"class": "chair"}], "the body is not a JSON object"),
     ("chair", "the body is not a JSON object"),
@@ -154,6 +155,14 @@ def test_an_invalid_request_is_rejected_in_one_sentence(server, body, words):
     assert "\n" not in reply.detail
 
 
+def test_an_empty_shape_has_no_mesh(server):
+    reply = server.shapes(class_="chair", output="stl", threshold=1)
+    assert (reply.status, reply.detail) == (
+        409,
+        "the shape is empty and has no mesh: choose another seed or threshold.",
+    )
+
+
 @pytest.mark.parametrize(
     ("body", "words"),
     [
@@ -161,7 +170,8 @@ def test_an_invalid_request_is_rejected_in_one_sentence(server, body, words):
         (b"{", "not valid JSON"),
         (b"\xff\xfe{}", "not valid JSON"),
         (b'{"class": "chair", "seed": ' + b"9" * 5000 + b"}", "not valid JSON"),
-        (b"[" * 50_000, "not valid JSON"),
+        (b"[" * 2000, "not valid JSON"),
+        (b"[" * 50_000, "more than 2100 lists"),
     ],
 )
 def test_a_body_that_is_not_json_is_rejected(server, body, words):
@@ -170,19 +180,27 @@ def test_a_body_that_is_not_json_is_rejected(server, body, words):
     assert words in reply.detail
 
 
-def test_a_million_invalid_numbers_are_one_error():
-    invalid = [[1] * 10 + ["x"] * 100_000], [1] * 100_000
-    for given in invalid:
-        with pytest.raises(ValidationError) as error:
-            ShapesRequest.model_validate({"latents": given})
-        assert error.value.error_count() == 1
+@pytest.mark.parametrize("latents", [[[1] * 10 + ["x"] * 100_000], [1] * 100_000])
+def test_a_million_invalid_numbers_are_one_error(latents):
+    with pytest.raises(UserError, match=r"latents.* has the wrong type"):
+        parse_request(json.dumps({"latents": latents}).encode())
+
+
+def test_what_a_message_repeats_is_cut(server):
+    reply = server.shapes(class_="x" * 90_000)
+    assert (reply.status, reply.detail.count("x")) == (400, 40)
+    assert len(server.ask("POST", "/shapes", json.dumps({"y" * 90_000: 1}).encode()).detail) < 300
+    assert len(server.ask("GET", "/" + "z" * 5000).detail) < 100
 
 
 def test_a_model_in_a_folder_of_any_name(sampler):
     model = ServedModel("models/Łódź/r08", sampler)
-    response = respond(model, ShapesRequest.model_validate({"class": sampler.classes[0], "count": 2}))
-    assert response.headers["X-Model"].encode("latin-1") == b"models/%C5%81%C3%B3d%C5%BA/r08"
-    assert json.loads(response.content)["classes"] == [sampler.classes[0]] * 2
+    asked = ShapesRequest.model_validate({"class": sampler.classes[0], "count": 2})
+    plan = plan_shapes(sampler, [asked.to_request()])
+    drawn = sampler.finite_occupancy(plan.vectors, plan.labels)
+    answer = encode_answer(model, asked, plan, False, [keep_of("grid", plan.threshold)(drawn)])
+    assert answer.headers["X-Model"].encode("latin-1") == b"models/%C5%81%C3%B3d%C5%BA/r08"
+    assert json.loads(answer.content)["classes"] == [sampler.classes[0]] * 2
 
 
 def test_unknown_path_and_method(server):
@@ -191,7 +209,8 @@ def test_unknown_path_and_method(server):
 
 
 def test_health_readiness_and_model(server, folder):
-    assert json.loads(server.ask("GET", "/healthz").body) == {"status": "alive"}
+    for path in ("/healthz", "/livez"):
+        assert json.loads(server.ask("GET", path).body) == {"status": "alive"}
     assert json.loads(server.ask("GET", "/readyz").body) == {"status": "ready", "model": str(folder)}
     model = json.loads(server.ask("GET", "/model").body)
     assert model["classes"] == ["chair", "table"]
@@ -206,15 +225,16 @@ def metric(server, name: str) -> float:
 
 def test_metrics_count(server):
     names = ('gan3d_requests_total{route="/shapes",status="200"}', 'gan3d_requests_total{route="/shapes",status="400"}')
-    names += ('gan3d_shapes_total{output="bits"}', 'gan3d_request_duration_seconds_count{route="/shapes"}')
+    names += ('gan3d_shapes_total{model="tiny",output="bits"}', 'gan3d_request_duration_seconds_count{route="/shapes"}')
     before = [metric(server, name) for name in names]
     server.shapes(class_="chair", count=7, output="bits")
     server.shapes(class_="sofa")
     assert [metric(server, name) - old for name, old in zip(names, before, strict=True)] == [1, 1, 7, 2]
-    assert metric(server, "gan3d_queue_capacity") == 64
+    assert metric(server, "gan3d_queue_capacity_voxels") == 2**26
     assert metric(server, "gan3d_queue_depth") == 0
-    assert metric(server, "gan3d_model_reloads_total") == 0
-    assert metric(server, f'gan3d_model_info{{model="{server.holder.current.name}"}}') == 1
+    assert metric(server, 'gan3d_model_reloads_total{model="tiny"}') == 0
+    assert metric(server, f'gan3d_model_info{{model="tiny",version="{server.holder.current.version}"}}') == 1
+    assert metric(server, "gan3d_slice_shapes_sum") >= 7
 
 
 def test_unknown_paths_create_no_metrics(server):
@@ -232,15 +252,16 @@ def test_the_page_works_offline(server):
     assert server.ask("GET", "/").headers["location"] == "/docs"
     api = json.loads(server.ask("GET", "/openapi.json").body)
     asked = api["paths"]["/shapes"]["post"]
-    assert set(asked["responses"]) == {"200", "400", "408", "413", "503"}
+    assert set(asked["responses"]) == {"200", "304", "400", "401", "408", "409", "413", "415", "429", "503"}
     assert set(asked["responses"]["200"]["content"]) == {
         *(each.media_type for each in OUTPUTS.values()),
         "application/zip",
     }
-    fields = api["components"]["schemas"]["ShapesRequest"]["properties"]
+    schema = asked["requestBody"]["content"]["application/json"]["schema"]
+    fields = schema["properties"]
     names = {"class", "count", "seed", "latents", "to", "steps", "path", "truncation", "threshold"}
     names |= {"output", "style"}
     assert set(fields) == names
     assert all(field["description"] for field in fields.values())
-    example = api["components"]["schemas"]["ShapesRequest"]["examples"][0]
+    example = schema["examples"][0]
     assert server.ask("POST", "/shapes", json.dumps(example).encode()).status == 200

@@ -22,7 +22,7 @@ def connection(server):
 
 
 def head(*lines: str) -> bytes:
-    fixed = ("POST /shapes HTTP/1.1", "Host: x", "Content-Type: application/json")
+    fixed = ("POST /shapes HTTP/1.1", "Host: localhost", "Content-Type: application/json")
     return "\r\n".join([*fixed, *lines, "", ""]).encode()
 
 

@@ -13,7 +13,7 @@ from gan3d import model_file
 from gan3d.registry import aliases
 from gan3d.registry.log import log_candidate
 from gan3d.sampling.sampler import Sampler
-from gan3d.serving.model import ModelHolder
+from gan3d.serving.models import ModelHolder
 
 pytestmark = pytest.mark.slow
 
@@ -45,7 +45,7 @@ def test_no_request_is_dropped_when_the_alias_moves(registry):
         sampler = Sampler(model_file.load(root / f"m{number - 1}"))
         expected[f"gan3d/{number}"] = np.packbits(sampler.shapes(0, 4, 3)).tobytes()
     replies, stop = [], threading.Event()
-    with serving(ModelHolder("models:/gan3d@champion", root / "mlruns")) as server:
+    with serving(ModelHolder("models:/gan3d@champion", root / "mlruns").load()) as server:
 
         def client_loop():
             while not stop.is_set():
@@ -71,20 +71,20 @@ def test_no_request_is_dropped_when_the_alias_moves(registry):
 def test_an_unreachable_alias_does_not_stop_the_server(registry, caplog):
     root, client = registry
     client.set_registered_model_alias("gan3d", "wandering", "1")
-    holder = ModelHolder("models:/gan3d@wandering", root / "mlruns")
+    holder = ModelHolder("models:/gan3d@wandering", root / "mlruns").load()
     client.delete_registered_model_alias("gan3d", "wandering")
     assert not holder.refresh()
     assert not holder.refresh()
-    assert (holder.failures, holder.current.name) == (2, "gan3d/1")
+    assert (holder.failures, holder.current.version) == (2, "gan3d/1")
     assert len([record for record in caplog.records if "still serving" in record.message]) == 1
     client.set_registered_model_alias("gan3d", "wandering", "2")
     assert holder.refresh()
-    assert holder.current.name == "gan3d/2"
+    assert holder.current.version == "gan3d/2"
 
 
 def test_version_numbers_and_folders_never_reload(registry):
     root, _ = registry
     for model, name in (("models:/gan3d/2", "gan3d/2"), (str(root / "m0"), str(root / "m0"))):
-        holder = ModelHolder(model, root / "mlruns")
-        assert holder.current.name == name
+        holder = ModelHolder(model, root / "mlruns").load()
+        assert holder.current.version == name
         assert not holder.refresh()

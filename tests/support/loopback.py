@@ -2,16 +2,15 @@
 
 import http.client
 import json
-import socket
 import threading
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-import uvicorn
-
-from gan3d.serving.app import create_app
-from gan3d.serving.model import ModelHolder
+from gan3d.serving.address import listen
+from gan3d.serving.models import ModelHolder, Models
+from gan3d.serving.run import GracefulServer, build_server
+from gan3d.serving.settings import Settings
 
 JSON = {"Content-Type": "application/json"}
 
@@ -31,6 +30,7 @@ class Reply:
 class Server:
     port: int
     holder: ModelHolder
+    running: GracefulServer
 
     def ask(self, method: str, path: str, body: bytes | None = None, headers: dict | None = None) -> Reply:
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
@@ -47,16 +47,18 @@ class Server:
 
 
 @contextmanager
-def serving(holder: ModelHolder, queue_capacity: int = 64, max_body: int = 100_000, poll: float = 0.1):
-    listening = socket.create_server(("127.0.0.1", 0), backlog=128)
-    server = uvicorn.Server(uvicorn.Config(create_app(holder, queue_capacity, max_body, poll), log_config=None))
+def serving(*holders: ModelHolder, names: tuple[str, ...] = ("tiny",), **settings):
+    """A server of holders; the settings are those of `gan3d.serving.settings.Settings`."""
+    settings = {"max_body": 100_000, "poll": 0.1} | settings
+    listening = listen("127.0.0.1", 0)
+    server = build_server(Models(dict(zip(names, holders, strict=True))), Settings(**settings))
     thread = threading.Thread(target=server.run, args=([listening],))
     thread.start()
     try:
         while not server.started:
             assert thread.is_alive()
             time.sleep(0.01)
-        yield Server(listening.getsockname()[1], holder)
+        yield Server(listening.getsockname()[1], holders[0], server)
     finally:
         server.should_exit = True
         thread.join(60)

@@ -22,7 +22,7 @@ from gan3d.cli.pretrained import pretrained
 from gan3d.cli.recipe import recipe
 from gan3d.cli.registry import registry
 from gan3d.cli.score import score
-from gan3d.cli.serve import export, serve, ui
+from gan3d.cli.serve import export, key, serve, ui
 from gan3d.cli.shapes import interpolate, sample, show
 from gan3d.cli.tune import tune
 from gan3d.errors import UserError, explain
@@ -60,6 +60,7 @@ for command in (
     registry,
     ui,
     serve,
+    key,
     export,
 ):
     cli.add_command(command)
@@ -83,6 +84,8 @@ def main() -> None:
     except Exception as error:
         if "--debug" in sys.argv:
             raise
+        if isinstance(error, ModuleNotFoundError) and error.name and not error.name.startswith("gan3d"):
+            _fail(f"this needs the package {error.name}: pip install 'gan3d[train]'.")
         if isinstance(error, BrokenPipeError):  # as in `gan3d registry list | head`
             _silence_output()
             sys.exit(1)

@@ -63,7 +63,7 @@ def _local_artifacts(uri: str, source: str, downloads: Path) -> Path:
     if urlparse(source).scheme in ("", "file") and path.is_dir():
         return path
     kept = downloads / re.sub(r"\W+", "-", source)
-    if kept.is_dir() and uri.startswith("models:/"):  # a version never changes; a run's artifacts may
+    if kept.is_dir() and any(kept.iterdir()) and uri.startswith("models:/"):  # a version never changes; a run may
         return kept
     downloads.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=downloads) as scratch:

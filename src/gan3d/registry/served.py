@@ -12,6 +12,7 @@ row for a picture of all.
 """
 
 import base64
+import logging
 import os
 import sys
 from importlib import import_module
@@ -41,6 +42,16 @@ class InvalidRequest(MlflowException):
         pass
 
 
+class _RefuseUnknownParams(logging.Filter):
+    """MLflow drops unknown params before the model sees them, and says so in its log alone: refuse them there."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        message = record.getMessage()
+        if message.startswith("Unrecognized params"):
+            raise InvalidRequest(f"params has unknown names: {message.partition('[')[2].partition(']')[0][:200]}.")
+        return True
+
+
 class ServedGenerator(PythonModel):
     """Samples shapes from the model that was logged with this file."""
 
@@ -57,6 +68,7 @@ class ServedGenerator(PythonModel):
 
         self.encoding, self.formats, self.requests, self.UserError = encoding, formats, requests, errors.UserError
         self.sampler = sampler.Sampler.load(context.artifacts["snapshot"])
+        logging.getLogger("mlflow.models.utils").addFilter(_RefuseUnknownParams())
 
     def predict(
         self, context: PythonModelContext, model_input: pd.DataFrame, params: dict[str, Any] | None = None

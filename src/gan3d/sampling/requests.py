@@ -6,14 +6,16 @@ A request gives the same shapes in every batch, on the command line, over HTTP a
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from gan3d.errors import UserError
 from gan3d.sampling.latents import draw_latents
 from gan3d.sampling.paths import PATHS, walk
-from gan3d.sampling.sampler import Sampler
+
+if TYPE_CHECKING:  # a server validates requests while Keras is imported
+    from gan3d.sampling.sampler import Sampler
 
 STEPS = 9  # default number of shapes of an interpolation
 SEED_LIMIT = 2**63  # exclusive; MLflow's `long` has 64 bits
@@ -43,6 +45,25 @@ class Request:
 
 
 @dataclass(frozen=True)
+class Plan:
+    """What to sample: validated, and not yet sampled.
+
+    Attributes:
+        vectors: latents, float32 (n, latent).
+        labels: indices into the model's classes, (n,).
+        names: the class of each shape.
+        truncation: from 1, full variety, to 0.
+        threshold: occupancy above which a voxel is occupied.
+    """
+
+    vectors: np.ndarray
+    labels: np.ndarray
+    names: list[str]
+    truncation: float
+    threshold: float
+
+
+@dataclass(frozen=True)
 class Shapes:
     """Sampled shapes.
 
@@ -69,13 +90,26 @@ class Shapes:
 
 
 def sample_shapes(
-    sampler: Sampler,
+    sampler: "Sampler",
     requests: Sequence[Request],
     truncation: float | None = None,
     threshold: float | None = None,
     limit: int | None = None,
 ) -> Shapes:
-    """Sample the shapes of all requests, in order; validate everything before the first is sampled.
+    """Sample the shapes of all requests, in order; takes and raises what `plan_shapes` does."""
+    plan = plan_shapes(sampler, requests, truncation, threshold, limit)
+    occupancy = sampler.finite_occupancy(plan.vectors, plan.labels, plan.truncation)
+    return Shapes(occupancy, plan.names, tuple(sampler.classes), plan.threshold, sampler.model.up, plan.vectors)
+
+
+def plan_shapes(
+    sampler: "Sampler",
+    requests: Sequence[Request],
+    truncation: float | None = None,
+    threshold: float | None = None,
+    limit: int | None = None,
+) -> Plan:
+    """Validate the requests as a whole, and draw their latents.
 
     Args:
         truncation: from 1 (or None), full variety, to 0, the mean shape of a class; see `gan3d.sampling.sampler`.
@@ -93,10 +127,9 @@ def sample_shapes(
         raise UserError(f"{sum(sizes)} shapes are too many for one request: request at most {limit}.")
     length = sampler.model.architecture.latent
     vectors = [_vectors(request, size, length) for request, size in zip(requests, sizes, strict=True)]
-    latents = np.concatenate([np.zeros((0, length), np.float32), *vectors])
-    occupancy = sampler.finite_occupancy(latents, np.repeat(labels, sizes), truncation)
     names = [sampler.classes[label] for label, size in zip(labels, sizes, strict=True) for _ in range(size)]
-    return Shapes(occupancy, names, tuple(sampler.classes), threshold, sampler.model.up, latents)
+    latents = np.concatenate([np.zeros((0, length), np.float32), *vectors])
+    return Plan(latents, np.repeat(labels, sizes), names, truncation, threshold)
 
 
 def _check_fraction(name: str, value: float) -> float:

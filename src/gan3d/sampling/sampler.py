@@ -7,14 +7,12 @@ latent, whose mean is zero, so w̄ is the class's contribution alone, and trunca
 ψ = 1 changes nothing; at ψ = 0 every shape is the mean shape of its class.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import keras
 import numpy as np
 
 from gan3d import model_file
-from gan3d.backend import compile_forward
 from gan3d.dataset import UNCONDITIONAL, find_class
 from gan3d.errors import UserError, short_list
 from gan3d.model_file import TrainedModel
@@ -26,11 +24,8 @@ class Sampler:
 
     def __init__(self, model: TrainedModel, batch: int = 64):
         self.model = model
-        self.generator = model.build_generator()
-        self._forward = compile_forward(
-            lambda z, y, alpha, psi: self.generator(z, y, alpha=alpha, truncation=psi),
-        )
         self.batch = batch
+        self._forward = self._build()
 
     @classmethod
     def load(cls, folder: str | Path) -> "Sampler":
@@ -50,12 +45,13 @@ class Sampler:
         if class_name is None and len(self.classes) == 1:
             return 0
         label = find_class(self.classes, class_name)
-        if label is None and self.classes == (UNCONDITIONAL,):
-            raise UserError(f"class {class_name!r} is not known to this model, which has no classes: leave it out.")
+        if class_name is None and label is None:
+            raise UserError(f"class is missing: choose one of {short_list(self.classes, 20)}.")
         if label is None:
-            raise UserError(
-                f"class {class_name!r} is not known to this model: choose one of {short_list(self.classes, 20)}."
-            )
+            given = f"class {class_name[:40]!r} is not known to this model"  # type: ignore[index]
+            if self.classes == (UNCONDITIONAL,):
+                raise UserError(f"{given}, which has no classes: leave it out.")
+            raise UserError(f"{given}: choose one of {short_list(self.classes, 20)}.")
         return label
 
     def occupancy(
@@ -86,6 +82,23 @@ class Sampler:
         """Threshold occupancies: booleans, true above the model's threshold."""
         return occupancy > self.model.threshold
 
+    def compile(self, most: int) -> None:
+        """Compile the generator for every number of rows that `occupancy` draws at once, up to `most`."""
+        rows = 1
+        while rows <= min(most, self.batch):
+            self.shapes(0, rows, seed=0)
+            rows *= 4
+
+    def _build(self) -> Callable[..., np.ndarray]:
+        """The compiled generator: (latents, labels, alpha, truncation) to occupancy (n, R, R, R)."""
+        import keras  # here, since the subclass of a server does without
+
+        from gan3d.backend import compile_forward
+
+        self.generator = self.model.build_generator()
+        forward = compile_forward(lambda z, y, alpha, psi: self.generator(z, y, alpha=alpha, truncation=psi))
+        return lambda *arrays: keras.ops.convert_to_numpy(forward(*arrays))[..., 0]
+
     def _batches(self, vectors: np.ndarray, labels: np.ndarray, alpha: float, psi: float) -> Iterator[np.ndarray]:
         for start in range(0, len(vectors), self.batch):
             z, y = vectors[start : start + self.batch], labels[start : start + self.batch]
@@ -93,5 +106,4 @@ class Sampler:
             # blocks of three, and every power of four leaves one row over, as a single shape does
             spare = 4 ** -(-(len(z) - 1).bit_length() // 2) - len(z)
             padded = np.pad(z, ((0, spare), (0, 0)), mode="edge"), np.pad(y, (0, spare), mode="edge")
-            occupancy = self._forward(*padded, np.float32(alpha), np.float32(psi))
-            yield keras.ops.convert_to_numpy(occupancy)[: len(z), ..., 0]
+            yield self._forward(*padded, np.float32(alpha), np.float32(psi))[: len(z)]

@@ -1,4 +1,4 @@
-"""Limit the size of request bodies: reject a declared length up front, a chunked body when it passes the limit."""
+"""Limits of request bodies: size, encoding, nesting and time, before anything is parsed."""
 
 import asyncio
 import json
@@ -8,6 +8,7 @@ Scope = dict[str, Any]
 
 BODY_TIMEOUT = 30.0  # seconds
 DRAIN_TIMEOUT = 2.0  # seconds to discard the rest of a rejected body, so that its sender gets to read the response
+MAX_LISTS = 2100  # lists and objects in a body: a request has one per latent vector, of 1024
 
 
 class BodyLimit:
@@ -15,7 +16,7 @@ class BodyLimit:
 
     A larger declared length is answered with 413 at once; a client that sends `Expect: 100-continue`, as curl does,
     then sends no body. A chunked body is answered with 413 when it passes the limit, and an incomplete one with 408
-    after BODY_TIMEOUT.
+    after BODY_TIMEOUT. A compressed body is answered with 415.
     """
 
     def __init__(self, app: Any, max_bytes: int) -> None:
@@ -25,12 +26,20 @@ class BodyLimit:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
+        headers = dict(scope["headers"])
+        declared = headers.get(b"content-length", b"0")
         too_large = f"the body is larger than the limit of {self.max_bytes} bytes."
-        declared = dict(scope["headers"]).get(b"content-length", b"0")
         if not declared.isdigit() or int(declared[:20]) > self.max_bytes:
             await self._reject(413, too_large, receive, send)
             return
-        parts, size, more = [], 0, True
+        if headers.get(b"content-encoding", b"identity").strip().lower() != b"identity":
+            await self._reject(415, "the body is compressed: send it without Content-Encoding.", receive, send)
+            return
+        if declared == b"0" and b"transfer-encoding" not in headers:
+            await self.app(scope, receive, send)
+            return
+        parts: list[bytes] = []
+        size, more = 0, True
         try:
             async with asyncio.timeout(BODY_TIMEOUT):
                 while more:
@@ -46,7 +55,11 @@ class BodyLimit:
         if size > self.max_bytes:
             await self._reject(413, too_large, receive, send)
             return
-        complete: list[dict[str, Any]] = [{"type": "http.request", "body": b"".join(parts), "more_body": False}]
+        body = b"".join(parts)
+        if body.count(b"[") + body.count(b"{") > MAX_LISTS:
+            await self._reject(400, f"the body has more than {MAX_LISTS} lists: send fewer latents.", receive, send)
+            return
+        complete: list[dict[str, Any]] = [{"type": "http.request", "body": body, "more_body": False}]
 
         async def replay() -> dict[str, Any]:
             return complete.pop() if complete else await receive()

@@ -1,14 +1,14 @@
-"""Prometheus metrics: requests by route and status, their duration, shapes, the queue, the model."""
+"""Prometheus metrics: requests by route and status, their duration, shapes, slices, the queue, the models."""
 
-import time
 from collections.abc import Iterator
 from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 
-from gan3d.serving.model import ModelHolder
-from gan3d.serving.queue import RequestQueue
+from gan3d.serving.cache import AnswerCache
+from gan3d.serving.models import Models
+from gan3d.serving.scheduler import Scheduler
 
 BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)  # seconds
 
@@ -16,69 +16,62 @@ BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)  # secon
 class Metrics:
     """The metrics of one server, separate from those of any other in the same process."""
 
-    def __init__(self, holder: ModelHolder, queue: RequestQueue) -> None:
+    def __init__(self, models: Models, scheduler: Scheduler, cache: AnswerCache) -> None:
         self.registry = CollectorRegistry()
         self.requests = Counter("gan3d_requests", "HTTP requests.", ["route", "status"], registry=self.registry)
         self.durations = Histogram(
             "gan3d_request_duration_seconds",
-            "Time from the first byte of a request to the last of its response.",
+            "Time from the head of a request to the last byte of its response.",
             ["route"],
             buckets=BUCKETS,
             registry=self.registry,
         )
-        self.shapes = Counter("gan3d_shapes", "Shapes returned.", ["output"], registry=self.registry)
+        self.shapes = Counter("gan3d_shapes", "Shapes returned.", ["model", "output"], registry=self.registry)
+        self.slice_requests = Histogram(
+            "gan3d_slice_requests",
+            "Requests drawn together.",
+            buckets=(1, 2, 4, 8, 16, 32, 64),
+            registry=self.registry,
+        )
+        self.slice_shapes = Histogram(
+            "gan3d_slice_shapes", "Shapes drawn together.", buckets=(1, 4, 16, 64), registry=self.registry
+        )
+        scheduler.on_slice = self._count_slice
         for name, text, value in (
-            ("gan3d_queue_depth", "Requests in the queue, the running one included.", lambda: queue.depth),
-            ("gan3d_queue_capacity", "Requests that fit into the queue.", lambda: queue.capacity),
+            ("gan3d_queue_depth", "Requests in the queue, the running ones included.", lambda: scheduler.depth),
+            ("gan3d_queue_voxels", "Voxels in the queue, those being drawn included.", lambda: scheduler.work),
+            ("gan3d_queue_capacity_voxels", "Voxels that fit into the queue.", lambda: scheduler.capacity),
+            ("gan3d_queue_seconds", "Estimated time to empty the queue.", lambda: scheduler.seconds_of_work),
+            ("gan3d_cache_bytes", "Size of the cached answers.", lambda: cache.size),
         ):
             Gauge(name, text, registry=self.registry).set_function(value)
-        self.registry.register(_ModelCollector(holder))
+        self.cache_hits = Counter("gan3d_cache_hits", "Answers from the cache, or unchanged.", registry=self.registry)
+        self.registry.register(_ModelCollector(models))
 
     def text(self) -> bytes:
         """All metrics in Prometheus' text format."""
         return generate_latest(self.registry)
 
+    def _count_slice(self, requests: int, shapes: int) -> None:
+        self.slice_requests.observe(requests)
+        self.slice_shapes.observe(shapes)
+
 
 class _ModelCollector:
-    """The served model as a label, and how often it was reloaded."""
+    """The served models as labels, and how often they were reloaded."""
 
-    def __init__(self, holder: ModelHolder) -> None:
-        self.holder = holder
+    def __init__(self, models: Models) -> None:
+        self.models = models
 
     def collect(self) -> Iterator[Any]:
-        info = GaugeMetricFamily("gan3d_model_info", "1, labelled with the served model.", labels=["model"])
-        info.add_metric([self.holder.current.name], 1)
-        yield info
-        yield CounterMetricFamily("gan3d_model_reloads", "Times the model was replaced.", self.holder.reloads)
-        yield CounterMetricFamily(
-            "gan3d_model_reload_failures", "Times the alias could not be followed.", self.holder.failures
+        info = GaugeMetricFamily("gan3d_model_info", "1, labelled with a served model.", labels=["model", "version"])
+        reloads = CounterMetricFamily("gan3d_model_reloads", "Times the model was replaced.", labels=["model"])
+        failures = CounterMetricFamily(
+            "gan3d_model_reload_failures", "Times the alias could not be followed.", labels=["model"]
         )
-
-
-class MetricsMiddleware:
-    """ASGI middleware that counts and times requests; unknown paths are counted as route "other"."""
-
-    def __init__(self, app: Any, metrics: Metrics, routes: frozenset[str]) -> None:
-        self.app, self.metrics, self.routes = app, metrics, routes
-
-    async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
-        if scope["type"] != "http":
-            await self.app(scope, receive, send)
-            return
-        route = scope["path"] if scope["path"] in self.routes else "other"
-        start, status = time.perf_counter(), 499  # stays if the client disconnects before the response
-
-        async def send_and_note_status(message: dict[str, Any]) -> None:
-            nonlocal status
-            if message["type"] == "http.response.start":
-                status = message["status"]
-            await send(message)
-
-        try:
-            await self.app(scope, receive, send_and_note_status)
-        except BaseException:
-            status = 500
-            raise
-        finally:
-            self.metrics.requests.labels(route, str(status)).inc()
-            self.metrics.durations.labels(route).observe(time.perf_counter() - start)
+        for name, holder in self.models.items():
+            if holder.loaded is not None:
+                info.add_metric([name, holder.loaded.version], 1)
+            reloads.add_metric([name], holder.reloads)
+            failures.add_metric([name], holder.failures)
+        yield from (info, reloads, failures)

@@ -1,58 +1,94 @@
-"""The response to a request for shapes: sample, encode, set headers."""
+"""The answer to a request for shapes: what is kept of their occupancy, and how it is encoded."""
 
+import gzip
 import io
-import json
 import zipfile
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from gan3d.sampling.requests import Shapes, sample_shapes
-from gan3d.serving.model import ServedModel
+import numpy as np
+import orjson
+
+from gan3d.sampling.requests import Plan, Shapes
+from gan3d.serving.cache import Answer
+from gan3d.serving.models import ServedModel
 from gan3d.serving.schema import ShapesRequest
-from gan3d.shape_io.encoding import EncodedShape, encode
-from gan3d.shape_io.formats import ARCHIVE, max_shapes, output_format
+from gan3d.shape_io.formats import ARCHIVE, output_format
+
+if TYPE_CHECKING:  # imported with the model: the server listens a second earlier without SciPy
+    from gan3d.shape_io.encoding import EncodedShape
+
+ENCODING_COST = 8  # of a mesh or a picture, about as many drawn grids
+GZIP_LEVEL = 1  # grids are a hundred times smaller at any level
 
 
-@dataclass(frozen=True)
-class ShapesResponse:
-    """Body, media type and headers; the body holds `count` shapes."""
+def keep_of(output: str, threshold: float) -> Callable[[np.ndarray], np.ndarray]:
+    """What an answer needs of occupancy, float32 (n, R, R, R): bits, voxels as 0 and 1, or all of it."""
+    if output == "bits":
+        from gan3d.voxels import pack_bits
 
-    content: bytes
-    media_type: str
-    headers: dict[str, str]
-    count: int
+        return lambda occupancy: pack_bits(occupancy > threshold)
+    if output == "grid":
+        return lambda occupancy: (occupancy > threshold).view(np.uint8)
+    return lambda occupancy: occupancy
 
 
-def respond(model: ServedModel, asked: ShapesRequest) -> ShapesResponse:
-    """Sample and encode the shapes of a request.
+def cost_of(output: str) -> int:
+    """The cost of a shape, as a multiple of drawing it."""
+    return 1 if output_format(output).kind == "array" else ENCODING_COST
+
+
+def encode_answer(
+    model: ServedModel, asked: ShapesRequest, plan: Plan, zipped: bool, parts: Sequence[np.ndarray]
+) -> Answer:
+    """Encode the shapes of a request.
+
+    Args:
+        model: that drew them.
+        asked: the request.
+        plan: of the request.
+        zipped: whether JSON is compressed.
+        parts: what `keep_of` kept, slice by slice.
 
     Raises:
-        UserError: one sentence that says what is wrong with the request.
+        UserError: for an empty shape that should become a mesh.
     """
     wanted = output_format(asked.output)
-    limit = max_shapes(asked.output, model.sampler.model.architecture.resolution)
-    sampled = sample_shapes(model.sampler, [asked.to_request()], asked.truncation, asked.threshold, limit)
-    headers = {"X-Model": quote(model.name, safe="/@: "), "X-Shape": ",".join(map(str, sampled.occupancy.shape))}
-    count = len(sampled.names)
+    resolution = model.sampler.model.architecture.resolution
+    shape = (len(plan.names), *(resolution,) * 3)
+    headers = {"X-Model": quote(model.version, safe="/@: "), "X-Shape": ",".join(map(str, shape))}
+    count = len(plan.names)
     if asked.output == "grid":
-        return ShapesResponse(_grid_json(sampled), wanted.media_type, headers, count)
-    parts = encode(sampled, asked.output, asked.style)
-    content, media_type, extension = b"".join(part.content for part in parts), wanted.media_type, wanted.extension
-    if len(parts) > 1 and not wanted.many:
-        content, media_type, extension = _archive(parts, wanted.extension), ARCHIVE, ".zip"
-    stem = "".join(letter if letter.isascii() and letter.isalnum() else "_" for letter in sampled.names[0])
+        content = _grid_json(plan.names, parts)
+        if zipped:
+            content = gzip.compress(content, GZIP_LEVEL, mtime=0)
+            headers["Content-Encoding"] = "gzip"
+        return Answer(content, wanted.media_type, count, headers | {"Vary": "Accept-Encoding"})
+    stem = "".join(letter if letter.isascii() and letter.isalnum() else "_" for letter in plan.names[0])
+    media_type, extension = wanted.media_type, wanted.extension
+    if asked.output == "bits":
+        content = b"".join(part.tobytes() for part in parts)
+    else:
+        from gan3d.shape_io.encoding import encode
+
+        classes, up = tuple(model.sampler.classes), model.sampler.model.up
+        sampled = Shapes(np.concatenate(parts), plan.names, classes, plan.threshold, up, plan.vectors)
+        encoded = encode(sampled, asked.output, asked.style)
+        content = b"".join(part.content for part in encoded)
+        if len(encoded) > 1 and not wanted.many:
+            content, media_type, extension = _archive(encoded, wanted.extension), ARCHIVE, ".zip"
     headers["Content-Disposition"] = f'inline; filename="{stem}{extension}"'
-    return ShapesResponse(content, media_type, headers, count)
+    return Answer(content, media_type, count, headers)
 
 
-def _grid_json(sampled: Shapes) -> bytes:
-    """Nested lists as JSON, encoded shape by shape, which releases the interpreter lock in between."""
-    shapes = (json.dumps(voxels.astype(int).tolist(), separators=(",", ":")).encode() for voxels in sampled.voxels)
-    return b'{"classes":' + json.dumps(sampled.names).encode() + b',"voxels":[' + b",".join(shapes) + b"]}"
+def _grid_json(names: list[str], parts: Sequence[np.ndarray]) -> bytes:
+    """Nested lists as JSON."""
+    shapes = b",".join(orjson.dumps(part, option=orjson.OPT_SERIALIZE_NUMPY)[1:-1] for part in parts)
+    return b'{"classes":' + orjson.dumps(names) + b',"voxels":[' + shapes + b"]}"
 
 
-def _archive(parts: Sequence[EncodedShape], extension: str) -> bytes:
+def _archive(parts: Sequence["EncodedShape"], extension: str) -> bytes:
     """A zip archive of meshes, named as by `gan3d sample`; equal requests give equal bytes."""
     content = io.BytesIO()
     with zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:

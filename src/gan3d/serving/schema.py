@@ -1,13 +1,15 @@
 """The HTTP request: typed fields for the OpenAPI page, and one sentence for any invalid body.
 
-Types are checked here; the values are checked where they are used, in `gan3d.sampling`.
+Types are checked here; the values are checked where they are used, in `gan3d.sampling`. What a model accepts is
+described by `gan3d.serving.openapi`.
 """
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
+from gan3d.errors import UserError
 from gan3d.sampling import requests
 from gan3d.sampling.paths import PATHS
 from gan3d.sampling.paths import PathName as Path
@@ -17,6 +19,14 @@ if TYPE_CHECKING:
     Output = str
 else:
     Output = Literal[tuple(OUTPUTS)]
+
+
+def _whole(value: Any) -> Any:
+    """3.0 as 3: to JSON Schema, both are integers."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+Integer = Annotated[int, BeforeValidator(_whole)]
 
 EXAMPLES: list[Any] = [
     {"class": "chair", "seed": 7, "output": "glb"},
@@ -31,14 +41,16 @@ class ShapesRequest(BaseModel):
     model_config = ConfigDict(strict=True, extra="forbid", title="Request", json_schema_extra={"examples": EXAMPLES})
 
     class_name: str | None = Field(None, alias="class", description="Class; optional where the model has only one.")
-    count: int | None = Field(None, description="Number of shapes; 1 unless latents or steps set it.")
-    seed: int | None = Field(None, description="Default 0; the same seed gives the same shapes.")
+    count: Integer | None = Field(None, description="Number of shapes; 1 unless latents or steps set it.")
+    seed: Integer | None = Field(None, description="Default 0; the same seed gives the same shapes.")
     # fail_fast: a million invalid numbers would otherwise become a million errors and block the server
     latents: list[Annotated[list[float], Field(fail_fast=True)]] | None = Field(
         None, fail_fast=True, description="Explicit latent vectors, instead of a seed."
     )
-    to: int | None = Field(None, description="Seed of the last shape of an interpolation that starts at `seed`.")
-    steps: int | None = Field(None, description=f"Shapes of an interpolation, ends included; default {requests.STEPS}.")
+    to: Integer | None = Field(None, description="Seed of the last shape of an interpolation that starts at `seed`.")
+    steps: Integer | None = Field(
+        None, description=f"Shapes of an interpolation, ends included; default {requests.STEPS}."
+    )
     path: Path | None = Field(None, description=f"Of an interpolation; default {PATHS[0]}.")
     truncation: float | None = Field(
         None, description="From 1, full variety, to 0, the mean shape of the class; default 1."
@@ -69,6 +81,21 @@ class Problem(BaseModel):
     detail: str
 
 
+def parse_request(body: bytes) -> ShapesRequest:
+    """Read the body of a request.
+
+    Raises:
+        UserError: one sentence that says what is wrong with it.
+    """
+    try:
+        asked = ShapesRequest.model_validate_json(body or b"null")
+    except ValidationError as error:
+        raise UserError(describe_error(error.errors(include_url=False, include_input=False))) from None
+    if asked.count is not None and (asked.latents is not None or asked.to is not None):
+        raise UserError("count is given together with latents or `to`: leave count out.")
+    return asked
+
+
 def describe_error(errors: Sequence[Mapping[str, Any]]) -> str:
     """One sentence for the first of pydantic's errors about a body."""
     error = errors[0]
@@ -77,7 +104,7 @@ def describe_error(errors: Sequence[Mapping[str, Any]]) -> str:
         return f"the body is not valid JSON: {error.get('ctx', {}).get('error', 'it cannot be read')}."
     if error["type"] == "extra_forbidden":
         return f"{location[0][:40]!r} is not a known field: use {', '.join(_field_names())}."
-    if not location or error["type"] == "missing":
+    if not location or error["type"] in ("missing", "model_type"):
         return 'the body is not a JSON object: send one, such as {"class": "chair"}, as application/json.'
     field = location[0] + "".join(f"[{part}]" for part in location[1:])
     return f"{field} has the wrong type: {error['msg'][0].lower()}{error['msg'][1:]}."

@@ -1,0 +1,72 @@
+"""The OpenAPI document says exactly what the server accepts."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import jsonschema
+import pytest
+from loopback import serving
+
+from gan3d.sampling.requests import SEED_LIMIT
+from gan3d.serving.openapi import request_schema
+
+
+@pytest.mark.parametrize(
+    "examples", [pytest.param(10, marks=pytest.mark.slow), pytest.param(300, marks=pytest.mark.full)]
+)
+def test_schemathesis_finds_nothing(holder, examples, tmp_path):
+    with serving(holder) as server:
+        address = f"http://127.0.0.1:{server.port}/openapi.json"
+        command = [Path(sys.executable).with_name("schemathesis"), "run", address, "--checks", "all", "--seed", "1"]
+        done = subprocess.run(
+            [*command, "--max-examples", str(examples), "--no-color"], cwd=tmp_path, capture_output=True, text=True
+        )
+    assert done.returncode == 0, done.stdout
+
+
+ACCEPTED = [
+    {"class": "chair"},
+    {"class": "chair", "count": 1024, "seed": SEED_LIMIT - 1, "truncation": 0, "threshold": 1},
+    {"class": "chair", "count": 64, "output": "glb", "style": "blocks", "threshold": 0.1},
+    {"class": "table", "latents": [[0.5] * 8]},
+    {"class": "chair", "to": 3, "steps": 2, "seed": None, "path": "linear"},
+    {"class": "chair", "count": 2.0},
+]
+REFUSED = [
+    {},
+    {"class": None},
+    {"class": "sofa"},
+    {"class": "chair", "count": 0},
+    {"class": "chair", "count": 1025},
+    {"class": "chair", "count": 65, "output": "png"},
+    {"class": "chair", "seed": SEED_LIMIT},
+    {"class": "chair", "latents": []},
+    {"class": "chair", "latents": [[0.5] * 7]},
+    {"class": "chair", "latents": [[1e15] * 8]},
+    {"class": "chair", "latents": [[0.5] * 8], "seed": 1},
+    {"class": "chair", "latents": [[0.5] * 8], "count": 1},
+    {"class": "chair", "to": 1, "count": 9},
+    {"class": "chair", "steps": 4},
+    {"class": "chair", "path": "linear"},
+    {"class": "chair", "to": 1, "steps": 1},
+    {"class": "chair", "truncation": 1.01},
+    {"class": "chair", "output": "fbx"},
+    {"class": "chair", "colour": "red"},
+    {"class": "chair", "count": 2.5},
+    {"class": "chair", "count": True},
+]
+
+
+@pytest.mark.parametrize("fields", ACCEPTED + REFUSED)
+def test_the_document_and_the_server_agree(server, holder, fields):
+    valid = jsonschema.Draft202012Validator(request_schema(holder.current)).is_valid(fields)
+    assert valid == (fields in ACCEPTED)
+    assert server.ask("POST", "/shapes", json.dumps(fields).encode()).status == (200 if valid else 400)
+
+
+def test_every_field_is_described(holder):
+    schema = request_schema(holder.current)
+    assert all(field["description"] for field in schema["properties"].values())
+    assert all(set(form["properties"]) == set(schema["properties"]) for form in schema["anyOf"])
