@@ -44,7 +44,7 @@ def tiles(values: Sequence[tuple[str, object, str]]) -> str:
     return pages.fill_macro("tiles", values)
 
 
-def image(pixels: np.ndarray, alt: str = "") -> str:
+def image(pixels: np.ndarray, alt: str) -> str:
     """uint8 (H, W, 3), embedded in the page."""
     return pages.fill_macro("image", pixels, alt)
 

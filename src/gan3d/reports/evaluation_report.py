@@ -133,7 +133,7 @@ def _scores(classes: Sequence[ClassScores]) -> str:
         f"Up to {first['generated']} generated shapes per class against as many test shapes, averaged over"
         f" {first['draws']} draws. A fixed protocol draws all shapes. The columns are explained at the end."
     )
-    return f"<h2>Scores</h2><p class=note>{note}</p>{chart}<div class=wide>{_table(classes)}</div>"
+    return f"<h2>Scores</h2><p class=note>{note}</p><div class=wide role=group aria-label=Chart tabindex=0>{chart}</div>{_table(classes)}"
 
 
 def _table(classes: Sequence[ClassScores]) -> str:
@@ -245,7 +245,7 @@ def _stages(evaluation: Evaluation) -> str:
         )
         parts.append(
             f"<details{opened}><summary>{document.text(summary)}</summary>"
-            f"<div class=wide>{_table(classes)}</div>{picture}</details>"
+            f"{_table(classes)}{picture}</details>"
         )
     return "".join(parts)
 

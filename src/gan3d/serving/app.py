@@ -2,7 +2,6 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Any
 
 from fastapi import FastAPI, Request, Response
@@ -12,6 +11,7 @@ from starlette.exceptions import HTTPException
 
 from gan3d import __version__
 from gan3d.errors import UserError
+from gan3d.rendering.pages import fill_template
 from gan3d.serving.body import BodyLimit
 from gan3d.serving.metrics import Metrics, MetricsMiddleware
 from gan3d.serving.model import ModelHolder
@@ -20,7 +20,6 @@ from gan3d.serving.response import respond
 from gan3d.serving.schema import Grid, Problem, ShapesRequest, describe_error
 from gan3d.shape_io.formats import ARCHIVE, OUTPUTS
 
-PAGE = Path(__file__).with_name("page.html")
 BINARY = {"schema": {"type": "string", "format": "binary"}}
 MEDIA_TYPES = dict.fromkeys([each.media_type for name, each in OUTPUTS.items() if name != "grid"] + [ARCHIVE])
 DESCRIPTION = (
@@ -92,7 +91,7 @@ def create_app(holder: ModelHolder, queue_capacity: int, max_body: int, poll: fl
 
     @app.get("/docs", include_in_schema=False)
     async def docs() -> HTMLResponse:
-        return HTMLResponse(PAGE.read_text(encoding="utf-8"))
+        return HTMLResponse(fill_template("server", title="gan3d"))
 
     @app.get("/", include_in_schema=False)
     async def root() -> RedirectResponse:
