@@ -142,12 +142,15 @@ def _vertical_axis(low: float, high: float, to_y: Callable[[float], float], righ
 
 def _horizontal_axis(xs: np.ndarray, to_x: Callable[[float], float], bottom: float, log: bool) -> list[str]:
     low, high = _range(xs, 0.0)
-    if log:
+    distinct = np.unique(xs)
+    if len(distinct) <= 5:
+        values = [(float(at), _short(10.0 ** float(at) if log else float(at))) for at in distinct]
+    elif log:
         powers = range(math.floor(low), math.ceil(high) + 1)
         candidates = [factor * 10.0**power for power in powers for factor in (1, 2, 5)]
         values = [(math.log10(value), f"{value:g}") for value in candidates if low <= math.log10(value) <= high]
     else:
-        values = [(float(value), _short(float(value))) for value in round_numbers(low, high, 5)[0]]
+        values = [(float(value), _short(float(value) + 0.0)) for value in round_numbers(low, high, 5)[0]]
     return [
         f'<line x1="{to_x(at):.1f}" x2="{to_x(at):.1f}" y1="{bottom}" y2="{bottom + 4}" stroke="{FAINT}"/>'
         f'<text x="{to_x(at):.1f}" y="{bottom + 18}" text-anchor="middle" fill="{FAINT}">{text}</text>'
@@ -156,7 +159,7 @@ def _horizontal_axis(xs: np.ndarray, to_x: Callable[[float], float], bottom: flo
 
 
 def _short(value: float) -> str:
-    return f"{value / 1000:g}k" if abs(value) >= 1000 else f"{value:g}"
+    return f"{value / 1000:.4g}k" if abs(value) >= 1000 else f"{value:.4g}"
 
 
 def _curve(

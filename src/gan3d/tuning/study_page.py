@@ -124,19 +124,21 @@ def _against(
 
 
 def _progress(trials: Sequence[FrozenTrial], key: str) -> str:
-    """Scores during training: of all trials, thin where they ended early."""
+    """Scores during training of all trials, the best one in front."""
+    reported = [trial for trial in trials if trial.intermediate_values]
+    order = _by_score(reported, [key])
+    best = order[0].number if order and order[0].state == TrialState.COMPLETE else None
     series = [
         Series(
             _name(trial),
             sorted(trial.intermediate_values),
             [trial.intermediate_values[step] for step in sorted(trial.intermediate_values)],
-            color=int(trial.state != TrialState.COMPLETE),
-            faint=trial.state != TrialState.COMPLETE,
+            color=1 if trial.number == best else 0 if trial.state == TrialState.COMPLETE else 7,
+            faint=trial.number != best,
         )
-        for trial in trials
-        if trial.intermediate_values
+        for trial in reversed(order)
     ]
-    return plots.plot(series, f"{BY_KEY[key].heading} during training; thin: ended early")
+    return plots.plot(series, f"{BY_KEY[key].heading} during training; thick: the best trial")
 
 
 def _by_score(trials: Sequence[FrozenTrial], objectives: Sequence[str]) -> list[FrozenTrial]:
