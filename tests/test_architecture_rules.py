@@ -43,7 +43,11 @@ MAY_IMPORT = {
         *("addresses", "errors", "dataset", "model_file", "sampling", "metrics", "rendering", "shape_io"),
         *("config.project", "tracking", "monitoring.progress"),
     ),
-    "serving": ("errors", "model_file", "sampling", "shape_io", "registry", "tracking"),
+    "comparison": (
+        *("errors", "dataset", "model_file", "sampling", "metrics", "rendering", "config.project", "tracking"),
+        "registry",
+    ),
+    "serving": ("errors", "model_file", "sampling", "rendering.pages", "shape_io", "registry", "tracking"),
 }
 CORE = (
     "addresses",

@@ -37,6 +37,7 @@ HARMLESS = {
     "monitoring.advice": "sentences for people",
     "monitoring.progress": "a bar on the terminal",
     "tracking": "copies to MLflow what is on disk",
+    "comparison": "a page beside the outputs, of what the registry holds at the time",
     "data.sandbox": "limits of time and memory, which are parameters",
     "data.pipeline.dask_cluster": "where blocks are converted",
     "data.pipeline.journal": "where results wait until the data set is whole",

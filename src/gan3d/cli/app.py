@@ -15,6 +15,7 @@ import traceback
 import click
 
 from gan3d import __version__
+from gan3d.cli.compare import compare
 from gan3d.cli.data import data
 from gan3d.cli.pipeline import check, evaluate, pack, prepare, register, sync, train
 from gan3d.cli.registry import registry
@@ -49,6 +50,7 @@ for command in (
     data,
     sync,
     tune,
+    compare,
     registry,
     serve,
     export,

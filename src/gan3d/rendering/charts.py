@@ -1,6 +1,6 @@
 """Charts as inline SVG: values with intervals beside those of real shapes, and histograms.
 
-matplotlib's SVG of the same charts is five times as large and a hundred times as slow (docs/decisions-libraries.md).
+matplotlib's SVG of the same charts is five times as large and a hundred times as slow (docs/architecture.md).
 """
 
 import html

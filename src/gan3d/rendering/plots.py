@@ -77,11 +77,14 @@ def plot(
     vertical = _range(ys if ideal is None else np.append(ys, ideal), pad=0.05)
     start, end = (vertical[0] if low is None else low, vertical[1] if high is None else high)
     to_y = _scale(start, end, bottom, TOP)
-    parts = [head, *_vertical_axis(start, end, to_y, right), *_horizontal_axis(xs, to_x, bottom, log_x)]
+    listed = len(np.unique(xs)) <= 5 and not any(each.lines for each in series)  # such as batch sizes
+    parts = [head, *_vertical_axis(start, end, to_y, right), *_horizontal_axis(xs, to_x, bottom, log_x, listed)]
     parts.append(f'<text x="{right}" y="{HEIGHT - 8}" text-anchor="end" fill="{FAINT}">{html.escape(x_label)}</text>')
     if ideal is not None:
         y = to_y(ideal)
-        parts.append(f'<line x1="{LEFT}" x2="{right}" y1="{y:.1f}" y2="{y:.1f}" stroke="{FAINT}" stroke-dasharray="4 4"/>')
+        parts.append(
+            f'<line x1="{LEFT}" x2="{right}" y1="{y:.1f}" y2="{y:.1f}" stroke="{FAINT}" stroke-dasharray="4 4"/>'
+        )
     for each, x, y in drawn:
         parts.append(_curve(each, to_x, to_y, x, y) if each.lines else _dots(each, to_x, to_y, log_x))
     return svg(WIDTH, HEIGHT, parts, f"{title} over {x_label}: {', '.join(dict.fromkeys(s.name for s in series))}")
@@ -140,11 +143,12 @@ def _vertical_axis(low: float, high: float, to_y: Callable[[float], float], righ
     return parts
 
 
-def _horizontal_axis(xs: np.ndarray, to_x: Callable[[float], float], bottom: float, log: bool) -> list[str]:
+def _horizontal_axis(
+    xs: np.ndarray, to_x: Callable[[float], float], bottom: float, log: bool, listed: bool
+) -> list[str]:
     low, high = _range(xs, 0.0)
-    distinct = np.unique(xs)
-    if len(distinct) <= 5:
-        values = [(float(at), _short(10.0 ** float(at) if log else float(at))) for at in distinct]
+    if listed:
+        values = [(float(at), _short(10.0 ** float(at) if log else float(at))) for at in np.unique(xs)]
     elif log:
         powers = range(math.floor(low), math.ceil(high) + 1)
         candidates = [factor * 10.0**power for power in powers for factor in (1, 2, 5)]

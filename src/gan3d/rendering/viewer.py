@@ -49,7 +49,8 @@ def write_page(
         "labels": list(labels),
         "colors": [[int(part) for part in color] for color in colors],
         "frames": [
-            {"name": name, "resolutions": [step.shape[1]] * len(step), "shapes": encode(step, up)} for name, step in steps
+            {"name": name, "resolutions": [step.shape[1]] * len(step), "shapes": encode(step, up)}
+            for name, step in steps
         ],
     }
     return save_page(path, fill_template("viewer", title=title, note=note, data=data))

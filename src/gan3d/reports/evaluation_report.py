@@ -133,7 +133,8 @@ def _scores(classes: Sequence[ClassScores]) -> str:
         f"Up to {first['generated']} generated shapes per class against as many test shapes, averaged over"
         f" {first['draws']} draws. A fixed protocol draws all shapes. The columns are explained at the end."
     )
-    return f"<h2>Scores</h2><p class=note>{note}</p><div class=wide role=group aria-label=Chart tabindex=0>{chart}</div>{_table(classes)}"
+    chart = f'<div class="wide" role="group" aria-label="Chart" tabindex="0">{chart}</div>'
+    return f"<h2>Scores</h2><p class=note>{note}</p>{chart}{_table(classes)}"
 
 
 def _table(classes: Sequence[ClassScores]) -> str:
@@ -244,8 +245,7 @@ def _stages(evaluation: Evaluation) -> str:
             evaluation.sheets[stage.resolution], f"random shapes at {resolution_key(stage.resolution)}"
         )
         parts.append(
-            f"<details{opened}><summary>{document.text(summary)}</summary>"
-            f"{_table(classes)}{picture}</details>"
+            f"<details{opened}><summary>{document.text(summary)}</summary>{_table(classes)}{picture}</details>"
         )
     return "".join(parts)
 

@@ -4,6 +4,7 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
+from gan3d.comparison.compare import PAGE, compare_with_champion
 from gan3d.config.project import Project
 from gan3d.config.schema import Params, resolution_of
 from gan3d.dataset import VoxelDataset
@@ -18,6 +19,7 @@ from gan3d.rendering.sheets import save_png
 from gan3d.reports import evaluation_report
 from gan3d.reports.evaluation_report import Evaluation
 from gan3d.reports.evaluation_sheets import interpolation_sheet, samples_sheet
+from gan3d.tracking.history import TRAINING_RUN
 from gan3d.tracking.provenance import provenance_tags
 from gan3d.tracking.run import TrackedRun
 from gan3d.tracking.store import connect_later
@@ -26,7 +28,7 @@ LOGGED_CLASSES = 24  # whose scores become metrics in MLflow, a dozen each
 
 
 def run(params: Params, project: Project) -> list[Row]:
-    """Evaluate all stages; write scores, pictures and the report, also to MLflow.
+    """Evaluate all stages; write scores, pictures, the report and a comparison with the champion, also to MLflow.
 
     Returns:
         The rows of `evaluation/table.json`: of every resolution, class (or "mean") and kind.
@@ -46,7 +48,9 @@ def run(params: Params, project: Project) -> list[Row]:
     report = evaluation_report.write(
         project.scores.parent / "report.html", Evaluation(params.name, list(stages.values()), sheets), data
     )
-    track(params, project, rows, [pictures, report, project.scores, project.table])
+    page = compare_with_champion(project, project.output(params.name) / PAGE)
+    files = [pictures, report, project.scores, project.table, *([page] if page else [])]
+    track(params, project, rows, files)
     return rows
 
 
@@ -74,6 +78,8 @@ def track(params: Params, project: Project, rows: Sequence[Row], files: Sequence
     """Log the scores to the run that trained each stage, if it is known, and all files to a run of their own."""
     tags = provenance_tags(project.work) | {"stage": "evaluate", "name": params.name}
     settings = {"count": params.evaluate.count, "draws": params.evaluate.draws}
+    if trained := training_run(project, params.final):
+        tags[TRAINING_RUN] = trained
     by_stage = {stage: metrics(class_scores(rows, resolution_of(stage))) for stage in params.train.stages}
     run = TrackedRun(connect_later(project.mlruns), project.mlruns, f"{params.name} evaluate", settings, tags)
     run.outbox.put_metrics([{"images": 0, **by_stage[params.final]}])

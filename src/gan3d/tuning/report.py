@@ -8,7 +8,7 @@ from mlflow.utils.mlflow_tags import MLFLOW_RUN_NOTE
 from optuna.trial import FrozenTrial, TrialState
 
 from gan3d.errors import UserError
-from gan3d.tracking.links import run_address
+from gan3d.tracking.run_page import run_address
 from gan3d.tracking.store import experiment_id
 from gan3d.tuning.study_page import page
 from gan3d.tuning.study_spec import StudySpec
