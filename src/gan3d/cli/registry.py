@@ -5,7 +5,6 @@ from typing import Any
 
 import click
 
-
 reason_option = click.option("--reason", required=True, help="Why; stored as a tag of the versions.")
 
 
