@@ -65,6 +65,7 @@ def main() -> None:
         sys.exit(code if isinstance(code, int) else 0)
     except click.exceptions.Abort:
         click.echo("interrupted; run the same command again to continue", err=True)
+        _tell_of_outputs()
         sys.exit(130)
     except click.ClickException as error:
         error.show()
@@ -96,9 +97,16 @@ def report_defect(error: BaseException) -> str:
     return f"this is a defect of gan3d ({what}): {where}."
 
 
+def _tell_of_outputs() -> None:
+    """Say how to bring back what DVC removes before it runs a stage."""
+    if os.environ.get("DVC_STAGE"):
+        click.echo("DVC had removed the stage's earlier outputs: `dvc checkout` brings them back.", err=True)
+
+
 def _fail(sentence: str) -> None:
     try:
         click.echo(f"error: {sentence}", err=True)
+        _tell_of_outputs()
     except OSError:  # stderr is closed, or on a full disk
         _silence_output()
     sys.exit(1)

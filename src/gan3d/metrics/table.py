@@ -23,7 +23,7 @@ class Score:
         meaning: one sentence or two.
         reference: key of the same measure of the test shapes, in the same row; None where real training shapes are
             scored instead, in the row of kind "floor".
-        summary: its key in `evaluation/scores.json`; None leaves it out.
+        summary: its name in `evaluation/scores.json`, the few numbers that DVC compares; None leaves it out.
         objective: whether a sweep may optimise it.
         tagged: whether a registered version carries its mean as a tag.
     """
@@ -89,7 +89,6 @@ SCORES = (  # in the order of columns
         "higher",
         "Share of the real shapes that are the nearest real shape of some generated one. It is low when the generator"
         " misses kinds of shapes.",
-        summary="cov_cd",
         objective=True,
         tagged=True,
     ),
@@ -100,7 +99,6 @@ SCORES = (  # in the order of columns
         "lower",
         "Mean distance from a real shape to the nearest generated one. It is low when every real shape has a similar"
         " generated one.",
-        summary="mmd_cd_x1e3",
         objective=True,
         tagged=True,
     ),
@@ -111,7 +109,6 @@ SCORES = (  # in the order of columns
         "lower",
         "Jensen-Shannon divergence between the mean occupancy grids of the two sets; 0 means that both fill space"
         " equally.",
-        summary="jsd",
         objective=True,
     ),
     Score(
@@ -121,7 +118,6 @@ SCORES = (  # in the order of columns
         "match the real shapes",
         "Share of a shape's voxels in its largest connected component.",
         reference="largest_piece_reference",
-        summary="largest_piece",
     ),
     Score(
         "occupancy_generated",
@@ -146,7 +142,6 @@ SCORES = (  # in the order of columns
         "match the real shapes",
         "Share of shapes that equal a training shape voxel by voxel.",
         reference="copied_reference",
-        summary="copied",
     ),
 )
 BY_KEY = {score.key: score for score in SCORES}

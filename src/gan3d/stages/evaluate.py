@@ -19,6 +19,7 @@ from gan3d.rendering.sheets import save_png
 from gan3d.reports import evaluation_report
 from gan3d.reports.evaluation_report import Evaluation
 from gan3d.reports.evaluation_sheets import interpolation_sheet, samples_sheet
+from gan3d.reports.progress import progress_section, read_progress, write_progress
 from gan3d.tracking.history import TRAINING_RUN
 from gan3d.tracking.provenance import provenance_tags
 from gan3d.tracking.run import TrackedRun
@@ -37,16 +38,21 @@ def run(params: Params, project: Project) -> list[Row]:
     stages = {stage: evaluate_stage(params, project, stage, data) for stage in params.train.stages}
     pictures = project.scores.parent / "pictures"
     sheets = {}
-    for stage, evaluation in stages.items():
-        sheets[evaluation.resolution] = samples_sheet(evaluation, data)
-        save_png(pictures / f"{stage}.png", sheets[evaluation.resolution])
-        save_png(pictures / f"{stage}-interpolation.png", interpolation_sheet(evaluation, data))
+    for stage, scored in stages.items():
+        sheets[scored.resolution] = samples_sheet(scored, data)
+        save_png(pictures / f"{stage}.png", sheets[scored.resolution])
+        save_png(pictures / f"{stage}-interpolation.png", interpolation_sheet(scored, data))
     remove_others(pictures, [f"{stage}{part}.png" for stage in stages for part in ("", "-interpolation")])
     rows = [row for evaluation in stages.values() for row in evaluation.rows]
     write_json(project.table, rows)
     write_json(project.scores, summary(class_mean(rows, resolution_of(params.final))))
+    progress = read_progress(
+        {stage: (project.curves(stage), project.health(stage)) for stage in params.train.chain(params.final)}
+    )
+    write_progress(project.plots, progress)
+    evaluation = Evaluation(params.name, list(stages.values()), sheets)
     report = evaluation_report.write(
-        project.scores.parent / "report.html", Evaluation(params.name, list(stages.values()), sheets), data
+        project.scores.parent / "report.html", evaluation, data, progress_section(progress)
     )
     page = compare_with_champion(project, project.output(params.name) / PAGE)
     files = [pictures, report, project.scores, project.table, *([page] if page else [])]
