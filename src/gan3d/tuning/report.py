@@ -10,6 +10,7 @@ from optuna.trial import FrozenTrial, TrialState
 from gan3d.errors import UserError
 from gan3d.tracking.run_page import run_address
 from gan3d.tracking.store import experiment_id
+from gan3d.tuning.study import count_trials
 from gan3d.tuning.study_page import page
 from gan3d.tuning.study_spec import StudySpec
 
@@ -73,6 +74,30 @@ def log_progress(study: optuna.Study, client: MlflowClient, parent_run: str, spe
     finished = [trial for trial in study.get_trials(deepcopy=False) if trial.state.is_finished()]
     if len(study.directions) == 1 and any(trial.state == TrialState.COMPLETE for trial in finished):
         client.log_metric(parent_run, f"best/{spec.tune.objectives[0]}", study.best_value, step=len(finished))
+
+
+def progress(study: optuna.Study, spec: StudySpec, begun: int, seconds: float) -> str:
+    """One line: how many trials are done, the best score so far, and about how long the others will take.
+
+    Args:
+        begun: trials that were finished before.
+        seconds: since then.
+    """
+    done = count_trials(study).finished
+    parts = [f"{done} of {spec.tune.trials} trials"]
+    if len(study.directions) == 1 and study.best_trials:
+        parts.append(f"best {spec.tune.objectives[0]} {study.best_value:.4f} (trial {study.best_trial.number})")
+    left = max(0, spec.tune.trials - done)
+    if left and done > begun:
+        parts.append(f"about {duration(left * seconds / (done - begun))} left")
+    return ", ".join(parts)
+
+
+def duration(seconds: float) -> str:
+    """A time for people."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
 def summary(study: optuna.Study) -> str:
