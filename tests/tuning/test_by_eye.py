@@ -2,6 +2,7 @@
 
 import threading
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -66,11 +67,9 @@ def test_a_person_chooses_in_the_dashboard(spec):
 
 
 def test_variations_stay_near_and_inside(spec):
-    class Best:
-        params = {"lr_g": 0.0199, "batch": 8}
-
+    best = SimpleNamespace(params={"lr_g": 0.0199, "batch": 8})
     rng = np.random.default_rng(0)
-    drawn = [by_eye.vary(Best(), spec.tune, rng) for _ in range(200)]
+    drawn = [by_eye.vary(best, spec.tune, rng) for _ in range(200)]
     rates = np.array([values["lr_g"] for values in drawn])
     assert rates.max() <= 0.02
     assert rates.min() >= 0.0199 * 4**-by_eye.REACH * 0.999

@@ -82,6 +82,8 @@ def test_the_page_and_the_best_values_are_artifacts(tuned, tmp_path):
     assert len(content) < 1_500_000
     for trial in study.trials:
         assert f'/runs/{trial.user_attrs["run_id"]}"' in content
+    best = client.download_artifacts(study.user_attrs[PARENT_RUN], "best.json", str(tmp_path))
+    assert json.loads(Path(best).read_text(encoding="utf-8"))["best"][0]["trial"] == report.best(study).number
 
 
 def test_every_trial_has_turning_shapes_in_the_gallery(tuned):
@@ -93,8 +95,6 @@ def test_every_trial_has_turning_shapes_in_the_gallery(tuned):
         with Image.open(artifact_store(home.mlruns).open_reader(artifact.artifact_id)) as picture:
             assert picture.n_frames == FRAMES
             assert picture.size == (4 * SIZE, 2 * SIZE)
-    best = client.download_artifacts(study.user_attrs[PARENT_RUN], "best.json", str(tmp_path))
-    assert json.loads(Path(best).read_text(encoding="utf-8"))["best"][0]["trial"] == report.best(study).number
 
 
 def test_a_finished_study_continues_only_with_more_trials(tuned):
