@@ -59,6 +59,7 @@ def comparison_page(subjects: Sequence[Subject]) -> str:
         params_known=sum(bool(subject.params) for subject in subjects) > 1,
         data=_shapes(subjects),
         curves=_curves(subjects),
+        equal_curves=_equal_stages(subjects),
         sheets=_sheets(subjects),
         facts=_facts(subjects),
     )
@@ -96,13 +97,15 @@ def _difference(score: Score, found: Difference | None) -> object:
     text = f"{found.value:+.{score.digits}f}"
     half = "" if found.half is None else f" ± {score.text(found.half)}"
     word = "" if not found.more_than_chance or found.better is None else " better" if found.better else " worse"
-    pattern = "<b>{}{}</b><small>{}</small>" if word else "{}{}<small>{}</small>"
+    bold = "<b class=worse>{}{}</b>" if word == " worse" else "<b>{}{}</b>"
+    pattern = f"{bold if word else '{}{}'}<small>{{}}</small>"
     return Markup(pattern).format(text, word, half)
 
 
 def _curves(subjects: Sequence[Subject]) -> dict[str, list[Markup]]:
     """Plots of each stage, of what any subject has logged; thin lines are single values, thick ones moving averages."""
-    stages = dict.fromkeys(stage for subject in subjects for stage in subject.curves)
+    equal = _equal_stages(subjects)
+    stages = dict.fromkeys(stage for subject in subjects for stage in subject.curves if stage not in equal)
     found = {}
     for stage in reversed(stages):
         drawn = []
@@ -120,6 +123,13 @@ def _curves(subjects: Sequence[Subject]) -> dict[str, list[Markup]]:
         if drawn:
             found[stage] = drawn
     return found
+
+
+def _equal_stages(subjects: Sequence[Subject]) -> list[str]:
+    """Stages of several subjects that all went the same way, as when they come from the cache."""
+    stages = dict.fromkeys(stage for subject in subjects for stage in subject.curves)
+    curves = {stage: [subject.curves[stage] for subject in subjects if subject.curves.get(stage)] for stage in stages}
+    return [stage for stage, each in curves.items() if len(each) > 1 and all(one == each[0] for one in each)]
 
 
 def _sheets(subjects: Sequence[Subject]) -> list[tuple[str, list[dict[str, Any]]]]:

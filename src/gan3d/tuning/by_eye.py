@@ -54,6 +54,7 @@ def run(spec: StudySpec, port: int, log: Callable[[str], None] = print) -> list[
         port = dashboard.check_port(port)
         server = threading.Thread(target=dashboard.run, args=(spec.url, port, spec.project.mlruns), daemon=True)
         server.start()
+        dashboard.wait_until_served(port)
         log(f"{'new study' if new else 'study'} {spec.name}; choose at {page_address(study, port)} which one is worse")
         try:
             choose(spec, study, runner, lambda trial, values: make_tracker(runner, trial, values, client, parent), log)

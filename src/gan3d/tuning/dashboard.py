@@ -1,6 +1,7 @@
 """optuna-dashboard on the studies, served to this machine only."""
 
 import socket
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -48,6 +49,18 @@ def check_port(port: int) -> int:
         except OSError as error:
             raise UserError(f"port {port} cannot be used ({error.strerror}): choose another with --port.") from None
     return port
+
+
+def wait_until_served(port: int, seconds: float = 30.0) -> None:
+    """Wait until a server in another thread answers."""
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        try:
+            socket.create_connection((HOST, port), timeout=1).close()
+        except OSError:
+            time.sleep(0.05)
+        else:
+            return
 
 
 def run(url: str, port: int, mlruns: Path) -> None:
