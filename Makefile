@@ -10,7 +10,7 @@ export MLFLOW_DISABLE_TELEMETRY ?= true
 export PYTHONWARNINGS ?= ignore::FutureWarning
 
 .DEFAULT_GOAL := help
-.PHONY: help setup repro ui dashboard test test-fast test-full bench lint format docs lock clean
+.PHONY: help setup repro ui dashboard notebooks test test-fast test-full bench lint format docs lock clean
 
 help: ## show this
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -44,6 +44,10 @@ test-fast: setup ## run the unit tests alone
 
 test-full: setup ## run all tests, soaks too
 	@python -m pytest
+
+notebooks: setup ## run all notebooks with small parameters into output/
+	@gan3d notebook sync
+	@gan3d notebook run all --quick
 
 bench: setup ## measure speed and time to quality; TORCH_PYTHON names a Python with PyTorch
 	@KERAS_BACKEND=tensorflow python -m benchmarks.steps

@@ -48,10 +48,13 @@ def cases(devices: int) -> list[Result]:
 
 def write_recipe(path: Path) -> None:
     """Write networks and recipes of 16³, 32³ and 64³ from recipes/gpu.yaml; 64³ is extrapolated if it is missing."""
-    from gan3d.config.loading import load_params
+    import yaml
+
+    from gan3d.config import recipes
+    from gan3d.config.schema import Params
     from gan3d.networks.architecture import Architecture
 
-    given = load_params(Path("recipes/gpu.yaml"))
+    given = Params.model_validate(recipes.changed(yaml.safe_load(recipes.default_text()), "gpu", Path("recipes")))
     found = {}
     for side, occupancy in ((16, (0.3, 0.2, 0.14)), (32, (0.3, 0.2, 0.14, 0.1)), (64, (0.3, 0.2, 0.14, 0.1, 0.08))):
         stage = f"r{side}"

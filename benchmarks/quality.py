@@ -28,7 +28,7 @@ from gan3d.data.pipeline.prepare import prepare
 from gan3d.dataset import VoxelDataset
 from gan3d.metrics.validation import ValidationScorer
 from gan3d.monitoring.monitor import TrainingMonitor
-from gan3d.stages.train import stage_spec
+from gan3d.stages.spec import stage_spec
 from gan3d.synthetic import furniture
 from gan3d.training.callback import Callback, Row
 from gan3d.training.growth import grow

@@ -24,7 +24,18 @@ PAGES = {  # outside docs/: file of the repository -> page of the site
     "CHANGELOG.md": "changelog.md",
     "pretrained/README.md": "pretrained.md",
 }
-ORDER = ["data", "training", "evaluation", "experiments", "results", "recipes", "trials", "tuning", "serving"]  # what users read first
+ORDER = [
+    "library",
+    "data",
+    "training",
+    "evaluation",
+    "experiments",
+    "results",
+    "recipes",
+    "trials",
+    "tuning",
+    "serving",
+]  # what users read first
 FENCE = re.compile(r"^ {0,3}(```|~~~).*?^ {0,3}\1[ ]*$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"(?P<open>\]\(\s*<?)(?P<url>[^)\s>]+)|(?P<attribute>\b(?:src|href)=\")(?P<value>[^\"]+)")
 

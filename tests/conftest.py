@@ -87,6 +87,12 @@ def dataset_folder(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def fine_dataset_folder(tmp_path_factory) -> Path:
+    """The same up to 64³."""
+    return write_dataset(tmp_path_factory.mktemp("data") / "fine", resolution=64)
+
+
+@pytest.fixture(scope="session")
 def dataset(dataset_folder) -> VoxelDataset:
     return VoxelDataset(dataset_folder)
 

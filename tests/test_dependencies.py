@@ -13,11 +13,16 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 PACKAGES = {  # what is imported under another name than that of its package
     "PIL": "pillow",
     "collada": "pycollada",
+    "ruamel": "ruamel.yaml",
     "skimage": "scikit-image",
     "sklearn": "scikit-learn",
     "yaml": "pyyaml",
 }
 NOT_IMPORTED = {  # declared, and why no line of the package imports it
+    "ipykernel": "papermill starts it",
+    "nbconvert": "imported by name, as Jupytext",
+    "jupyterlab": "where people open the notebooks",
+    "jupytext": "imported by name, with a sentence where it is missing",
     "networkx": "trimesh reads the scenes of 3DXML with it, and does not ask for it",
     "psutil": "MLflow measures the machine with it (log_system_metrics)",
     "psycopg": "SQLAlchemy's driver for PostgreSQL",

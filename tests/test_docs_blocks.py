@@ -156,9 +156,9 @@ def python_block(part: str) -> str:
 @pytest.mark.slow
 def test_the_python_api_runs_as_shown(model):
     scope: dict = {}
-    exec(python_block("gan3d.interpolate").replace("models:/gan3d@champion", str(model)), scope)
-    assert scope["chairs"].shape == (16, 16, 16, 16)
-    assert scope["walk"].shape[1:] == (16, 16, 16)
+    exec(python_block("model.interpolate").replace("models:/gan3d@champion", str(model)), scope)
+    assert scope["chairs"].voxels.shape == (16, 16, 16, 16)
+    assert scope["walk"].voxels.shape == (9, 16, 16, 16)
 
 
 @pytest.mark.slow

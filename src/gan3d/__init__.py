@@ -4,9 +4,12 @@ The public API, imported on first use:
 
     import gan3d
 
-    model = gan3d.load("pretrained/modelnet10-r32")  # or "models:/gan3d@champion"
-    chairs = gan3d.sample(model, "chair", count=4, seed=7)  # booleans (4, 32, 32, 32)
-    steps = gan3d.interpolate(model, "chair", start=7, end=8)
+    model = gan3d.load("modelnet10-r32")  # or models/r16, models:/gan3d@champion, an MLflow run
+    chairs = model.sample("chair", 16, seed=7, truncation=0.8)  # in a notebook: shapes that turn
+    chairs.voxels, chairs.occupancy, chairs.latents  # NumPy
+    chairs[0].mesh().export("chair.stl")
+    model.interpolate(chairs[0], chairs[5], steps=9, path="linear").save("walk.gif")
+    gan3d.score(model, "data/voxels")
 """
 
 import os
@@ -16,14 +19,30 @@ from typing import Any
 __version__ = "0.2.0"
 
 _PUBLIC = {  # name -> module
-    "load": "gan3d.api",
-    "sample": "gan3d.api",
-    "interpolate": "gan3d.api",
-    "score": "gan3d.api",
+    "load": "gan3d.api.models",
+    "prepare": "gan3d.api.data",
+    "score": "gan3d.api.scoring",
+    "train": "gan3d.api.training",
+    "Model": "gan3d.api.models",
+    "Scores": "gan3d.api.scoring",
+    "Shape": "gan3d.api.shapes",
+    "Shapes": "gan3d.api.shapes",
     "TrainedModel": "gan3d.model_file",
-    "VoxelDataset": "gan3d.dataset",
+    "VoxelDataset": "gan3d.api.data",
 }
-__all__ = ["TrainedModel", "VoxelDataset", "__version__", "interpolate", "load", "sample", "score"]
+__all__ = [
+    "Model",
+    "Scores",
+    "Shape",
+    "Shapes",
+    "TrainedModel",
+    "VoxelDataset",
+    "__version__",
+    "load",
+    "prepare",
+    "score",
+    "train",
+]
 
 # Set before a backend is imported: each of these would change the type of numbers, and with it every result.
 for _name in ("JAX_ENABLE_X64", "JAX_NUMPY_DTYPE_PROMOTION", "TF_ENABLE_AUTO_MIXED_PRECISION", "TF_USE_LEGACY_KERAS"):

@@ -1,9 +1,13 @@
 # For type checkers and editors: the names that __init__.py imports on first use.
-from gan3d.api import interpolate as interpolate
-from gan3d.api import load as load
-from gan3d.api import sample as sample
-from gan3d.api import score as score
-from gan3d.dataset import VoxelDataset as VoxelDataset
+from gan3d.api.data import VoxelDataset as VoxelDataset
+from gan3d.api.data import prepare as prepare
+from gan3d.api.models import Model as Model
+from gan3d.api.models import load as load
+from gan3d.api.scoring import Scores as Scores
+from gan3d.api.scoring import score as score
+from gan3d.api.shapes import Shape as Shape
+from gan3d.api.shapes import Shapes as Shapes
+from gan3d.api.training import train as train
 from gan3d.model_file import TrainedModel as TrainedModel
 
 __version__: str

@@ -21,6 +21,7 @@ COMMANDS = (
     "prepare",
     "train",
     "evaluate",
+    "score",
     "register",
     "sample",
     "interpolate",

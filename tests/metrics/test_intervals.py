@@ -5,6 +5,8 @@ import pytest
 from box_dataset import random_boxes
 
 from gan3d.metrics import chamfer, intervals, scores
+from gan3d.metrics.shape_features import shape_features
+from gan3d.metrics.structure import standing
 
 COUNT, DRAWS = 40, 2
 
@@ -83,11 +85,13 @@ def test_all_shapes_give_the_scores_themselves():
     generated, reference = (chamfer.prepare(random_boxes(20, seed)) for seed in (1, 2))
     train = random_boxes(30, 3)
     novelty = chamfer.nearest_distances(generated, train), chamfer.nearest_distances(reference, train)
-    result = intervals.PairedSets(generated, reference, novelty).subset_scores(np.arange(20), np.arange(20))
-    expected = scores.scores(generated, reference, train)
+    stands, features = standing(generated.voxels), shape_features(generated.voxels)
+    pair = intervals.PairedSets(generated, reference, novelty, (stands, stands), (features, features[::-1]))
+    result = pair.subset_scores(np.arange(20), np.arange(20))
+    expected = scores.scores(generated, reference, train) | pair.scores() | scores.stands_scores(stands, stands)
     for name, value in result.items():
         assert value == pytest.approx(expected[name], abs=1e-12), name
-    assert set(result) | {"jsd"} == set(scores.ALL_SCORES)
+    assert set(result) | {"jsd", "frechet", "kernel_x1e3"} == set(scores.DRAWN_SCORES)
 
 
 def test_the_error_of_the_excess_considers_that_both_have_the_same_reference():

@@ -5,7 +5,7 @@ from typing import get_args
 import pytest
 
 from gan3d.config.schema import Objective
-from gan3d.metrics.scores import ALL_SCORES, SET_SCORES
+from gan3d.metrics.scores import ALL_SCORES, EXCESS_SCORE, SET_SCORES
 from gan3d.metrics.table import BY_KEY, DIRECTIONS, SCORES, TAGGED
 
 
@@ -15,16 +15,18 @@ def test_every_score_that_is_computed_is_described_and_no_other():
 
 
 def test_the_configuration_offers_the_objectives():
-    assert set(get_args(Objective)) == set(DIRECTIONS) <= set(SET_SCORES)
+    assert set(get_args(Objective)) == set(DIRECTIONS) <= {*SET_SCORES, EXCESS_SCORE}
     assert DIRECTIONS["cov_cd"] == "maximize"
     assert {DIRECTIONS[key] for key in ("one_nna_cd", "mmd_cd_x1e3", "jsd")} == {"minimize"}
 
 
 def test_keys_that_files_and_registered_versions_hold():
     """Renaming one of these makes files and versions of earlier releases unreadable."""
-    assert [score.key for score in TAGGED] == ["one_nna_cd", "cov_cd", "mmd_cd_x1e3"]
+    assert [score.key for score in TAGGED] == [
+        *("excess", "one_nna_cd", "tell_structure", "tell_patterns", "cov_cd", "mmd_cd_x1e3", "stands_generated")
+    ]
     summary = [score.summary for score in SCORES if score.summary]
-    assert summary == ["one_nna_cd"]
+    assert summary == ["excess", "one_nna_cd", "tell_structure", "tell_patterns"]
 
 
 def test_the_real_value_is_that_of_the_floor_or_of_the_test_shapes():
@@ -48,5 +50,6 @@ def test_below_one_half_1_nna_is_no_better():
 
 
 def test_text():
-    assert [score.text(0.123456) for score in SCORES[:4]] == ["0.123", "0.123", "0.12", "0.1235"]
+    assert [score.text(0.123456) for score in SCORES[:4]] == ["0.123"] * 4
+    assert [BY_KEY[key].text(0.123456) for key in ("mmd_cd_x1e3", "jsd", "copying_z")] == ["0.12", "0.1235", "0.1"]
     assert SCORES[0].text(None) == "–"

@@ -4,10 +4,11 @@ import shutil
 
 import numpy as np
 import pytest
-from box_dataset import write_boxes
+from box_dataset import FULL, random_boxes, write_boxes
 
 from gan3d.dataset import VoxelDataset
 from gan3d.errors import UserError
+from gan3d.metrics.excess_scorer import ExcessScorer
 from gan3d.metrics.reference import reference_rows
 from gan3d.metrics.scores import SET_SCORES
 from gan3d.metrics.validation import SPLIT, ValidationScorer
@@ -87,3 +88,16 @@ def test_a_score_is_the_mean_of_its_draws(data):
     good, bad = one.scores(voxels, labels), one.scores(bad_voxels, labels)
     for name in SET_SCORES:
         assert scores[name] == pytest.approx((good[name] + bad[name]) / 2), name
+
+
+def test_a_sweep_for_the_smallest_excess_also_tells_samples_from_real_shapes(tmp_path):
+    data = write_boxes(tmp_path / "set", {"chair": FULL | {"validation": 30}, "table": FULL | {"validation": 30}})
+    scorer, plain = ExcessScorer(data, 8, 30), ValidationScorer(data, 8, 30)
+    labels = np.repeat([0, 1], 60)
+    good = random_boxes(120, 9)
+    bad = good ^ (np.random.default_rng(0).random(good.shape) < 0.05)
+    found, spoilt = scorer.scores(good, labels), scorer.scores(bad, labels)
+    assert plain.scores(good, labels).items() <= found.items()
+    assert found["excess"] < 0.25 < spoilt["excess"]
+    assert spoilt["tell_patterns"] > 0.8
+    assert scorer.scores(np.zeros_like(good), labels)["excess"] is None

@@ -4,6 +4,7 @@ from candidates import rows
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gan3d.metrics.table import GROUPS, SCORES
 from gan3d.registry.card import card, shorten, table
 
 MODEL = {
@@ -40,13 +41,15 @@ def test_the_card_shows_everything():
     assert lines_of(page, "chair") == [["chair", "401", "102"]]
     assert lines_of(page, "r08") == [["r08", "2000", "–", "wgan_gp"]]
     assert "keras 3.15.1" in page
-    generated = [cells[:4] for cells in lines_of(page, "16³") if cells[2] == "generated"]
-    assert generated == [
+    told = [[*cells[:3], cells[4]] for cells in lines_of(page, "16³")[:6]]
+    assert told[::2] == [
         ["16³", "chair", "generated", "0.712 ± 0.010"],
         ["16³", "table", "generated", "0.712 ± 0.010"],
         ["16³", "mean", "generated", "0.712 ± 0.007"],
     ]
-    assert ["16³", "mean", "real", "0.510 ± 0.007"] in [cells[:4] for cells in lines_of(page, "16³")]
+    assert told[5] == ["16³", "mean", "real", "0.510 ± 0.007"]
+    headings = [cell for line in page.splitlines() if line.startswith("| resolution") for cell in line.split(" | ")[3:]]
+    assert [heading.removesuffix(" |") for heading in headings] == [score.heading for score in SCORES]
 
 
 def test_resolutions_are_in_order_and_a_mean_is_taken_once():
@@ -54,7 +57,7 @@ def test_resolutions_are_in_order_and_a_mean_is_taken_once():
     scores.append(dict(scores[0]) | {"class": "mean"})
     page = card(MODEL, DATA, TRAINING, scores, {})
     sizes = [cells[0] for cells in lines_of(page, "4³") + lines_of(page, "16³")]
-    assert sizes == ["4³"] * 6 + ["16³"] * 6
+    assert sizes == ["4³"] * 6 * len(GROUPS) + ["16³"] * 6 * len(GROUPS)
     assert page.index("| 4³") < page.index("| 16³")
 
 
@@ -75,10 +78,14 @@ def test_a_missing_score_is_a_dash_with_its_reason():
 def test_real_shapes_have_the_scores_of_the_floor_and_the_measures_of_the_test_shapes():
     scores = rows(0.6, ("chair",), 16)
     scores[0] |= {"copied_generated": 0.25, "copied_reference": 0.125, "mmd_cd_x1e3": 2.504, "mmd_cd_x1e3_std": 0.104}
-    generated, real = lines_of(card(MODEL, DATA, TRAINING, scores, {}), "16³")
-    assert (generated[-1], real[-1]) == ("0.250", "0.125")
-    assert (generated[5], real[5]) == ("2.50 ± 0.10", "2.50 ± 0.10")
-    assert (generated[3], real[3]) == ("0.600 ± 0.010", "0.510 ± 0.010")
+    scores[0] |= {"tell_structure_alone": {"asymmetry": 0.1}}
+    page = card(MODEL, DATA, TRAINING, scores, {})
+    lines = lines_of(page, "16³")
+    told, variety, copying = (lines[2 * i : 2 * i + 2] for i in map(GROUPS.index, ("told apart", "variety", "copying")))
+    assert [row[4] for row in copying] == ["0.250", "0.125"]
+    assert [row[4] for row in variety] == ["2.50 ± 0.10", "2.50 ± 0.10"]
+    assert [row[4] for row in told] == ["0.600 ± 0.010", "0.510 ± 0.010"]
+    assert "- 16³, chair: less symmetric than real shapes (0.90)." in page
 
 
 def test_nothing_scored_nothing_recorded():

@@ -38,20 +38,22 @@ def test_tags_say_where_the_version_comes_from(registered, folder):
     tags = registered[1].tags
     expected = {
         "one_nna_cd": "0.8",
+        "excess": "0.8",
         "cov_cd": "0.4",
         "mmd_cd_x1e3": "2.5",
         "one_nna_cd_by_class": '{"chair": 0.8, "table": 0.8}',
         "resolution": "8",
         "classes": '["chair", "table"]',
         "test_split": "0123456789abcdef",
-        "protocol": "20+20 shapes, 3 draws, seed 0",
+        "protocol": "20+20 shapes, 3 draws, seed 0, excess of three",
         "git.commit": "abc",
         "dvc.stage": "register",
         "training_run": "f" * 32,
         "weights": log.weights_hash(model_file.load(folder)),
     }
     assert expected.items() <= tags.items()
-    assert set(tags) - set(expected) == {"content"}
+    assert set(tags) - set(expected) == {"content", "excess_se"}
+    assert float(tags["excess_se"]) == pytest.approx(0.02 / 2**0.5)
 
 
 def test_only_what_sampling_needs_goes_in(model):
@@ -103,7 +105,7 @@ def test_run_has_card_picture_and_scores(registered):
     assert "gan3d, version 1" in card
     logged = client.get_logged_model(version.source.removeprefix("models:/"))
     scored = {metric.key: metric.value for metric in logged.metrics}
-    assert scored == {"one_nna_cd": 0.8, "cov_cd": 0.4, "mmd_cd_x1e3": 2.5}
+    assert scored == {"excess": 0.8, "one_nna_cd": 0.8, "cov_cd": 0.4, "mmd_cd_x1e3": 2.5}
 
 
 @pytest.mark.slow

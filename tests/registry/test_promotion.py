@@ -21,7 +21,7 @@ def register(client):
     client.create_registered_model("gan3d")
 
     def make(score: float | None, **tags) -> int:
-        scored = {} if score is None else {"one_nna_cd": repr(score)}
+        scored = {} if score is None else {"excess": repr(score)}
         return int(client.create_model_version("gan3d", "file:///nowhere", tags=TAGS | scored | tags).version)
 
     return make
@@ -42,7 +42,7 @@ def test_the_first_version_becomes_champion(client, register):
     assert decision.promoted
     assert (decision.candidate, decision.champion) == (0.9, None)
     assert champion(client) == 1
-    assert tags(client, 1) == ("promoted", "the first champion, at 1-NNA-CD 0.900")
+    assert tags(client, 1) == ("promoted", "the first champion, at an excess of 0.900")
 
 
 def test_the_first_version_needs_no_score(client, register):
@@ -56,9 +56,9 @@ def test_a_better_version_replaces_the_champion_and_both_say_why(client, registe
     decision = promote(client, register(0.8), 0.01, no_rescoring)
     assert (decision.promoted, decision.candidate, decision.champion) == (True, 0.8, 0.9)
     assert champion(client) == 2
-    assert tags(client, 2) == ("promoted", "1-NNA-CD 0.800 beats the 0.900 of version 1 by the margin of 0.01")
+    assert tags(client, 2) == ("promoted", "excess 0.800 beats the 0.900 of version 1 by the margin of 0.01")
     assert tags(client, 1)[0] == "replaced"
-    assert tags(client, 1)[1].startswith("by version 2: 1-NNA-CD 0.800 beats")
+    assert tags(client, 1)[1].startswith("by version 2: excess 0.800 beats")
 
 
 @pytest.mark.parametrize("score", [0.9, 0.895, 0.95])
@@ -114,7 +114,7 @@ def test_a_champion_that_cannot_be_scored_is_replaced(client, register):
     decision = promote(client, register(0.8, test_split="bbbb"), 0.01, lambda version: None)
     assert (decision.promoted, decision.champion) == (True, None)
     assert champion(client) == 2
-    assert tags(client, 2)[1] == "1-NNA-CD 0.800; version 1 cannot be scored on the present test split"
+    assert tags(client, 2)[1] == "excess 0.800; version 1 cannot be scored on the present test split"
 
 
 def test_a_version_that_a_person_has_replaced_does_not_return_by_its_score(client, register):
@@ -171,7 +171,7 @@ def test_a_deleted_champion_leaves_no_champion(client, register):
 
 def version(number: int, score: float) -> ModelVersion:
     found = ModelVersion("gan3d", str(number), 0)
-    found._tags = TAGS | {"one_nna_cd": repr(score)}
+    found._tags = TAGS | {"excess": repr(score)}
     return found
 
 
@@ -183,10 +183,16 @@ def test_two_models_never_replace_each_other_alternately(a, b, margin):
     forth = decide(version(2, a), version(1, b), margin, no_rescoring)
     back = decide(version(1, b), version(2, a), margin, no_rescoring)
     assert not (forth.promoted and back.promoted)
-    if max(a, 0.5) < max(b, 0.5) - margin:
+    if a < b - margin:
         assert forth.promoted
-    if max(a, b) <= 0.5:
+    if a >= b:
         assert not forth.promoted
+
+
+def test_the_reason_has_the_intervals_of_both(client, register):
+    promote(client, register(0.9, excess_se="0.05"), 0.01, no_rescoring)
+    reason = promote(client, register(0.8, excess_se="0.02"), 0.01, no_rescoring).reason
+    assert reason == "excess 0.800 ± 0.039 beats the 0.900 ± 0.098 of version 1 by the margin of 0.01"
 
 
 def test_the_margin_itself_is_enough():

@@ -9,10 +9,11 @@ from box_dataset import FULL, random_boxes, write_boxes
 from gan3d.metrics.evaluation import PICTURED, ModelEvaluation
 from gan3d.metrics.protocol import evaluate_classes
 from gan3d.metrics.rows import ClassScores
-from gan3d.metrics.table import SCORES
+from gan3d.metrics.table import GROUPS, SCORES, grouped
 from gan3d.reports import evaluation_report
-from gan3d.reports.evaluation_report import Evaluation, sentence
+from gan3d.reports.evaluation_report import Evaluation
 from gan3d.reports.evaluation_sheets import interpolation_sheet, samples_sheet
+from gan3d.reports.score_sections import sentence
 from gan3d.reports.score_text import score_text
 
 
@@ -41,7 +42,7 @@ def test_the_report_has_every_score_of_every_class(evaluation, data, tmp_path):
         assert f"<th class=n>{score.heading}</th>" in page
         assert f"<dt>{score.heading}</dt>" in page
     rows = re.findall(r"<tr[^>]*><td>([^<]*)</td><td>([^<]*)</td>", page.split("<h2>Random")[0])
-    assert rows == [
+    assert rows == len(GROUPS) * [
         ("chair", "generated"), ("", "real (the floor)"),
         ("&lt;table&gt;", "generated"), ("", "real (the floor)"),
         ("mean", "generated"), ("", "real (the floor)"),
@@ -69,7 +70,7 @@ def test_without_training_shapes_nothing_is_said_about_copies(tmp_path):
     ("excess", "copied", "words"),
     [
         (0.02, 0.1, "cannot be told from real ones. 10% equal a training shape, no more than"),
-        (0.30, 0.1, "can be told from real ones: they are 0.30 ± 0.20 above the floor"),
+        (0.30, 0.1, "can be told from real ones: they are 0.30 ± 0.20 by distance above the floor"),
         (0.02, 0.9, "90% equal a training shape, more than among held-out real shapes (10%)"),
     ],
 )
@@ -90,7 +91,8 @@ def test_the_sheets_have_a_row_per_class(evaluation, data):
 
 
 def test_the_text_has_a_row_of_real_shapes_below_each(evaluation):
-    lines = score_text(evaluation.rows).splitlines()
+    tables = score_text(evaluation.rows).split("\n\n")[: len(GROUPS)]
+    lines, described = tables[0].splitlines(), tables[GROUPS.index("single shapes")].splitlines()
     assert [line.split("  ")[0].strip() for line in lines[1:7]] == [
         "r08 chair generated", "r08 chair real",
         "r08 <table> generated", "r08 <table> real",
@@ -99,4 +101,5 @@ def test_the_text_has_a_row_of_real_shapes_below_each(evaluation):
     assert len({len(line) for line in lines[:7]}) == 1
     mean = next(row for row in evaluation.rows if row["class"] == "mean" and row["kind"] == "generated")
     assert f"{mean['one_nna_cd']:.3f} ±{1.96 * mean['one_nna_cd_se']:.3f}" in lines[5]
-    assert f"{mean['largest_piece_reference']:.3f} ±" in lines[6]
+    assert f"{mean['largest_piece_reference']:.3f} ±" in described[6]
+    assert all(score.heading in text for text, group in zip(tables, grouped().values(), strict=True) for score in group)

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from gan3d.errors import UserError
 from gan3d.networks.architecture import Architecture
 from gan3d.sampling.latents import draw_latents, slerp
+from gan3d.sampling.paths import PATHS, walk
 from gan3d.sampling.sampler import Sampler
 from gan3d.training.growth import grow
 
@@ -134,3 +135,32 @@ def test_a_class_is_found_in_both_unicode_forms(form, stored):
     assert Sampler.label(model, unicodedata.normalize(form, "Stühle")) == 1
     with pytest.raises(UserError, match="choose one of chair"):
         Sampler.label(model, "Stuhle")
+
+
+@given(seed=SEEDS, size=st.integers(2, 64), steps=st.integers(2, 20))
+def test_a_linear_path_is_straight_and_even(seed, size, steps):
+    start, end = draw_latents(seed, 2, size)
+    path = walk(start, end, steps, "linear")
+    assert path.dtype == np.float32
+    np.testing.assert_allclose(np.diff(path, axis=0), np.tile((end - start) / (steps - 1), (steps - 1, 1)), atol=1e-5)
+    np.testing.assert_array_equal(path[[0, -1]], [start, end])
+    np.testing.assert_array_equal(walk(start, end, steps), slerp(start, end, steps))
+
+
+def test_between_latents_of_one_length_both_paths_give_shapes_of_the_same_arc():
+    """The generator sees directions alone: a linear step in the middle is the longest, a spherical one is even."""
+    start, end = (v / np.linalg.norm(v) for v in draw_latents(4, 2, 32))
+    angles = {}
+    for name in PATHS:
+        path = walk(start, end, 9, name)
+        directions = path / np.linalg.norm(path, axis=1, keepdims=True)
+        basis = np.linalg.qr(np.stack([start, end]).T)[0]
+        np.testing.assert_allclose(directions @ basis @ basis.T, directions, atol=1e-5)  # in the plane of both ends
+        angles[name] = np.degrees(np.arccos((directions[:-1] * directions[1:]).sum(1).clip(-1, 1)))
+    np.testing.assert_allclose(angles["slerp"], angles["slerp"].mean(), atol=0.1)
+    assert angles["linear"][3] > 1.2 * angles["linear"][0]
+
+
+def test_an_unknown_path_is_refused():
+    with pytest.raises(UserError, match="choose one of slerp, linear"):
+        walk(*draw_latents(0, 2, 4), 3, "curved")

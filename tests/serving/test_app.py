@@ -131,6 +131,8 @@ INVALID = [
     ({"class": "chair", "latents": [[1e300] * 8]}, "not finite or too large"),
     ({"class": "chair", "latents": [[0.0] * 8], "seed": 1}, "give only one of them"),
     ({"class": "chair", "steps": 5}, "set `to` to the seed of the last shape"),
+    ({"class": "chair", "path": "linear"}, "set `to` to the seed of the last shape"),
+    ({"class": "chair", "to": 5, "path": "curved"}, "path has the wrong type"),
     ({"class": "chair", "to": 5, "steps": 1}, "at least 2 shapes"),
     ({"class": "chair", "to": 5, "steps": 10**6}, "1000000 shapes are too many"),
     ({"class": "chair", "truncation": 1.5}, "truncation 1.5 is out of range: give a number from 0 to 1."),
@@ -236,7 +238,8 @@ def test_the_page_works_offline(server):
         "application/zip",
     }
     fields = api["components"]["schemas"]["ShapesRequest"]["properties"]
-    names = {"class", "count", "seed", "latents", "to", "steps", "truncation", "threshold", "output", "style"}
+    names = {"class", "count", "seed", "latents", "to", "steps", "path", "truncation", "threshold"}
+    names |= {"output", "style"}
     assert set(fields) == names
     assert all(field["description"] for field in fields.values())
     example = api["components"]["schemas"]["ShapesRequest"]["examples"][0]

@@ -35,7 +35,7 @@ def test_every_file_format_is_written(extension, tmp_path):
 
 @pytest.mark.parametrize("output", [name for name in formats.OUTPUTS if name != "grid"])
 def test_every_output_is_encoded_with_its_media_type(output):
-    parts = encode(Shapes(CUBE, ["cube", "cube"], ("cube",), 0.5, "y"), output)
+    parts = encode(Shapes(CUBE, ["cube", "cube"], ("cube",), 0.5, "y", np.zeros((2, 4), np.float32)), output)
     assert len(parts) == (1 if formats.OUTPUTS[output].kind == "picture" else 2)
     assert {part.media_type for part in parts} == {formats.OUTPUTS[output].media_type}
     assert all(part.content for part in parts)

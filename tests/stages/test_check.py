@@ -82,6 +82,10 @@ def test_missing_and_empty_sources(root):
     assert "neither a folder nor a file" in only(source(root, "pipe"))
     assert "is empty" in only(source(root, " "))
     assert "labels.csv does not exist" in only(source(root, "shapes", labels="labels.csv"))
+    assert "data.labels.chairs: {'split': 'test'} is invalid" in only(
+        source(root, "shapes", labels={"chairs": {"split": "test"}})
+    )
+    assert source(root, "shapes", labels={"chairs": "chair"}) == []
 
 
 def test_home_is_expanded(root):

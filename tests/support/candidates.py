@@ -27,6 +27,7 @@ def rows(score: float | None, classes: tuple[str, ...] = CLASSES, resolution: in
             row = {"kind": kind, "class": name, "resolution": resolution, "draws": 3, "seed": 0}
             row |= {"generated": count, "reference": count, "empty_generated": 0}
             row |= {"one_nna_cd": value, "one_nna_cd_std": None if value is None else 0.01}
+            row |= {"excess": value, "excess_se": None if value is None else 0.02}
             row |= {"cov_cd": 0.4, "cov_cd_std": 0.02, "mmd_cd_x1e3": 2.5, "mmd_cd_x1e3_std": 0.1}
             if value is None:
                 row["note"] = f"no scores: {count} generated and 4 real shapes remain"

@@ -6,7 +6,16 @@ from gan3d.config.loading import load_params
 from gan3d.config.project import Project
 from gan3d.config.schema import Params
 
-TUNE = {"trials": 4, "images": 384, "seconds": None, "report": 128, "count": 12, "draws": 1, "heartbeat": 1}
+TUNE = {
+    "trials": 4,
+    "images": 384,
+    "seconds": None,
+    "report": 128,
+    "count": 12,
+    "draws": 1,
+    "heartbeat": 1,
+    "objective": "one_nna_cd",
+}
 TUNE["pruner"] = "none"
 TUNE["space"] = {"lr_g": {"low": 5e-3, "high": 2e-2, "log": True}, "batch": [8, 16]}
 

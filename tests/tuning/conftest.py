@@ -14,7 +14,7 @@ from gan3d import model_file
 from gan3d.config.loading import load_params
 from gan3d.config.project import Project
 from gan3d.dataset import VoxelDataset
-from gan3d.stages.train import stage_spec
+from gan3d.stages.spec import stage_spec
 from gan3d.training.growth import grow
 from gan3d.training.loop import LoggingSchedule, train
 

@@ -17,8 +17,12 @@ import click
 from gan3d import __version__
 from gan3d.cli.compare import compare
 from gan3d.cli.data import data
+from gan3d.cli.notebook import notebook
 from gan3d.cli.pipeline import check, evaluate, pack, prepare, register, sync, train
+from gan3d.cli.pretrained import pretrained
+from gan3d.cli.recipe import recipe
 from gan3d.cli.registry import registry
+from gan3d.cli.score import score
 from gan3d.cli.serve import export, serve
 from gan3d.cli.shapes import interpolate, sample, show
 from gan3d.cli.tune import tune
@@ -43,6 +47,7 @@ for command in (
     train,
     pack,
     evaluate,
+    score,
     register,
     sample,
     interpolate,
@@ -51,6 +56,9 @@ for command in (
     sync,
     tune,
     compare,
+    recipe,
+    notebook,
+    pretrained,
     registry,
     serve,
     export,

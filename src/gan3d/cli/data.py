@@ -35,15 +35,27 @@ def export(split: str, class_name: str | None, resolution: int, out: Path, folde
 @click.option("--sha256", help="Expected checksum of the file.")
 @click.option("--endpoint", help="URL of an S3-compatible server other than Amazon's.")
 def fetch(address: str, out: Path, sha256: str | None, endpoint: str | None) -> None:
-    """Download ADDRESS: https://, s3://, or `3d_gans`, the data set of that project.
+    """Download ADDRESS: https://, s3://, or the name of a public data set (`gan3d data sets`).
 
     An interrupted download continues. To let DVC track the address, use `dvc import-url` instead.
     """
     from gan3d.data.sources import download
+    from gan3d.data.sources.named import NAMED_SOURCES, notice
     from gan3d.monitoring.progress import progress_bar
 
+    if address in NAMED_SOURCES:
+        click.echo(notice(address), err=True)
     with progress_bar("download", "B") as progress:
         click.echo(download.deliver(download.fetch(address, None, sha256, endpoint, progress), out))
+
+
+@data.command()
+def sets() -> None:
+    """List the public data sets that data.source can name, with their terms."""
+    from gan3d.data.sources.named import NAMED_SOURCES
+
+    for name, each in NAMED_SOURCES.items():
+        click.echo(f"{name}\n  {each.address} ({each.size}; {each.up} is up)\n  {each.licence}; {each.page}")
 
 
 @data.command()

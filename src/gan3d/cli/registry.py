@@ -17,6 +17,7 @@ def registry() -> None:
 def list_versions() -> None:
     """List all versions, newest first."""
     client = _client()
+    from gan3d.metrics.table import BY_KEY
     from gan3d.registry import aliases
 
     champion, versions = aliases.champion(client), aliases.versions(client)
@@ -25,7 +26,8 @@ def list_versions() -> None:
     for version in versions:
         tags = version.tags
         created = datetime.fromtimestamp(version.creation_timestamp / 1000).strftime("%Y-%m-%d %H:%M")
-        score = f"1-NNA-CD {float(tags['one_nna_cd']):.3f}" if "one_nna_cd" in tags else "no score"
+        known = next((key for key in ("excess", "one_nna_cd") if key in tags), None)
+        score = f"{BY_KEY[known].heading} {float(tags[known]):.3f}" if known else "no score"
         mark = "champion" if int(version.version) == champion else ""
         grid = f"{tags.get('resolution', '?'):>3}³"
         click.echo(f"{version.version:>4}  {mark:8}  {created}  {grid}  {score:15}  {_promotion(tags)}")

@@ -1,17 +1,14 @@
 """Setup shared by the commands: common options, the project, the backend, a model."""
 
 import os
-import sys
-import tempfile
 from pathlib import Path
 from typing import Any
 
 import click
 
-from gan3d.errors import UserError
+from gan3d.backend_choice import choose_backend
 
 CHAMPION = "models:/gan3d@champion"
-BACKENDS = ("tensorflow", "jax")  # as in gan3d.backend, which imports Keras
 
 
 class PathOption(click.Path):
@@ -51,47 +48,6 @@ def project_and_params() -> tuple[Any, Any]:
     params = load_params(project.params)
     choose_backend(params.train.backend)
     return params, project
-
-
-def choose_backend(wanted: str | None = None) -> None:
-    """Import Keras with a backend; by default that of KERAS_BACKEND, or else TensorFlow.
-
-    Raises:
-        UserError: when KERAS_BACKEND names another one.
-    """
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    chosen = os.environ.setdefault("KERAS_BACKEND", wanted or "tensorflow")
-    if chosen not in BACKENDS:
-        raise UserError(f"KERAS_BACKEND={chosen} is not supported: set it to {' or '.join(BACKENDS)}, or unset it.")
-    if wanted and chosen != wanted:
-        raise UserError(
-            f"KERAS_BACKEND is {chosen}, but train.backend in params.yaml is {wanted}: unset the one or edit the other."
-        )
-    try:
-        _import_keras()
-    except ModuleNotFoundError as error:
-        raise UserError(
-            f"the backend {chosen} needs the package {error.name}: install it, or choose another."
-        ) from error
-
-
-def _import_keras() -> None:
-    """Import Keras and its backend with stderr captured; it is shown only if the import fails."""
-    with tempfile.TemporaryFile() as captured:
-        sys.stderr.flush()
-        terminal = os.dup(2)
-        os.dup2(captured.fileno(), 2)
-        try:
-            import keras  # noqa: F401
-        except ModuleNotFoundError:
-            raise
-        except BaseException:
-            captured.seek(0)
-            os.write(terminal, captured.read())
-            raise
-        finally:
-            os.dup2(terminal, 2)
-            os.close(terminal)
 
 
 def open_sampler(address: str) -> Any:

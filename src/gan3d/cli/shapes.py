@@ -8,6 +8,7 @@ import click
 from gan3d.cli.setup import class_option, model_option, open_sampler, path_option
 from gan3d.errors import UserError
 from gan3d.outputs import check_place
+from gan3d.sampling.paths import PATHS
 from gan3d.shape_io.formats import FILES, STYLES, extensions
 
 truncation_option = click.option(
@@ -75,6 +76,13 @@ def sample(
 @click.option("--from", "start", type=click.IntRange(0), default=0, show_default=True, help="Seed of the first shape.")
 @click.option("--to", "end", type=click.IntRange(0), default=1, show_default=True, help="Seed of the last shape.")
 @click.option("--steps", type=click.IntRange(2), default=9, show_default=True, help="Shapes, ends included.")
+@click.option(
+    "--path",
+    type=click.Choice(PATHS),
+    default=PATHS[0],
+    show_default=True,
+    help="Between the latents: spherical, or a straight line.",
+)
 @click.option("--out", type=path_option, default=Path("interpolation.png"), show_default=True, help="A .png file.")
 @truncation_option
 @threshold_option
@@ -84,6 +92,7 @@ def interpolate(
     start: int,
     end: int,
     steps: int,
+    path: str,
     out: Path,
     truncation: float,
     threshold: float | None,
@@ -97,7 +106,8 @@ def interpolate(
     from gan3d.sampling.requests import Request, sample_shapes
     from gan3d.shape_io.files import write_interpolation
 
-    sampled = sample_shapes(sampler, [Request(class_name, seed=start, to=end, steps=steps)], truncation, threshold)
+    request = Request(class_name, seed=start, to=end, steps=steps, path=path)
+    sampled = sample_shapes(sampler, [request], truncation, threshold)
     color = class_color(sampler.label(class_name))
     for written in write_interpolation(out, sampled.voxels, sampled.up, color):
         click.echo(written)

@@ -168,19 +168,18 @@ def _shapes(subjects: Sequence[Subject]) -> dict[str, Any]:
     samplers = [_open(subject) for subject in subjects]
     classes = list(dict.fromkeys(name for sampler in samplers if sampler for name in sampler.classes))
     seeds = range(max(1, min(SEEDS, CELLS // max(len(classes), 1))))
-    labels, names, colors, shapes, resolutions = [], [], [], [], []
+    labels, details, colors, shapes, resolutions = [], [], [], [], []
     for number, class_name in enumerate(classes[: CELLS // len(seeds)]):
         columns = [_sampled(sampler, class_name, seeds) for sampler in samplers]
         for seed in seeds:
             for subject, column in zip(subjects, columns, strict=True):
-                what = f" seed {seed}" if class_name == UNCONDITIONAL else f" {class_name}, seed {seed}"
-                labels.append(class_name)
-                names.append([subject.name, what])
+                labels.append(subject.name)
+                details.append(f"seed {seed}" if class_name == UNCONDITIONAL else f"{class_name}, seed {seed}")
                 colors.append(list(class_color(number)))
                 shapes.append(column[seed][1])
                 resolutions.append(column[seed][0])
     frame = {"name": "final", "resolutions": resolutions, "shapes": shapes}
-    return {"labels": labels, "names": names, "colors": colors, "columns": len(subjects), "frames": [frame]}
+    return {"labels": labels, "details": details, "colors": colors, "columns": len(subjects), "frames": [frame]}
 
 
 def _open(subject: Subject) -> Sampler | None:

@@ -24,6 +24,21 @@ class Project:
         return self.work / "params.yaml"
 
     @property
+    def recipes(self) -> Path:
+        """What differs from the default parameters, one file per recipe."""
+        return self.work / "recipes"
+
+    @property
+    def notebooks(self) -> Path:
+        """Notebooks as text, with the .ipynb beside each."""
+        return self.work / "notebooks"
+
+    @property
+    def pretrained(self) -> Path:
+        """Pretrained generators, with their index."""
+        return self.home / "pretrained"
+
+    @property
     def voxels(self) -> Path:
         """The prepared data set."""
         return self.work / "data" / "voxels"

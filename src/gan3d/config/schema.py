@@ -15,7 +15,7 @@ SCRATCH = "scratch"  # the `prev` of a stage that grows from nothing
 Share = Annotated[float, Field(gt=0, lt=1)]
 Positive = Annotated[int, Field(gt=0)]
 Rate = Annotated[float, Field(gt=0, le=1)]
-Objective = Literal["one_nna_cd", "mmd_cd_x1e3", "cov_cd", "jsd"]
+Objective = Literal["excess", "one_nna_cd", "mmd_cd_x1e3", "cov_cd", "jsd"]
 
 
 class Section(BaseModel):
@@ -41,7 +41,9 @@ class Data(Section):
     fill: Literal["solid", "surface", "winding"] = Field(
         default="solid", description="How meshes are filled: solid, surface or winding."
     )
-    labels: str | None = Field(default=None, description="A CSV with the columns file, class and, optionally, split.")
+    labels: str | dict[str, str | dict[str, str]] | None = Field(
+        default=None, description="A CSV with the columns file, class and, optionally, split."
+    )
     validation: Share = Field(default=0.1, description="Share of the shapes, unless the source states its splits.")
     test: Share = Field(default=0.1, description="Share of the shapes, unless the source states its splits.")
     timeout: Annotated[float, Field(gt=0)] = Field(

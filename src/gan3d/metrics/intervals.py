@@ -23,10 +23,19 @@ import numpy as np
 
 from gan3d.metrics import chamfer
 from gan3d.metrics.chamfer import Prepared
-from gan3d.metrics.scores import distance_scores, jensen_shannon, novelty_scores, scores, union_distances
+from gan3d.metrics.feature_scores import feature_distances, frechet_distance, kernel_distance, manifold_scores
+from gan3d.metrics.scores import (
+    FEATURE_SCORES,
+    distance_scores,
+    jensen_shannon,
+    novelty_scores,
+    scores,
+    stands_scores,
+    union_distances,
+)
 
 REPLICATES = 200  # enough for a standard error with an error of 5 %
-JSD_REPLICATES = 50  # fewer, since JSD takes whole grids
+JSD_REPLICATES = 50  # fewer, since JSD takes whole grids; also of distances in features
 Z_95 = 1.96  # standard errors from the middle of a 95 % interval to its end
 REPLICATE_SEED = 2
 
@@ -39,11 +48,15 @@ class PairedSets:
 
     Attributes:
         novelty: distance from each generated and each real shape to its nearest training shape, if known.
+        stands: whether each generated and each real shape stands.
+        features: of `gan3d.metrics.shape_features`, (N, d) and (M, d).
     """
 
     generated: Prepared
     reference: Prepared
     novelty: tuple[np.ndarray, np.ndarray] | None = None
+    stands: tuple[np.ndarray, np.ndarray] | None = None
+    features: tuple[np.ndarray, np.ndarray] | None = None
 
     @cached_property
     def between(self) -> np.ndarray:
@@ -55,18 +68,32 @@ class PairedSets:
         """Distances between all shapes of both sets, (N + M, N + M), infinite on the diagonal."""
         return union_distances(self.generated.within, self.between, self.reference.within)
 
+    @cached_property
+    def feature_union(self) -> np.ndarray:
+        """Distances in features, as `union`."""
+        assert self.features is not None
+        return feature_distances(*self.features)
+
     def scores(self) -> dict[str, Any]:
         """All scores but novelty, see `gan3d.metrics.scores.scores`."""
-        return scores(self.generated, self.reference, between=self.between)
+        result = scores(self.generated, self.reference, between=self.between)
+        if "note" in result or self.features is None:
+            return result | dict.fromkeys(FEATURE_SCORES)
+        return result | manifold_scores(self.feature_union, len(self.generated)) | set_distances(*self.features)
 
     def subset_scores(self, generated: np.ndarray, reference: np.ndarray) -> dict[str, float]:
-        """All scores but JSD of subsets of both sets, given by positions."""
+        """All scores of subsets of both sets, given by positions, but those that take all grids or features."""
         result = subset_distance_scores(self.union, len(self.generated), generated, reference)
         for name, shapes, rows in (("generated", self.generated, generated), ("reference", self.reference, reference)):
             result[f"largest_piece_{name}"] = float(shapes.component_shares[rows].mean())
             result[f"occupancy_{name}"] = float(shapes.occupancies[rows].mean())
         if self.novelty is not None:
             result |= novelty_scores(self.novelty[0][generated], self.novelty[1][reference])
+        if self.stands is not None:
+            result |= stands_scores(self.stands[0][generated], self.stands[1][reference])
+        if self.features is not None:
+            rows = np.concatenate([generated, len(self.generated) + reference])
+            result |= manifold_scores(self.feature_union[np.ix_(rows, rows)], len(generated))
         return result
 
 
@@ -82,6 +109,14 @@ def subset_distance_scores(
     """
     rows = np.concatenate([generated, count + reference])
     return distance_scores(union[np.ix_(rows, rows)], len(generated))
+
+
+def set_distances(generated: np.ndarray, reference: np.ndarray) -> dict[str, float]:
+    """Fréchet and kernel distance of two sets of features."""
+    return {
+        "frechet": frechet_distance(generated, reference),
+        "kernel_x1e3": 1e3 * kernel_distance(generated, reference),
+    }
 
 
 def random_halves(count: int, replicates: int = REPLICATES, seed: int = REPLICATE_SEED) -> list[np.ndarray]:
@@ -110,6 +145,8 @@ def replicate_scores(draws: Sequence[PairedSets], real_halves: Sequence[np.ndarr
             result = pair.subset_scores(generated, reference)
             if number < JSD_REPLICATES:
                 result["jsd"] = jensen_shannon(pair.generated.voxels[generated], pair.reference.voxels[reference])
+                if pair.features is not None:
+                    result |= set_distances(pair.features[0][generated], pair.features[1][reference])
             results.append(result)
         rows.append({name: float(np.mean([result[name] for result in results])) for name in results[0]})
     return {name: np.array([row[name] for row in rows if name in row]) for name in rows[0]}
@@ -141,4 +178,5 @@ def standard_errors(
 
 
 def _standard_deviations(values: Values) -> dict[str, float]:
-    return {name: float(np.std(replicates, ddof=1)) for name, replicates in values.items()}
+    growth = {"copying_z": np.sqrt(2)}  # which grows with the root of the number of shapes
+    return {name: float(np.std(replicates, ddof=1) * growth.get(name, 1.0)) for name, replicates in values.items()}

@@ -45,11 +45,16 @@ def class_mean(rows: Rows, resolution: int) -> ClassScores:
 
 
 def most_telling(scores: Sequence[ClassScores], count: int) -> list[ClassScores]:
-    """All classes in their order, or the `count` with the worst 1-NNA-CD, the worst first; the mean last."""
+    """All classes in their order, or the `count` that are told most easily, the worst first; the mean last."""
     classes = [each for each in scores if each.name != MEAN]
     if len(classes) > count:
-        classes = sorted(classes, key=lambda each: -(each.generated.get("one_nna_cd") or 0.0))[:count]
+        classes = sorted(classes, key=_worst_first)[:count]
     return classes + [each for each in scores if each.name == MEAN]
+
+
+def _worst_first(scores: ClassScores) -> tuple[float, float]:
+    excess, accuracy = (scores.generated.get(key) or 0.0 for key in ("excess", "one_nna_cd"))
+    return -excess, -accuracy
 
 
 def select(rows: Rows, **wanted: Any) -> list[Row]:
@@ -69,7 +74,14 @@ def resolutions(rows: Rows) -> Iterator[int]:
 
 def rounded(row: Mapping[str, Any]) -> Row:
     """A row with six significant digits: all that a hundred shapes can tell, in a file whose diff can be read."""
-    return {name: float(f"{value:.6g}") if isinstance(value, float) else value for name, value in row.items()}
+    return {
+        name: float(f"{value:.6g}")
+        if isinstance(value, float)
+        else rounded(value)
+        if isinstance(value, Mapping)
+        else value
+        for name, value in row.items()
+    }
 
 
 ARROWS = {"higher": "↑", "match the real shapes": "≈"}  # in names of metrics; any other score is better the lower
@@ -84,7 +96,9 @@ def summary(mean: ClassScores) -> dict[str, float | None]:
     for score in SCORES:
         if score.summary is not None:
             values[f"{score.summary}{ARROWS.get(score.better, '↓')}"] = mean.generated.get(score.key)
-            values[f"{score.summary}_floor"], _ = score.real(mean.generated, mean.floor)
+            real, _ = score.real(mean.generated, mean.floor)
+            if real is not None:
+                values[f"{score.summary}_floor"] = real
     return {name: None if value is None else float(f"{value:.4g}") for name, value in values.items()}
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 from scipy.special import rel_entr
+from scipy.stats import rankdata
 
 from gan3d.metrics import chamfer
 from gan3d.metrics.chamfer import Prepared
@@ -20,9 +21,19 @@ MIN_SHAPES = 10  # a score of fewer shapes would be noise: it is None, and a not
 # training shapes, and OCCUPANCIES are computed for any number of shapes
 SET_SCORES = ("mmd_cd_x1e3", "cov_cd", "one_nna_cd", "jsd")
 PAIR_SCORES = (*SET_SCORES, "largest_piece_generated", "largest_piece_reference")
-NOVELTY_SCORES = ("novelty_generated_x1e3", "novelty_reference_x1e3", "copied_generated", "copied_reference")
+NOVELTY_SCORES = (
+    *("novelty_generated_x1e3", "novelty_reference_x1e3", "copied_generated", "copied_reference"),
+    "copying_z",
+)
 OCCUPANCIES = ("occupancy_generated", "occupancy_reference")
-ALL_SCORES = PAIR_SCORES + NOVELTY_SCORES + OCCUPANCIES
+# of `gan3d.metrics.tell`, `feature_scores` and `structure`, which need more than two sets, features, or the up axis
+TELL_SCORES = ("tell_structure", "tell_patterns")
+MANIFOLD_SCORES = ("precision", "recall", "density", "coverage")
+FEATURE_SCORES = (*MANIFOLD_SCORES, "frechet", "kernel_x1e3")
+STANDS_SCORES = ("stands_generated", "stands_reference")
+EXCESS_SCORE = "excess"
+DRAWN_SCORES = PAIR_SCORES + FEATURE_SCORES + NOVELTY_SCORES + OCCUPANCIES + STANDS_SCORES  # one value per draw
+ALL_SCORES = (*DRAWN_SCORES, *TELL_SCORES, EXCESS_SCORE)
 
 
 def scores(
@@ -121,7 +132,25 @@ def novelty_scores(generated: np.ndarray, reference: np.ndarray) -> dict[str, fl
         "novelty_reference_x1e3": 1e3 * float(np.median(reference)),
         "copied_generated": float((generated == 0).mean()),
         "copied_reference": float((reference == 0).mean()),
+        "copying_z": copying_z(generated, reference),
     }
+
+
+def copying_z(generated: np.ndarray, reference: np.ndarray) -> float:
+    """The three-sample test of data copying, Z_U (Meehan et al. 2020, arXiv:2004.05675, §3.1).
+
+    The Mann-Whitney statistic of both sets' distances to their nearest training shape, (N,) and (M,), in its standard
+    deviations without ties: about 0 ± 1 for equal distributions; far below 0, generated shapes lie nearer to the
+    training shapes than held-out real ones do.
+    """
+    n, m = len(generated), len(reference)
+    larger = float(rankdata(np.r_[generated, reference])[:n].sum()) - n * (n + 1) / 2  # pairs, ties half
+    return (larger - n * m / 2) / float(np.sqrt(n * m * (n + m + 1) / 12))
+
+
+def stands_scores(generated: np.ndarray, reference: np.ndarray) -> dict[str, float]:
+    """STANDS_SCORES from whether each shape stands, booleans (N,) and (M,)."""
+    return {"stands_generated": float(generated.mean()), "stands_reference": float(reference.mean())}
 
 
 def nearest_neighbour_accuracy(union: np.ndarray, count: int) -> float:
@@ -190,7 +219,7 @@ def average_draws(results: Sequence[dict[str, Any]]) -> dict[str, Any]:
     if notes:
         some = "" if len(notes) == len(results) else f"{len(notes)} of {len(results)} draws: "
         merged["note"] = some + notes[-1]
-    for name in ALL_SCORES:
+    for name in DRAWN_SCORES:
         if name in merged:
             values = [result[name] for result in results if result[name] is not None]
             merged[name] = float(np.mean(values)) if values else None

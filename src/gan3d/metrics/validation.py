@@ -51,12 +51,16 @@ class ValidationScorer:
         As in `gan3d.metrics.protocol`, empty shapes are left out of both sets. A score is None if any draw of any class
         has too few other shapes.
         """
-        rows: list[dict[str, Any]] = []
-        for label, reference in enumerate(self.references):
-            for draw in np.array_split(voxels[labels == label], self.draws):
-                draw = draw[: len(reference)]
-                shapes = chamfer.prepare(draw[draw.any((1, 2, 3))])
-                rows.append(
-                    scores(shapes, reference if len(shapes) == len(reference) else reference.first(len(shapes)))
-                )
+        rows = [
+            row for label in range(len(self.references)) for row in self.draw_scores(voxels[labels == label], label)
+        ]
         return {name: mean_if_complete([row[name] for row in rows]) for name in SET_SCORES}
+
+    def draw_scores(self, voxels: np.ndarray, label: int) -> list[dict[str, Any]]:
+        """The scores of each draw of one class, from all samples of it."""
+        rows, reference = [], self.references[label]
+        for draw in np.array_split(voxels, self.draws):
+            draw = draw[: len(reference)]
+            shapes = chamfer.prepare(draw[draw.any((1, 2, 3))])
+            rows.append(scores(shapes, reference if len(shapes) == len(reference) else reference.first(len(shapes))))
+        return rows

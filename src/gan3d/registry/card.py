@@ -5,9 +5,10 @@ from typing import Any
 
 from gan3d.dataset import UNCONDITIONAL
 from gan3d.errors import short_list
-from gan3d.metrics.protocol import mean_over_classes
+from gan3d.metrics.protocol import MEAN, mean_over_classes
 from gan3d.metrics.rows import ClassScores, class_scores, most_telling, resolutions, select, without_mean
-from gan3d.metrics.table import SCORES, WITH_REFERENCE, Score
+from gan3d.metrics.table import SCORES, WITH_REFERENCE, Score, grouped
+from gan3d.metrics.tell import telling_words
 
 Fields = Mapping[str, Any]
 LISTED = 48  # classes in a sentence or a table
@@ -89,7 +90,9 @@ def _scores(rows: Sequence[Fields]) -> str:
     """Scores of the generated shapes, each row above that of real shapes."""
     if not rows:
         return "Not scored."
-    lines, notes = [], []
+    lines: dict[str, list[Fields]] = {group: [] for group in grouped()}
+    told: list[str] = []
+    notes = []
     for size in sorted(resolutions(rows)):
         of_classes = without_mean(select(rows, resolution=size))
         several = len({row["class"] for row in of_classes}) > 1
@@ -98,19 +101,28 @@ def _scores(rows: Sequence[Fields]) -> str:
             notes.append(f"- {size}³: the {LISTED} of {len(all_scores) - 1:,} classes with the worst 1-NNA-CD.")
         for scores in most_telling(all_scores, LISTED):
             head: dict[str, Any] = {"resolution": f"{size}³", "class": scores.name}
-            generated = {score.heading: _generated(score, scores) for score in SCORES}
-            lines.append(head | {"shapes": "generated"} | generated)
-            lines.append(head | {"shapes": "real"} | {score.heading: _real(score, scores) for score in SCORES})
+            for group, columns in grouped().items():
+                generated = {score.heading: _generated(score, scores) for score in columns}
+                lines[group].append(head | {"shapes": "generated"} | generated)
+                lines[group].append(
+                    head | {"shapes": "real"} | {score.heading: _real(score, scores) for score in columns}
+                )
+            if scores.name != MEAN and (words := telling_words(scores.generated)):
+                told.append(f"- {size}³, {scores.name}: {'; '.join(words)}.")
             for row in (scores.generated, scores.floor):
                 if "note" in row:
                     notes.append(f"- {size}³, {scores.name}, {row['kind']}: {row['note']}.")
     better = ", ".join(f"{score.heading} {score.better}" for score in SCORES if not score.reference)
     text = (
-        f"Better values: {better}; {WITH_REFERENCE} should match the real shapes. The rows of real shapes are training"
-        " shapes scored against the same test shapes (the floor), and for the last-named scores the test shapes"
-        " themselves. ± is the standard deviation over draws.\n\n"
+        "Look at the excess first: how much more easily than real shapes generated ones are told, by 1-NNA-CD and two"
+        f" classifiers. Better values: {better}; {WITH_REFERENCE} should match the real shapes. The rows of real shapes"
+        " are training shapes scored against the same test shapes (the floor), and for the last-named scores the test"
+        " shapes themselves. ± is the standard deviation over draws.\n\n"
     )
-    return text + table(lines) + ("\n\n" + "\n".join(notes) if notes else "")
+    tables = "\n\n".join(f"**{group[0].upper()}{group[1:]}**\n\n{table(rows)}" for group, rows in lines.items())
+    given_away = ["What gives generated shapes away, and how well it alone tells (0.5 nothing, 1 always):", *told]
+    ends = ["\n".join(given_away)] if told else []
+    return "\n\n".join([text + tables, *ends, *(["\n".join(notes)] if notes else [])])
 
 
 def _generated(score: Score, scores: ClassScores) -> str | None:

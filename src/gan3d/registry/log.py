@@ -42,6 +42,7 @@ from gan3d.tracking.store import MODEL, parent_run
 NEEDED = ("mlflow", "numpy", "pandas", "scipy", "keras", "trimesh", "scikit-image", "pillow")  # and a backend
 DESCRIPTION = 5000  # characters that MLflow's database holds of a version's description
 UNFINISHED_SECONDS = 600  # after which a version without content is one that nobody finishes
+RULE = "excess of three"  # which scores promotion compares
 TAGGED_CLASSES = 200  # whose names and scores fit into tags
 EXAMPLES, PICTURED = 8, 24  # classes in the input example, and in the version's picture
 SERVED = ("config.json", "generator.npz")  # without the training weights
@@ -178,13 +179,19 @@ def tagged_means(rows: Sequence[Mapping[str, Any]], resolution: int) -> dict[str
     return {score.key: mean.get(score.key) for score in TAGGED}
 
 
+def error_of_excess(rows: Sequence[Mapping[str, Any]], resolution: int) -> dict[str, float | None]:
+    """The standard error of the mean excess, by which promotion decides."""
+    generated = generated_rows(rows, resolution)
+    return {"excess_se": mean_over_classes(generated)[0].get("excess_se") if generated else None}
+
+
 def protocol_of(rows: Sequence[Mapping[str, Any]], resolution: int) -> str:
-    """The protocol's settings, as "100+100 shapes, 3 draws, seed 0"; only scores with equal settings are comparable."""
+    """The protocol's settings, as "100+100 shapes, 3 draws, seed 0, excess of three": equal ones are comparable."""
     generated = generated_rows(rows, resolution)
     if not generated:
         return "none"
     shapes = "+".join(str(row["reference"]) for row in generated)
-    return f"{shapes} shapes, {generated[0]['draws']} draws, seed {generated[0]['seed']}"
+    return f"{shapes} shapes, {generated[0]['draws']} draws, seed {generated[0]['seed']}, {RULE}"
 
 
 def signature(model: TrainedModel) -> ModelSignature:
@@ -192,8 +199,9 @@ def signature(model: TrainedModel) -> ModelSignature:
     classes, size = model.architecture.classes, model.architecture.resolution
     numbers = [ColSpec("long", name, required=False) for name in ("count", "seed", "to", "steps")]
     vector = ColSpec(Array(DataType.double), "latents", required=False)
+    path = ColSpec("string", "path", required=False)
     return ModelSignature(
-        inputs=Schema([ColSpec("string", "class", required=len(classes) > 1), *numbers, vector]),
+        inputs=Schema([ColSpec("string", "class", required=len(classes) > 1), *numbers, vector, path]),
         outputs=Schema([TensorSpec(np.dtype(np.uint8), (-1, size, size, size))]),
         params=ParamSchema(
             [
@@ -228,11 +236,14 @@ def _log(folder: Path, model: TrainedModel, packages: list[str], backend: str, m
         serving.mkdir()
         for name in SERVED:
             shutil.copy(folder / name, serving / name)
+        # MLflow puts the folder around `sources` first on the path, where a gan3d would shadow an installed one
+        sources = Path(scratch) / "gan3d_sources"
+        shutil.copytree(Path(__file__).parents[1], sources / "gan3d", ignore=shutil.ignore_patterns("__pycache__"))
         return mlflow.pyfunc.log_model(
             name=MODEL,
             python_model=str(Path(__file__).with_name("served.py")),
             artifacts={"snapshot": str(serving)},
-            code_paths=[str(Path(__file__).parents[1])],
+            code_paths=[str(sources)],
             pip_requirements=packages,
             signature=signature(model),
             input_example=(example, {"threshold": float(model.threshold)}),
@@ -268,7 +279,11 @@ def _tags(model: TrainedModel, facts: Facts, means: Mapping[str, float | None]) 
         "test_split": facts.data["test_split"],
         "protocol": protocol_of(facts.scores, size),
         "one_nna_cd_by_class": json.dumps(by_class),
-        **{name: repr(value) for name, value in means.items() if value is not None},
+        **{
+            name: repr(value)
+            for name, value in ({**means, **error_of_excess(facts.scores, size)}).items()
+            if value is not None
+        },
         **({"training_run": facts.training_run} if facts.training_run else {}),
     }
 

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion
 
+from gan3d.metrics.intervals import Z_95
 from gan3d.metrics.table import BY_KEY
 from gan3d.registry.aliases import BY_HAND, CHAMPION, ROLLED_BACK, note, remember
 from gan3d.tracking.store import MODEL
 
-ONE_NNA = BY_KEY["one_nna_cd"]
+EXCESS = BY_KEY["excess"]
 ROUNDING = 1e-9  # 0.7 - 0.65 beats a margin of 0.05
 
 Rescore = Callable[[int], float | None]
@@ -19,7 +20,7 @@ Rescore = Callable[[int], float | None]
 
 @dataclass(frozen=True)
 class Decision:
-    """Whether the alias moved, why, and the mean 1-NNA-CD over classes that were compared (None without a score)."""
+    """Whether the alias moved, why, and the mean excesses over classes that were compared (None without a score)."""
 
     promoted: bool
     reason: str
@@ -28,8 +29,10 @@ class Decision:
 
 
 def promote(client: MlflowClient, candidate: int, margin: float, rescore: Rescore) -> Decision:
-    """Make the candidate champion if its mean 1-NNA-CD beats the present champion's by `margin`.
+    """Make the candidate champion if its mean excess is lower than the present champion's by `margin`.
 
+    The excess is that of 1-NNA-CD and of both tells above their floors (`gan3d.metrics.table`): how much more easily
+    than real shapes generated ones are told.
     Both scores must come from the same test split and protocol; if the champion's tags name others, it is scored again.
     The rules, in order:
 
@@ -46,7 +49,7 @@ def promote(client: MlflowClient, candidate: int, margin: float, rescore: Rescor
     Args:
         candidate: number of a version of `gan3d`, registered by `gan3d.registry.log.log_candidate`.
         margin: smallest difference by which the candidate's score must be lower.
-        rescore: maps a version's number to its mean 1-NNA-CD on the present test split, or None if it has none.
+        rescore: maps a version's number to its mean excess on the present test split, or None if it has none.
 
     Returns:
         The decision. Its reason is also in the tags `promotion` and `promotion_reason` of the candidate and of the
@@ -83,7 +86,7 @@ def decide(new: ModelVersion, old: ModelVersion | None, margin: float, rescore: 
         known = (
             "without a score, since too few test shapes remain"
             if score is None
-            else f"at 1-NNA-CD {ONE_NNA.text(score)}"
+            else f"at an excess of {_text(new, score)}"
         )
         return Decision(True, f"the first champion, {known}", score, None)
     if score is None:
@@ -101,22 +104,28 @@ def decide(new: ModelVersion, old: ModelVersion | None, margin: float, rescore: 
     present = score_of(old) if same else rescore(int(old.version))
     rescored = "" if same else ", scored again on the present test split"
     if present is None:
-        reason = f"1-NNA-CD {ONE_NNA.text(score)}; version {old.version} cannot be scored on the present test split"
+        reason = f"excess {_text(new, score)}; version {old.version} cannot be scored on the present test split"
         return Decision(True, reason, score, None)
-    gain = ONE_NNA.loss(present) - ONE_NNA.loss(score)
+    gain = present - score
     promoted = gain > 0 and gain + ROUNDING >= margin
     beats = "beats" if promoted else "does not beat"
     reason = (
-        f"1-NNA-CD {ONE_NNA.text(score)} {beats} the {ONE_NNA.text(present)} of version {old.version}{rescored} by the"
-        f" margin of {margin:g}"
+        f"excess {_text(new, score)} {beats} the {_text(old if same else None, present)} of version"
+        f" {old.version}{rescored} by the margin of {margin:g}"
     )
     return Decision(promoted, reason, score, present)
 
 
 def score_of(version: ModelVersion) -> float | None:
-    """The mean 1-NNA-CD over classes that a version was registered with."""
-    value = version.tags.get("one_nna_cd")
+    """The mean excess over classes that a version was registered with."""
+    value = version.tags.get(EXCESS.key)
     return None if value is None else float(value)
+
+
+def _text(version: ModelVersion | None, score: float) -> str:
+    """A score with half the width of its 95 % interval, where the version's tags have it."""
+    error = None if version is None else version.tags.get(f"{EXCESS.key}_se")
+    return EXCESS.text(score) + ("" if error is None else f" ± {EXCESS.text(Z_95 * float(error))}")
 
 
 def _readable(value: str | None) -> str:

@@ -1,10 +1,10 @@
 """The served model: MLflow runs this file to load a registered generator ("models from code").
 
 The file is logged with the model, together with the sources of gan3d and the weights, so serving needs neither the
-repository nor an installed gan3d. Modules of gan3d are imported at load, after Keras' backend is chosen; those for
-meshes and pictures on their first request.
+repository nor an installed gan3d; an installed one is used in place of the model's. Modules of gan3d are imported at
+load, after Keras' backend is chosen; those for meshes and pictures on their first request.
 
-A request is rows of `class` (optional where there is only one), `count`, `seed`, `latents`, `to` and `steps`
+A request is rows of `class` (optional where there is only one), `count`, `seed`, `latents`, `to`, `steps` and `path`
 (`gan3d.sampling.requests.Request`), with the parameters `truncation`, `threshold`, `output` and `style` for all rows.
 `output` is one of `gan3d.shape_io.formats.OUTPUTS`: for "grid" the response is uint8 (n, R, R, R), 1 where a voxel is
 occupied, row after row; otherwise a table of `class`, `media_type` and `data` (base64), one row per shape, or a single
@@ -12,7 +12,10 @@ row for a picture of all.
 """
 
 import base64
+import importlib.util
 import os
+import sys
+from pathlib import Path
 from typing import Any
 
 import mlflow
@@ -43,6 +46,9 @@ class ServedGenerator(PythonModel):
 
     def load_context(self, context: PythonModelContext) -> None:
         os.environ.setdefault("KERAS_BACKEND", context.model_config["backend"])
+        if importlib.util.find_spec("gan3d") is None:  # last on the path: nothing of the caller's is shadowed
+            (package,) = (Path(context.artifacts["snapshot"]).parents[1] / "code").glob("*/gan3d")
+            sys.path.append(str(package.parent))
         from gan3d import errors
         from gan3d.sampling import requests, sampler
         from gan3d.shape_io import encoding, formats
@@ -76,9 +82,14 @@ class ServedGenerator(PythonModel):
         """A row of the table as a request; missing numbers are None or NaN."""
         names = ("count", "seed", "to", "steps")
         numbers = {name: int(row[name]) for name in names if row.get(name) is not None and row[name] == row[name]}
-        label, vector = row.get("class"), row.get("latents")
+        label, vector, path = row.get("class"), row.get("latents"), row.get("path")
         vectors = [vector] if isinstance(vector, list | tuple | np.ndarray) else None
-        return self.requests.Request(label if isinstance(label, str) else None, vectors=vectors, **numbers)
+        return self.requests.Request(
+            label if isinstance(label, str) else None,
+            vectors=vectors,
+            path=path if isinstance(path, str) else None,
+            **numbers,
+        )
 
     def _table(self, parts: list[Any]) -> pd.DataFrame:
         rows = [(part.label, part.media_type, base64.b64encode(part.content).decode()) for part in parts]

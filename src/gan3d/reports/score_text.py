@@ -1,33 +1,60 @@
 """Scores as a table for a terminal."""
 
+from collections.abc import Sequence
+
 from gan3d.dataset import resolution_key
 from gan3d.metrics.intervals import Z_95
+from gan3d.metrics.protocol import MEAN
 from gan3d.metrics.rows import ClassScores, Rows, class_scores, most_telling, resolutions
-from gan3d.metrics.table import SCORES, WITH_REFERENCE, Score
+from gan3d.metrics.table import SCORES, Score, grouped
+from gan3d.metrics.tell import telling_words
 
 LISTED = 48  # classes in the table
 LEGEND = (
-    f"real: training shapes scored against the same test shapes (the floor); for {WITH_REFERENCE}: the test shapes"
-    " themselves.\n± is half the width of a 95 % interval."
+    "real: training shapes scored against the same test shapes (the floor); for the columns on single shapes, novelty"
+    " and copies: the test shapes themselves.\n± is half the width of a 95 % interval."
 )
 
 
 def score_text(rows: Rows) -> str:
-    """All scores, one row per class and resolution, each above the row of real shapes."""
-    table = [["", *(score.heading for score in SCORES)]]
+    """All scores, in one table per group: one row per class and resolution, each above the row of real shapes."""
+    shown: list[ClassScores] = []
     notes: dict[str, None] = {}
     for resolution in resolutions(rows):
         all_scores = class_scores(rows, resolution)
-        shown = most_telling(all_scores, LISTED)
-        if len(shown) < len(all_scores):
+        chosen = most_telling(all_scores, LISTED)
+        if len(chosen) < len(all_scores):
             notes[f"The {LISTED} of {len(all_scores) - 1:,} classes with the worst scores; table.json has all."] = None
-        for scores in shown:
-            title = f"{resolution_key(resolution)} {scores.name}"
-            table.append([f"{title} generated", *(_generated(score, scores) for score in SCORES)])
-            table.append([f"{title} real", *(_real(score, scores) for score in SCORES)])
-            if "note" in scores.generated:
-                notes[scores.generated["note"]] = None
-    return "\n".join([*aligned(table), LEGEND, *notes])
+        shown += chosen
+    for scores in shown:
+        notes |= dict.fromkeys(row["note"] for row in (scores.generated, scores.floor) if "note" in row)
+    lines = [line for group, columns in grouped().items() for line in [*_table(group, columns, shown), ""]]
+    return "\n".join([*lines, *told(shown), LEGEND, *notes])
+
+
+def _table(group: str, columns: Sequence[Score], shown: Sequence[ClassScores]) -> list[str]:
+    table = [[group, *(score.heading for score in columns)]]
+    for scores in shown:
+        title = f"{resolution_key(scores.resolution)} {scores.name}"
+        generated, real = score_cells(scores, columns)
+        table += [[f"{title} generated", *generated], [f"{title} real", *real]]
+    return aligned(table)
+
+
+def told(shown: Sequence[ClassScores]) -> list[str]:
+    """What gives the generated shapes of each class away, a line each; nothing of the mean over classes."""
+    lines = []
+    for scores in shown:
+        words = telling_words(scores.generated)
+        if words and scores.name != MEAN:
+            lines.append(f"{resolution_key(scores.resolution)} {scores.name}: {'; '.join(words)}")
+    title = "What gives generated shapes away, and how well it alone tells (0.5 nothing, 1 always):"
+    return [title, *lines, ""] if lines else []
+
+
+def score_cells(scores: ClassScores, columns: Sequence[Score] = SCORES) -> tuple[list[str], list[str]]:
+    """The cells of a class, one per score: of the generated shapes, and of the real ones."""
+    return [_generated(score, scores) for score in columns], [_real(score, scores) for score in columns]
 
 
 def aligned(table: list[list[str]]) -> list[str]:

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from gan3d.errors import UserError
-from gan3d.sampling.latents import draw_latents, slerp
+from gan3d.sampling.latents import draw_latents
+from gan3d.sampling.paths import PATHS, walk
 from gan3d.sampling.sampler import Sampler
 
 STEPS = 9  # default number of shapes of an interpolation
@@ -29,6 +30,7 @@ class Request:
         vectors: explicit latents, (count, latent) numbers, instead of a seed.
         to: seed of the last shape of an interpolation from `seed`, with `steps` shapes, ends included.
         steps: at least 2; None means STEPS.
+        path: of an interpolation, one of `gan3d.sampling.paths.PATHS`; None means the first, "slerp".
     """
 
     class_name: str | None = None
@@ -37,6 +39,7 @@ class Request:
     vectors: Any = None
     to: int | None = None
     steps: int | None = None
+    path: str | None = None
 
 
 @dataclass(frozen=True)
@@ -49,6 +52,7 @@ class Shapes:
         classes: all classes of the model.
         threshold: occupancy above which a voxel is occupied.
         up: the axis that points up.
+        latents: float32 (n, latent), the vectors that the shapes were sampled from.
     """
 
     occupancy: np.ndarray
@@ -56,6 +60,7 @@ class Shapes:
     classes: tuple[str, ...]
     threshold: float
     up: str
+    latents: np.ndarray
 
     @property
     def voxels(self) -> np.ndarray:
@@ -88,11 +93,10 @@ def sample_shapes(
         raise UserError(f"{sum(sizes)} shapes are too many for one request: request at most {limit}.")
     length = sampler.model.architecture.latent
     vectors = [_vectors(request, size, length) for request, size in zip(requests, sizes, strict=True)]
-    occupancy = sampler.finite_occupancy(
-        np.concatenate([np.zeros((0, length), np.float32), *vectors]), np.repeat(labels, sizes), truncation
-    )
+    latents = np.concatenate([np.zeros((0, length), np.float32), *vectors])
+    occupancy = sampler.finite_occupancy(latents, np.repeat(labels, sizes), truncation)
     names = [sampler.classes[label] for label, size in zip(labels, sizes, strict=True) for _ in range(size)]
-    return Shapes(occupancy, names, tuple(sampler.classes), threshold, sampler.model.up)
+    return Shapes(occupancy, names, tuple(sampler.classes), threshold, sampler.model.up, latents)
 
 
 def _check_fraction(name: str, value: float) -> float:
@@ -112,6 +116,10 @@ def _check_size(request: Request) -> int:
         raise UserError(f"steps {_short(request.steps)} is out of range: an interpolation has at least 2 shapes.")
     if request.steps is not None and request.to is None:
         raise UserError("steps is given without `to`: set `to` to the seed of the last shape.")
+    if request.path is not None and request.to is None:
+        raise UserError("path is given without `to`: set `to` to the seed of the last shape.")
+    if request.path not in (None, *PATHS):
+        raise UserError(f"path {str(request.path)[:40]!r} does not exist: choose one of {', '.join(PATHS)}.")
     if request.vectors is not None:
         if request.seed is not None or request.to is not None:
             raise UserError("latents and a seed are both given: give only one of them.")
@@ -136,7 +144,7 @@ def _vectors(request: Request, size: int, length: int) -> np.ndarray:
         return _check_latents(request.vectors, length)
     seed = request.seed or 0
     if request.to is not None:
-        return slerp(draw_latents(seed, 1, length)[0], draw_latents(request.to, 1, length)[0], size)
+        return walk(draw_latents(seed, 1, length)[0], draw_latents(request.to, 1, length)[0], size, request.path)
     return draw_latents(seed, size, length)
 
 

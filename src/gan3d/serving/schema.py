@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from gan3d.sampling import requests
+from gan3d.sampling.paths import PATHS
+from gan3d.sampling.paths import PathName as Path
 from gan3d.shape_io.formats import OUTPUTS, STYLES, Style
 
 if TYPE_CHECKING:
@@ -37,6 +39,7 @@ class ShapesRequest(BaseModel):
     )
     to: int | None = Field(None, description="Seed of the last shape of an interpolation that starts at `seed`.")
     steps: int | None = Field(None, description=f"Shapes of an interpolation, ends included; default {requests.STEPS}.")
+    path: Path | None = Field(None, description=f"Of an interpolation; default {PATHS[0]}.")
     truncation: float | None = Field(
         None, description="From 1, full variety, to 0, the mean shape of the class; default 1."
     )
@@ -50,7 +53,7 @@ class ShapesRequest(BaseModel):
     style: Style = Field(STYLES[0], description="Surface of meshes.")
 
     def to_request(self) -> requests.Request:
-        return requests.Request(self.class_name, self.count, self.seed, self.latents, self.to, self.steps)
+        return requests.Request(self.class_name, self.count, self.seed, self.latents, self.to, self.steps, self.path)
 
 
 class Grid(BaseModel):

@@ -16,6 +16,8 @@ from gan3d.config.loading import load_params
 from gan3d.config.project import Project
 from gan3d.config.schema import Data, Params
 from gan3d.data.sources import download
+from gan3d.data.sources.label_table import read_mapping
+from gan3d.data.sources.named import NAMED_SOURCES, axis_advice
 from gan3d.errors import UserError
 from gan3d.stages.prepare import SYNTHETIC
 
@@ -47,8 +49,13 @@ def check(project: Project) -> list[Finding]:
 
 def check_source(data: Data, project: Project) -> Iterator[Finding]:
     """The data source and its table of labels: there, readable, and apart from what the pipeline writes."""
-    if data.labels is not None and not (project.work / Path(data.labels).expanduser()).is_file():
+    if isinstance(data.labels, str) and not (project.work / Path(data.labels).expanduser()).is_file():
         yield Finding(f"data.labels: {data.labels} does not exist: name a CSV file, or leave the key empty.")
+    elif isinstance(data.labels, dict):
+        try:
+            read_mapping(data.labels)
+        except UserError as error:
+            yield Finding(str(error))
     if data.source == SYNTHETIC:
         return
     if download.is_address(data.source):
@@ -105,9 +112,11 @@ def outputs(project: Project) -> Iterator[Path]:
 
 def check_address(data: Data) -> Iterator[Finding]:
     """An address: its form, the endpoint, and whether there are credentials for S3."""
-    if data.source not in download.NAMED_SOURCES and not urlsplit(data.source).hostname:
+    if data.source not in NAMED_SOURCES and not urlsplit(data.source).hostname:
         yield Finding("data.source names no server: write it as https://host/file.zip or s3://bucket/prefix/.")
         return
+    if advice := axis_advice(data.source, data.up):
+        yield Finding(advice, fatal=False)
     endpoint = data.endpoint or os.environ.get(download.ENDPOINT_VARIABLE)
     if endpoint and urlsplit(endpoint).scheme not in ("http", "https"):
         yield Finding("data.endpoint is no address: write it as http://host:port.")

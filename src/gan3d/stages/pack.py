@@ -8,7 +8,7 @@ from gan3d.dataset import VoxelDataset, resolution_key
 from gan3d.errors import UserError
 from gan3d.monitoring import remote
 from gan3d.outputs import copy_file, copy_folder, new_folder
-from gan3d.stages.train import logging_schedule, stage_spec
+from gan3d.stages.spec import logging_schedule, stage_spec
 
 
 def run(params: Params, stages: tuple[str, ...], project: Project, out: Path) -> int:

@@ -1,5 +1,6 @@
 """Stage `prepare`: turn a source into a voxel data set."""
 
+import logging
 import tempfile
 from dataclasses import fields
 from pathlib import Path
@@ -13,6 +14,7 @@ from gan3d.data.pipeline.prepare import prepare_source
 from gan3d.data.pipeline.preview import preview as understand
 from gan3d.data.sandbox.pool import Limits
 from gan3d.data.sources import download
+from gan3d.data.sources.named import NAMED_SOURCES, axis_advice, notice
 from gan3d.dataset import SPLITS
 from gan3d.errors import UserError
 from gan3d.monitoring.progress import progress_bar
@@ -34,6 +36,12 @@ def run(
         dask: address of a Dask scheduler, instead of this machine.
     """
     if download.is_address(data.source):
+        if data.source in NAMED_SOURCES:
+            print(notice(data.source), flush=True)
+            if data.labels is None and (labels := NAMED_SOURCES[data.source].labels):
+                data = data.model_copy(update={"labels": dict(labels)})
+        if advice := axis_advice(data.source, data.up):
+            logging.getLogger(__name__).warning("%s", advice)
         with progress_bar("download", "B") as progress:
             source = download.fetch(data.source, None, data.sha256, data.endpoint, progress)
     else:
@@ -68,9 +76,8 @@ def options_of(data: Data, seed: int) -> PrepareOptions:
     """The part of `data` in params.yaml that says how a source is read."""
     shared = data.model_dump(include={field.name for field in fields(PrepareOptions)} - {"classes", "labels"})
     classes = None if data.classes == "all" else data.classes
-    return PrepareOptions(
-        **shared, classes=classes, labels=None if data.labels is None else Path(data.labels).expanduser(), seed=seed
-    )
+    labels = Path(data.labels).expanduser() if isinstance(data.labels, str) else data.labels
+    return PrepareOptions(**shared, classes=classes, labels=labels, seed=seed)
 
 
 def log(params: Params, project: Project, summary: dict[str, Any]) -> None:

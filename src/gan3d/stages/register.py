@@ -77,7 +77,7 @@ def source_of(project: Project) -> str:
 
 
 def rescore(version: int, params: Params, project: Project) -> float | None:
-    """Mean 1-NNA-CD of a registered version on the present test split, by the protocol of the stage `evaluate`.
+    """Mean excess of a registered version on the present test split, by the protocol of the stage `evaluate`.
 
     None if the split is too small for a score, or the version's model cannot be read.
     """
@@ -93,7 +93,7 @@ def rescore(version: int, params: Params, project: Project) -> float | None:
 
     resolution = model.model.architecture.resolution
     rows = protocol.evaluate(sample, data, resolution, params.evaluate.count, params.evaluate.draws, SAMPLE_SEED)
-    return tagged_means(rows, resolution)["one_nna_cd"]
+    return tagged_means(rows, resolution)["excess"]
 
 
 def sentence(version: int, decision: Decision) -> str:

@@ -38,7 +38,7 @@ def run(data: Data, project: Project) -> dict[str, Any]:
     else:
         path = project.work / local_source(data.source, project.work)
         record["content"] = content.hash_source(path, download.cache_folder())
-    if data.labels is not None:
+    if isinstance(data.labels, str):
         record["labels"] = content.hash_source(project.work / Path(data.labels).expanduser(), download.cache_folder())
     write_text(project.source, json.dumps(record, indent=2, ensure_ascii=False, sort_keys=True) + "\n")
     return record

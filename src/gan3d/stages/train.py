@@ -15,25 +15,25 @@ import numpy as np
 from gan3d import model_file
 from gan3d.backend import from_first, rank
 from gan3d.config.project import Project
-from gan3d.config.schema import SCRATCH, Params, resolution_of
-from gan3d.dataset import VoxelDataset, resolution_key
-from gan3d.errors import UserError, short_list
+from gan3d.config.schema import Params
+from gan3d.dataset import VoxelDataset
+from gan3d.errors import short_list
 from gan3d.model_file import TrainedModel
 from gan3d.monitoring.callbacks import CallbackList, ProgressBar, SampleSheets
 from gan3d.monitoring.cost import CostEstimate, estimate_cost, measure_conv_rate
 from gan3d.monitoring.monitor import TrainingMonitor
 from gan3d.monitoring.validation import validation
-from gan3d.networks.architecture import Architecture
 from gan3d.outputs import copy_folder, new_file, new_folder, remove_others, write_text
 from gan3d.rendering.training_plots import training_curves
 from gan3d.rendering.viewer import write_page
+from gan3d.stages.spec import check_training_shapes, logging_schedule, stage_spec
 from gan3d.tracking.mlflow_callback import MLflowCallback
 from gan3d.tracking.provenance import provenance_tags
 from gan3d.tracking.store import connect_later
 from gan3d.training.callback import Row
 from gan3d.training.checkpoint import sole_writer
 from gan3d.training.fingerprint import training_fingerprint
-from gan3d.training.loop import LoggingSchedule, train
+from gan3d.training.loop import train
 from gan3d.training.stage import StageSpec, build_stage, finish_stage
 
 
@@ -92,21 +92,6 @@ def waiting_sentence(stage: str, checkpoints: Path) -> str:
     return f"{stage}: another process trains it in {checkpoints}; this one waits, and takes its result."
 
 
-def stage_spec(params: Params, stage: str, data: VoxelDataset) -> StageSpec:
-    """A stage for a data set, as the parameters say.
-
-    Raises:
-        UserError: if the stage does not exist, or the data set stops below its resolution.
-    """
-    recipe = params.recipe(stage)
-    prev = params.train.stages[stage].prev
-    data.packed(resolution_of(stage))  # raises UserError
-    widths = params.widths(stage)
-    occupancy = tuple(data.summary["occupancy"][resolution_key(4 * 2**i)] for i in range(len(widths)))
-    architecture = Architecture(params.gan.latent, tuple(data.classes), widths, occupancy, params.train.precision)
-    return StageSpec(stage, None if prev == SCRATCH else prev, architecture, recipe, params.seed, params.gan.threshold)
-
-
 def shown_settings(spec: StageSpec) -> dict[str, object]:
     """The stage's settings; of many classes, their number and the first."""
     classes = spec.architecture.classes
@@ -141,11 +126,6 @@ def mlflow_callback(
 def wait_for_first() -> None:
     """Block the other processes until the first one has written the model, from which the next stage grows."""
     from_first(np.int64(0))
-
-
-def logging_schedule(params: Params) -> LoggingSchedule:
-    """The loop's schedule, from the section `logging`."""
-    return LoggingSchedule(**params.logging.model_dump())
 
 
 def dataset_input(data: VoxelDataset, at: int, fingerprint: str) -> Any:
@@ -211,12 +191,3 @@ def ending_run(callback: MLflowCallback, progress: ProgressBar) -> Iterator[None
         raise
     finally:
         progress.close()
-
-
-def check_training_shapes(data: VoxelDataset) -> None:
-    """Raise UserError if a class has no training shape."""
-    for name in data.classes:
-        if len(data.select("train", name)) == 0:
-            raise UserError(
-                f"{data.folder} has no training shape of class {name!r}: add some, or remove it from data.classes."
-            )

@@ -20,10 +20,11 @@ from gan3d.config.project import Project
 from gan3d.config.schema import SCRATCH, Params, Tune, resolution_of
 from gan3d.dataset import VoxelDataset
 from gan3d.errors import UserError
+from gan3d.metrics.excess_scorer import ExcessScorer
 from gan3d.metrics.validation import ValidationScorer
 from gan3d.monitoring import advice
 from gan3d.monitoring.monitor import TrainingMonitor
-from gan3d.stages.train import stage_spec
+from gan3d.stages.spec import stage_spec
 from gan3d.tracking.mlflow_callback import MLflowCallback
 from gan3d.tracking.provenance import provenance_tags
 from gan3d.training.callback import Callback, Row, TrainingView
@@ -149,7 +150,8 @@ class TrialRunner:
         self.resolution = resolution_of(stage)
         previous = params.train.stages[stage].prev
         self.parent = None if previous == SCRATCH else load_parent(project, stage, previous)
-        self.scorer = ValidationScorer(self.data, self.resolution, params.tune.count, params.tune.draws)
+        kind = ExcessScorer if "excess" in params.tune.objectives else ValidationScorer
+        self.scorer = kind(self.data, self.resolution, params.tune.count, params.tune.draws)
 
     def fingerprint(self) -> str:
         """Hash of everything that the trials of a study share; without it, their scores cannot be compared."""

@@ -175,14 +175,6 @@ def test_failures_give_a_one_sentence_error_within_seconds(server, tmp_path):
     assert time.monotonic() - start < 30
 
 
-def test_the_unavailable_3d_gans_data_set_suggests_alternatives(tmp_path, monkeypatch):
-    monkeypatch.setitem(download.NAMED_SOURCES, "3d_gans", "https://127.0.0.1:9/e4040/data.zip")  # loopback only
-    start = time.monotonic()
-    with pytest.raises(UserError, match=r"3d_gans \(.*data.zip\) cannot be downloaded .*use `synthetic`"):
-        fetch("3d_gans", tmp_path)
-    assert time.monotonic() - start < 10
-
-
 # --- S3 ---------------------------------------------------------------------------------------------------------------
 
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gan3d.data.sources.label_table import is_table, read_table
+from gan3d.data.sources.label_table import is_table, read_mapping, read_table
 from gan3d.data.sources.labels import Label, find_label
 from gan3d.errors import UserError
 
@@ -87,3 +87,21 @@ def test_the_code_page_is_that_of_the_names_in_the_source(tmp_path, page, name):
     (tmp_path / "t.csv").write_bytes(text.encode(page))
     table = read_table(tmp_path / "t.csv", tmp_path / "source")
     assert table == {f"{name} {number}.off": Label(name, None) for number in range(3)}
+
+
+def test_a_mapping_labels_files_and_folders_and_the_innermost_wins():
+    table = read_mapping(
+        {"scans/": "chair", "scans/held-out": {"class": "chair", "split": "Testing"}, "odd.off": "lamp"}
+    )
+    assert find_label(table, "scans/a/1.off") == Label("chair", None)
+    assert find_label(table, "scans/held-out/b/2.off") == Label("chair", "test")
+    assert find_label(table, "scans/odd.off") == Label("lamp", None)
+    assert find_label(table, "scanset/1.off") is None
+
+
+@pytest.mark.parametrize("value", [{"split": "test"}, {"class": "a", "split": "later"}, {"class": "a", "up": "z"}, ""])
+def test_a_mapping_with_a_fault_names_its_key(value):
+    if value == "":
+        value = {"class": value}
+    with pytest.raises(UserError, match=r"^data\.labels\.scans: .* is invalid"):
+        read_mapping({"scans": value})

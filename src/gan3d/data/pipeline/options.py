@@ -1,7 +1,9 @@
 """The options of the prepare stage, and the checks that need no shape to be read."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from gan3d.data.pipeline.convert import ConversionSettings
 from gan3d.data.voxelization.voxelize import Fill
@@ -25,7 +27,7 @@ class PrepareOptions:
     handedness: str = "right"
     fill: Fill = "solid"
     classes: tuple[str, ...] | None = None
-    labels: Path | None = None  # a CSV of classes
+    labels: Path | Mapping[str, Any] | None = None  # a table, or classes by file and folder
     validation: float = 0.1
     test: float = 0.1
     limit: int | None = None

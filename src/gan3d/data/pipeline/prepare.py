@@ -21,7 +21,7 @@ from gan3d.data.pipeline.journal import Journal
 from gan3d.data.pipeline.options import FILLS, PrepareOptions
 from gan3d.data.sandbox.pool import Limits, SandboxPool, WorkerFailure
 from gan3d.data.sources.archives import Reject
-from gan3d.data.sources.label_table import read_table
+from gan3d.data.sources.label_table import load_labels
 from gan3d.data.sources.walk import Source, SourceItem, walk
 from gan3d.data.voxelization.voxelize import Fill
 from gan3d.dataset import COLUMNS, open_grids
@@ -111,7 +111,7 @@ def prepare_source(
     _check_paths(source, out)
     with _disk_errors(out), Journal(out.with_name(f".{out.name}.unfinished")) as journal:
         with SandboxPool(1, limits) as sandbox:
-            labels = None if options.labels is None else read_table(options.labels, source)
+            labels = load_labels(options.labels, source)
             found = walk(source, labels, sandbox, journal.folder / "archives")
             found.items = join_forms(found.items)
             plausibility.check_classes(found, source)

@@ -9,7 +9,7 @@ from gan3d.data.pipeline.forms import join_forms
 from gan3d.data.pipeline.options import PrepareOptions
 from gan3d.data.pipeline.prepare import limit_per_class, select_classes
 from gan3d.data.sandbox.pool import Limits, SandboxPool
-from gan3d.data.sources.label_table import is_table, read_table
+from gan3d.data.sources.label_table import is_table, load_labels
 from gan3d.data.sources.walk import Source, SourceItem, walk
 from gan3d.dataset import SPLITS
 from gan3d.errors import UserError
@@ -33,7 +33,7 @@ def preview(source: Path, options: PrepareOptions, limits: Limits | None = None)
     """
     options.check()
     with SandboxPool(1, limits or Limits()) as sandbox, tempfile.TemporaryDirectory() as scratch:
-        labels = None if options.labels is None else read_table(options.labels, source)
+        labels = load_labels(options.labels, source)
         found = walk(source, labels, sandbox, Path(scratch))
     found.items = join_forms(found.items)
     items = limit_per_class(select_classes(found, source, options.classes), options.limit)

@@ -24,26 +24,24 @@ from filelock import FileLock
 
 from gan3d.addresses import Address, mask, parse_address
 from gan3d.data.formats.extensions import ARCHIVES, ARRAY_SETS, suffix
+from gan3d.data.sources.named import NAMED_SOURCES
 from gan3d.errors import UserError
 
 BLOCK = 4 * 2**20  # bytes per request
 MAX_ATTEMPTS = 4  # in a row without a single new byte
 CONNECT_TIMEOUT, READ_TIMEOUT = 5, 30  # seconds
 ENDPOINT_VARIABLE = "AWS_ENDPOINT_URL"
-NAMED_SOURCES = {
-    "3d_gans": "https://s3-eu-west-1.amazonaws.com/bsopenbucket/e4040/data.zip",  # the data set of 3d_gans (2018)
-}
-ALTERNATIVES = {
-    "3d_gans": "its owner may have removed it; use `synthetic`, or ModelNet10 or volumetric data of your own,"
-    " with data.source"
-}
-
 Progress = Callable[[int, int], None]  # called with (bytes done, bytes in total)
 
 
 def is_address(source: str) -> bool:
     """Whether a source must be downloaded: an address, or the name of one."""
     return source in NAMED_SOURCES or source.lower().startswith(("https://", "http://", "s3://"))
+
+
+def _address(source: str) -> str:
+    """The address of a source, which may be a name."""
+    return NAMED_SOURCES[source].address if source in NAMED_SOURCES else source
 
 
 def cache_folder() -> Path:
@@ -63,8 +61,8 @@ def fetch(
     """Download an address, or reuse the cached copy if the server still has the same version.
 
     Args:
-        source: an address, or a name from NAMED_SOURCES. An s3:// address that ends in a slash, or is not an object,
-            is a prefix and becomes a folder.
+        source: an address, or a name from `gan3d.data.sources.named`. An s3:// address that ends in a slash, or is not
+            an object, is a prefix and becomes a folder.
         cache: where to; `cache_folder()` by default.
         sha256: the expected hash of the file; not for a prefix.
         endpoint: URL of a server that speaks S3; AWS_ENDPOINT_URL by default.
@@ -76,7 +74,7 @@ def fetch(
     Raises:
         UserError: if the address cannot be read, the disk is full, or the hash differs.
     """
-    address = NAMED_SOURCES.get(source, source)
+    address = _address(source)
     parsed = parse_address(address)
     place, key = cache or cache_folder(), _key(parsed.identity, endpoint or "")
     folder = place / key
@@ -118,7 +116,7 @@ def content_version(source: str, endpoint: str | None = None) -> str:
     Raises:
         UserError: if the server does not answer.
     """
-    address = NAMED_SOURCES.get(source, source)
+    address = _address(source)
     try:
         system, path = _open_filesystem(parse_address(address), endpoint)
         found = system.find(path.rstrip("/"), detail=True) if address.startswith("s3://") else {}
@@ -338,6 +336,6 @@ def _as_user_error(source: str, address: str, error: Exception) -> UserError:
         advice = "check the address"
     elif isinstance(error, OSError) and error.errno == errno.ENOSPC:
         advice = f"free some space, or set GAN3D_CACHE to another folder than {cache_folder()}"
-    advice = ALTERNATIVES.get(source, advice)
+    advice = NAMED_SOURCES[source].advice if source in NAMED_SOURCES else advice
     name = f"{source} ({address})" if source != address else address
     return UserError(f"{name} cannot be downloaded ({text}): {advice}.")

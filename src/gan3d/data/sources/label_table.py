@@ -1,9 +1,11 @@
-"""The table of `--labels`: class and split by file, as spreadsheets of all systems write it."""
+"""The labels of `data.labels`: class and split by file or folder, from a spreadsheet's table or from params.yaml."""
 
 import codecs
 import csv
 import os
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from gan3d.data.formats.extensions import stem
 from gan3d.data.formats.names import nfc, parse_name, split_of_word, words_of
@@ -24,6 +26,42 @@ _FILE_WORDS = ("file", "filename", "path", "filepath", "name", "shape", "model",
 _SPLIT_WORDS = ("split", "set", "subset", "partition", "fold", "usage", "phase")
 
 
+def load_labels(labels: Path | Mapping[str, Any] | None, source: Path) -> dict[str, Label] | None:
+    """The labels that `data.labels` gives, as a table or a mapping; None if it gives none.
+
+    Raises:
+        UserError: see `read_table` and `read_mapping`.
+    """
+    if labels is None:
+        return None
+    return read_mapping(labels) if isinstance(labels, Mapping) else read_table(labels, source)
+
+
+def read_mapping(mapping: Mapping[str, Any]) -> dict[str, Label]:
+    """Labels from a mapping of files and folders to a class, or to `{class: …, split: …}`.
+
+    Raises:
+        UserError: naming the key whose value is neither.
+    """
+    table = {}
+    for key, value in mapping.items():
+        entry = {"class": value} if isinstance(value, str) else value
+        split = split_of_word(str(entry["split"])) if isinstance(entry, Mapping) and "split" in entry else None
+        is_whole = isinstance(entry, Mapping) and {"class"} <= set(entry) <= {"class", "split"} and entry["class"]
+        if not is_whole or ("split" in entry and split is None):
+            raise UserError(
+                f"data.labels.{key}: {value!r} is invalid: write a class, or {{class: chair, split: train}} with the"
+                " split train, validation or test."
+            )
+        table[_key(key)] = Label(nfc(str(entry["class"])), split)
+    return table
+
+
+def _key(file: str) -> str:
+    """A file or folder, as `find_label` looks it up."""
+    return nfc(file).replace("\\", "/").removeprefix("./").removesuffix("/")
+
+
 def read_table(path: Path, source: Path | None = None) -> dict[str, Label]:
     """Read a table with the columns `file`, `class` and, optionally, `split`.
 
@@ -35,7 +73,7 @@ def read_table(path: Path, source: Path | None = None) -> dict[str, Label]:
         source: the folder that it is about, if it is one.
 
     Returns:
-        Labels by file, which is a path relative to the source, a file name, or a file name without extension, in NFC.
+        Labels by file or folder in NFC, see `find_label`.
 
     Raises:
         UserError: if the table cannot be read, lacks a column, names an unknown split, or contradicts itself.
@@ -60,7 +98,7 @@ def read_table(path: Path, source: Path | None = None) -> dict[str, Label]:
             )
         if not class_name or not file:
             raise UserError(f"data.labels: line {number} of {path} names no file or no class: fill it in.")
-        key, label = file.replace("\\", "/").removeprefix("./"), Label(class_name, split)
+        key, label = _key(file), Label(class_name, split)
         if table.setdefault(key, label) != label:
             raise UserError(
                 f"data.labels: lines {lines[key]} and {number} of {path} give {key} two classes or splits: remove one."

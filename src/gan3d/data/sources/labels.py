@@ -59,10 +59,11 @@ class Place(NamedTuple):
 
 
 def find_label(table: dict[str, Label], name: str) -> Label | None:
-    """The label of a file by its path, else by its name, else by its name without extension."""
+    """The label of a file by its path, name, name without extension, or its innermost folder in the table."""
     name = nfc(name)
     last = name.rsplit("/", 1)[-1]
-    return next((table[key] for key in (name, last, stem(last)) if key in table), None)
+    folders = [parent.as_posix() for parent in PurePosixPath(name).parents]
+    return next((table[key] for key in (name, last, stem(last), *folders) if key in table), None)
 
 
 def is_structural(folder: str) -> bool:
