@@ -48,7 +48,7 @@ def test_a_person_chooses_in_the_dashboard(spec):
             assert pictures.count() == 2, lines
             assert page.foreign == []
             keep_picture(page, f"by-eye-{clicked}")
-            pictures.first.click()
+            page.locator("button", has_text="Worst").first.click()
             page.wait_for_timeout(1000)
         sweep.join(60)
     assert not sweep.is_alive(), lines

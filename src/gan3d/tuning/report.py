@@ -76,11 +76,11 @@ def log_progress(study: optuna.Study, client: MlflowClient, parent_run: str, spe
         client.log_metric(parent_run, f"best/{spec.tune.objectives[0]}", study.best_value, step=len(finished))
 
 
-def progress(study: optuna.Study, spec: StudySpec, begun: int, seconds: float) -> str:
+def progress(study: optuna.Study, spec: StudySpec, before: int, seconds: float) -> str:
     """One line: how many trials are done, the best score so far, and about how long the others will take.
 
     Args:
-        begun: trials that were finished before.
+        before: trials that were finished before.
         seconds: since then.
     """
     done = count_trials(study).finished
@@ -88,8 +88,8 @@ def progress(study: optuna.Study, spec: StudySpec, begun: int, seconds: float) -
     if len(study.directions) == 1 and study.best_trials:
         parts.append(f"best {spec.tune.objectives[0]} {study.best_value:.4f} (trial {study.best_trial.number})")
     left = max(0, spec.tune.trials - done)
-    if left and done > begun:
-        parts.append(f"about {duration(left * seconds / (done - begun))} left")
+    if left and done > before:
+        parts.append(f"about {duration(left * seconds / (done - before))} left")
     return ", ".join(parts)
 
 
