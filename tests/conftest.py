@@ -76,6 +76,7 @@ def write_dataset(folder: Path, classes: tuple[str, ...] = CLASSES, resolution: 
     (folder / "rejects.csv").write_text("file,reason,advice\n", encoding="utf-8")
     summary = {"classes": list(classes), "up": "y", "resolution": resolution, "occupancy": occupancy}
     summary["mirror"] = dict.fromkeys(classes, "x")
+    summary["symmetric"] = dict.fromkeys(classes, 0.6)
     (folder / "summary.json").write_text(json.dumps(summary), encoding="utf-8")
     return folder
 

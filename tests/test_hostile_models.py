@@ -159,7 +159,20 @@ JSON = st.recursive(
     lambda inner: st.lists(inner, max_size=8) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
     max_leaves=8,
 )
-KEYS = ("format", "architecture", "threshold", "up", "latent", "classes", "widths", "occupancy", "precision", "more")
+KEYS = (
+    "format",
+    "architecture",
+    "threshold",
+    "up",
+    "latent",
+    "classes",
+    "widths",
+    "occupancy",
+    "precision",
+    "mirror",
+    "symmetric",
+    "more",
+)
 
 
 @given(st.sampled_from(KEYS), JSON)
@@ -201,6 +214,10 @@ def test_a_configuration_without_end(folder):
         {"occupancy": [0.1, 1.5]},
         {"occupancy": [0.1]},
         {"precision": "float16"},
+        {"mirror": [4] * 2, "symmetric": [0.5] * 2},
+        {"mirror": [1] * 99, "symmetric": [0.5] * 99},
+        {"mirror": [1] * 2},
+        {"symmetric": [0.5, "half"], "mirror": [1, 1]},
         {"optimizer": "adam"},
     ],
     ids=lambda changes: next(iter(changes)),

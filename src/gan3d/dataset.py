@@ -166,6 +166,31 @@ class VoxelDataset:
         axes = [numbers[self.summary["mirror"][name]] for name in self.summary["classes"]]
         return np.array(axes, np.int32)[self._classes_and_splits[0]]
 
+    def symmetry(self, mirror: str, symmetric: float | str) -> tuple[tuple[int, ...], tuple[float, ...]]:
+        """The axis along which each class is symmetric (0: none), and the share of its shapes that are.
+
+        Args:
+            mirror: see `mirrored`.
+            symmetric: a share for all classes, or `measured`.
+
+        Raises:
+            UserError: for `measured` if the data set was prepared before shares were measured.
+        """
+        axes, classes = self.mirrored(mirror), self._classes_and_splits[0]
+        if symmetric == "measured" and "symmetric" not in self.summary:
+            raise UserError(
+                f"{self.folder / 'summary.json'} does not say how symmetric each class is: prepare the data again, or"
+                " set gan.symmetric to a share from 0 to 1."
+            )
+        named = self.summary["classes"]
+        shares = np.array([self.summary["symmetric"][name] if symmetric == "measured" else symmetric for name in named])
+        found: list[tuple[int, float]] = []
+        for label in range(len(self.classes)):
+            members = self.labels == label
+            axis = set(axes[members].tolist())
+            found.append((axis.pop(), float(shares[classes[members]].mean())) if len(axis) == 1 else (0, 0.0))
+        return tuple(axis for axis, _ in found), tuple(share if axis else 0.0 for axis, share in found)
+
     def packed(self, resolution: int) -> np.ndarray | Shards:
         """All grids of a resolution as bits, uint8 (N, R³ / 8), memory-mapped.
 

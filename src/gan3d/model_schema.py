@@ -43,13 +43,21 @@ def parse_config(text: bytes) -> tuple[Architecture, float, str]:
         )
     _check_format(tree.get("format"))
     fields = tree["architecture"]
-    fields.setdefault("precision", PRECISIONS[0])
+    for name, value in (("precision", PRECISIONS[0]), ("mirror", []), ("symmetric", [])):  # of older models
+        fields.setdefault(name, value)
     for name, (is_valid, rule) in FIELDS.items():
         _check(fields.get(name), is_valid, f"architecture.{name}", rule)
     if unknown := [name for name in fields if name not in FIELDS]:
         raise UserError(f"has the unknown field architecture.{_brief(unknown[0])[1:-1]}: upgrade gan3d.")
     if len(fields["occupancy"]) != len(fields["widths"]):
         raise UserError("has architecture.occupancy and architecture.widths of different lengths: get the model again.")
+    for name in ("mirror", "symmetric"):
+        if fields[name] and len(fields[name]) != len(fields["classes"]):
+            raise UserError(
+                f"has architecture.{name} and architecture.classes of different lengths: get the model again."
+            )
+    if len(fields["mirror"]) != len(fields["symmetric"]):
+        raise UserError("has architecture.mirror and architecture.symmetric of different lengths: get the model again.")
     _check(tree.get("threshold"), _is_fraction, "threshold", "a number from 0 to 1")
     _check(tree.get("up"), lambda value: isinstance(value, str) and value in AXES, "up", "x, y or z")
     architecture = Architecture.from_json(fields)
@@ -148,6 +156,14 @@ FIELDS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "occupancy": (
         lambda value: _is_list(value, len(RESOLUTIONS), _is_fraction),
         "as many numbers from 0 to 1 as widths",
+    ),
+    "mirror": (
+        lambda value: value == [] or _is_list(value, MAX_CLASSES, lambda axis: type(axis) is int and 0 <= axis <= 3),
+        "a number from 0 to 3 for each class",
+    ),
+    "symmetric": (
+        lambda value: value == [] or _is_list(value, MAX_CLASSES, _is_fraction),
+        "a number from 0 to 1 for each class",
     ),
     "precision": (lambda value: isinstance(value, str) and value in PRECISIONS, " or ".join(PRECISIONS)),
 }

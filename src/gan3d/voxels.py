@@ -1,4 +1,4 @@
-"""Pure functions on boolean voxel grids: bit packing, max pooling, surfaces, connected components.
+"""Pure functions on boolean voxel grids: bit packing, max pooling, surfaces, components, stability, symmetry.
 
 A batch of shapes is a boolean array (N, R, R, R) in C order; R is a power of two.
 """
@@ -7,9 +7,12 @@ import math
 
 import numpy as np
 from scipy import ndimage
+from scipy.spatial import ConvexHull
 
 RESOLUTIONS = (4, 8, 16, 32, 64, 128)
 AXES = ("x", "y", "z")  # array axes 0, 1, 2 of one grid
+ON_THE_EDGE = 1e-12  # voxels; a shape whose centre lies above an edge of its hull stands
+_CORNERS = np.array([(a, b) for a in (-0.5, 0.5) for b in (-0.5, 0.5)])  # of a voxel in its layer
 
 
 def pack_bits(voxels: np.ndarray) -> np.ndarray:
@@ -50,3 +53,31 @@ def largest_component_share(voxels: np.ndarray) -> np.ndarray:
         if count:
             shares[i] = np.bincount(components.ravel())[1:].max() / shape.sum()
     return shares
+
+
+def stands(shape: np.ndarray, up: str) -> bool:
+    """Whether the centre of a shape's voxels lies above the convex hull of its lowest layer.
+
+    Args:
+        shape: booleans (R, R, R), not empty.
+        up: the axis that points up.
+    """
+    layers = np.moveaxis(shape, AXES.index(up), 0)
+    lowest = layers[np.flatnonzero(layers.any((1, 2)))[0]]
+    rows = np.flatnonzero(lowest.any(1))  # the first and the last voxel of each row have the same hull as all
+    ends = lowest[rows].argmax(1), lowest.shape[1] - 1 - lowest[rows, ::-1].argmax(1)
+    feet = np.concatenate([np.stack([rows, end], 1) for end in ends])
+    corners = np.unique((feet[:, None] + _CORNERS).reshape(-1, 2), axis=0)
+    sides = ConvexHull(corners).equations  # of lines (normal, offset) that point outwards
+    return bool((sides @ np.append(np.argwhere(layers).mean(0)[1:], 1.0) <= ON_THE_EDGE).all())
+
+
+def asymmetry(voxels: np.ndarray, axis: int) -> np.ndarray:
+    """Voxels of each shape that differ from its mirror image in the grid, per occupied voxel, floats (N,).
+
+    Args:
+        voxels: booleans (N, R, R, R).
+        axis: 1, 2 or 3, along which it is mirrored.
+    """
+    differing = (voxels != np.flip(voxels, axis)).sum((1, 2, 3))
+    return np.asarray(differing / np.maximum(voxels.sum((1, 2, 3)), 1))

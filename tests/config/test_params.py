@@ -35,7 +35,7 @@ def test_a_recipe_takes_every_value_from_the_file(tree, tmp_path):
     changed["seed"] = 7
     gan = {"loss": "bce_gated", "gamma": 0.25, "penalty_every": 3, "gate": [0.1, 0.7], "mirror": "z"}
     changed["gan"] |= gan | {"beta_1": 0.5, "beta_2": 0.9, "ema": 0.3}
-    changed["gan"] |= {"augment": 0.25, "ada_target": 0.5, "ada_images": 999}
+    changed["gan"] |= {"augment": 0.25, "ada_target": 0.5, "ada_images": 999, "noise": 0.3}
     changed["train"]["stages"]["r08"] |= {"batch": 5, "lr_g": 0.1, "lr_d": 0.2, "fade_in": 11, "stabilise": 13}
     before, after = load_params(FILE).recipe("r08"), load(changed, tmp_path).recipe("r08")
     same = [name for name in before.__dataclass_fields__ if getattr(before, name) == getattr(after, name)]

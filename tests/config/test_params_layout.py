@@ -79,12 +79,14 @@ def test_an_item_of_a_list_changes_its_own_line(copy):
 
 def test_values_survive_a_change_and_its_reversal(copy):
     text = copy.read_text(encoding="utf-8")
-    apply_overrides(copy, ["train.stages.r08.lr_g=0.00001", "data.labels=labels.csv", "data.classes=[chair,table]"])
+    tree = yaml.safe_load(text)
+    stage = next(reversed(tree["train"]["stages"]))
+    rate, classes = tree["train"]["stages"][stage]["lr_g"], tree["data"]["classes"]
+    apply_overrides(copy, [f"train.stages.{stage}.lr_g=0.00001", "data.labels=labels.csv", "data.classes=[chair,table]"])
     changed = load_params(copy)
-    assert changed.train.stages["r08"].lr_g == 1e-5
+    assert changed.train.stages[stage].lr_g == 1e-5
     assert (changed.data.labels, changed.data.classes) == ("labels.csv", ("chair", "table"))
-    rate = yaml.safe_load(text)["train"]["stages"]["r08"]["lr_g"]
-    apply_overrides(copy, [f"train.stages.r08.lr_g={rate}", "data.labels=null", "data.classes=all"])
+    apply_overrides(copy, [f"train.stages.{stage}.lr_g={rate}", "data.labels=null", f"data.classes={classes}"])
     assert copy.read_text(encoding="utf-8") == text
 
 

@@ -35,6 +35,7 @@ def write_many_classes(folder: Path, count: int, each: int = 10, resolution: int
         "resolution": resolution,
         "occupancy": occupancy,
         "mirror": dict.fromkeys(names, "x"),
+        "symmetric": dict.fromkeys(names, 0.6),
         "counts": {name: dict.fromkeys(SPLITS, each) for name in names},
         "duplicates": 0,
         "rejected": 0,

@@ -76,6 +76,7 @@ def test_a_batch_holds_what_a_step_needs():
         "labels": ((3, 4), "int32"),
         "alpha": ((3,), "float32"),
         "decay": ((3,), "float32"),
+        "noise": ((3,), "uint32"),
         "latents": ((3, 4, 5), "float32"),
         "flip": ((3, 4), "int32"),
         "mix": ((3, 4), "float32"),

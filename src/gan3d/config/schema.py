@@ -41,6 +41,10 @@ class Data(Section):
     fill: Literal["solid", "surface", "winding"] = Field(
         default="solid", description="How meshes are filled: solid, surface or winding."
     )
+    place: Literal["measured", "floor", "centre"] = Field(
+        default="measured",
+        description="Where shapes stand in the grid: floor or centre, or as measured for each class.",
+    )
     labels: str | dict[str, str | dict[str, str]] | None = Field(
         default=None, description="A CSV with the columns file, class and, optionally, split."
     )
@@ -63,6 +67,8 @@ class Gan(Section):
     beta_2: Annotated[float, Field(gt=0, lt=1)]
     ema: Annotated[float, Field(gt=0, le=1)]
     mirror: Literal["x", "y", "z", "none", "measured"]
+    symmetric: Annotated[float, Field(ge=0, le=1)] | Literal["measured"]
+    noise: Annotated[float, Field(ge=0)]
     augment: Annotated[float, Field(ge=0, le=0.8)]
     ada_target: Annotated[float, Field(gt=0, lt=1)] | None
     ada_images: Positive

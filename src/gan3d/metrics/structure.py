@@ -10,10 +10,9 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy import ndimage
-from scipy.spatial import ConvexHull
 
 from gan3d.metrics.blocks import NAMES, block_counts, euler_number, pattern_shares
-from gan3d.voxels import AXES
+from gan3d.voxels import stands
 
 STATISTICS = {  # name -> definition
     "pieces": "log(1 + number of 26-connected components)",
@@ -26,9 +25,7 @@ STATISTICS = {  # name -> definition
     "asymmetry": "voxels that differ from the mirror image / occupied voxels, along the axis where that is least",
 }
 THIN = 9  # occupied voxels in 3×3×3, below which a surface voxel belongs to a thin part
-ON_THE_EDGE = 1e-12  # voxels; the centre above an edge of the hull stands
 _CUBE = np.ones((3, 3, 3), bool)
-_CORNERS = np.array([(a, b) for a in (-0.5, 0.5) for b in (-0.5, 0.5)])  # of a voxel in its layer
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,7 +65,7 @@ def standing(voxels: np.ndarray, up: str = "y") -> np.ndarray:
     Args:
         up: the axis that points up.
     """
-    return np.array([stands(shape, AXES.index(up)) for shape in voxels], bool)
+    return np.array([stands(shape, up) for shape in voxels], bool)
 
 
 def crop(shape: np.ndarray) -> np.ndarray:
@@ -121,15 +118,3 @@ def _whole(shape: np.ndarray, padded: np.ndarray) -> tuple[float, float, float]:
     surface = count - np.count_nonzero(buried)
     mirrored = min(np.count_nonzero(shape != np.flip(shape, axis)) for axis in range(3))
     return count / shape.size, surface / count ** (2 / 3), mirrored / count
-
-
-def stands(shape: np.ndarray, up: int) -> bool:
-    """Whether the centre of a shape's voxels lies above the convex hull of its lowest layer; `up` is an array axis."""
-    layers = np.moveaxis(shape, up, 0)
-    lowest = layers[np.flatnonzero(layers.any((1, 2)))[0]]
-    rows = np.flatnonzero(lowest.any(1))  # the first and the last voxel of each row have the same hull as all
-    ends = lowest[rows].argmax(1), lowest.shape[1] - 1 - lowest[rows, ::-1].argmax(1)
-    feet = np.concatenate([np.stack([rows, end], 1) for end in ends])
-    corners = np.unique((feet[:, None] + _CORNERS).reshape(-1, 2), axis=0)
-    sides = ConvexHull(corners).equations  # of lines (normal, offset) that point outwards
-    return bool((sides @ np.append(np.argwhere(layers).mean(0)[1:], 1.0) <= ON_THE_EDGE).all())

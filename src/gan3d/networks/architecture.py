@@ -17,6 +17,8 @@ class Architecture:
         widths: channels at 4³, 8³, … up to the resolution itself.
         occupancy: share of occupied voxels in the training data at the same resolutions.
         precision: "float32" or "bfloat16" (computation only: weights and losses stay float32).
+        mirror: of each class, array axis 1, 2 or 3 along which its shapes are symmetric, 0 for none; empty: none is.
+        symmetric: of each class, share of the shapes that are symmetric along that axis.
     """
 
     latent: int
@@ -24,6 +26,8 @@ class Architecture:
     widths: tuple[int, ...]
     occupancy: tuple[float, ...]
     precision: str = "float32"
+    mirror: tuple[int, ...] = ()
+    symmetric: tuple[float, ...] = ()
 
     @property
     def resolution(self) -> int:

@@ -1,23 +1,29 @@
 """The generator: a latent vector and a class become the occupancy of every voxel."""
 
+from statistics import NormalDist
 from typing import Any
 
 import keras
+import numpy as np
 from keras import ops
 
 from gan3d.dataset import resolution_key
 from gan3d.networks.architecture import Architecture
 from gan3d.networks.layers import SERIAL, EqualizedConv3D, EqualizedDense, Tensor, blend, leaky, pixel_norm, upsample
 
+GATE_SLOPE = 5.0  # of the sigmoid between symmetric and free shapes; steeper ones leave out nearly symmetric shapes
+MAX_SYMMETRIC = 0.999  # share of symmetric shapes, whose quantile must be finite
+
 
 @SERIAL
 class Generator(keras.Model):
     """Progressive generator (Karras et al. 2018, table 2) in three dimensions, with a sigmoid for occupancy.
 
-    call(latents (B, latent), labels (B,) integers, alpha scalar, truncation scalar)
+    call(latents (B, latent), labels (B,) integers, alpha scalar, truncation scalar, noise (B, R, R, R, 1) or None)
         -> occupancy (B, R, R, R, 1) in [0, 1], float32.
     At alpha 0 it is the generator it grew from, upsampled ×2. Truncation below 1 moves shapes toward the mean shape of
-    their class, which they reach at 0 (`gan3d.sampling.sampler`); training uses 1.
+    their class, which they reach at 0 (`gan3d.sampling.sampler`); training uses 1. Training adds noise to the logits
+    (`gan3d.training.noise`), sampling does not.
     """
 
     def __init__(self, architecture: Architecture | dict[str, Any], **kwargs: Any) -> None:
@@ -47,9 +53,17 @@ class Generator(keras.Model):
             self.heads.append(layer)
         self.built = True
 
-    def call(self, latents: Tensor, labels: Tensor, alpha: Tensor = 1.0, truncation: Tensor = 1.0) -> Tensor:
+    def call(
+        self,
+        latents: Tensor,
+        labels: Tensor,
+        alpha: Tensor = 1.0,
+        truncation: Tensor = 1.0,
+        noise: Tensor | None = None,
+    ) -> Tensor:
         a = self.architecture
         x = pixel_norm(ops.cast(latents, self.compute_dtype)) * ops.cast(truncation, self.compute_dtype)
+        gate = self.symmetry(x[:, 0], labels)
         if len(a.classes) > 1:
             # as large as the whole latent, whose entries have unit mean square
             condition = ops.one_hot(labels, len(a.classes), dtype=self.compute_dtype) * a.latent**0.5
@@ -60,15 +74,39 @@ class Generator(keras.Model):
             if layer.resample == "up":
                 coarse = x
             x = pixel_norm(leaky(layer(x)))
-        fine = occupancy(self.heads[-1](x))
+        fine = occupancy(self.symmetrise(self.heads[-1](x), gate), noise)
         if len(self.heads) == 1:
             return fine
-        return blend(upsample(occupancy(self.heads[0](coarse))), fine, alpha)
+        coarse_noise = None if noise is None else noise[:, ::2, ::2, ::2]
+        return blend(upsample(occupancy(self.symmetrise(self.heads[0](coarse), gate), coarse_noise)), fine, alpha)
+
+    def symmetry(self, latent: Tensor, labels: Tensor) -> dict[int, Tensor]:
+        """How symmetric each shape is, (B, 1, 1, 1, 1) from 0 to 1, by the axis along which it is.
+
+        The first latent decides, so that symmetry is interpolated like everything else: below the quantile of the
+        class's share of symmetric shapes it tends to 1, above it to 0.
+        """
+        a = self.architecture
+        gates = {}
+        for axis in sorted(set(a.mirror) - {0}):
+            shares = np.clip(np.where(np.equal(a.mirror, axis), a.symmetric, 0), 1 - MAX_SYMMETRIC, MAX_SYMMETRIC)
+            quantiles = ops.convert_to_tensor([NormalDist().inv_cdf(share) for share in shares], "float32")
+            one_hot = ops.one_hot(labels, len(a.classes), dtype="float32")
+            gate = ops.sigmoid(GATE_SLOPE * (one_hot @ quantiles[:, None] - ops.cast(latent, "float32")[:, None]))
+            gates[axis] = ops.reshape(gate, (-1, 1, 1, 1, 1))
+        return gates
+
+    def symmetrise(self, logits: Tensor, gates: dict[int, Tensor]) -> Tensor:
+        """Logits in float32, averaged with their mirror image as far as the shape is symmetric."""
+        logits = ops.cast(logits, "float32")
+        for axis, gate in gates.items():
+            logits = logits + gate / 2 * (ops.flip(logits, axis) - logits)
+        return logits
 
     def get_config(self) -> dict[str, Any]:
         return {"name": self.name, "architecture": self.architecture.to_json()}
 
 
-def occupancy(logits: Tensor) -> Tensor:
-    """Sigmoid in float32: in bfloat16 it has only 8 bits near 1."""
-    return ops.sigmoid(ops.cast(logits, "float32"))
+def occupancy(logits: Tensor, noise: Tensor | None = None) -> Tensor:
+    """Sigmoid of float32 logits: in bfloat16 it has only 8 bits near 1."""
+    return ops.sigmoid(logits if noise is None else logits + noise)

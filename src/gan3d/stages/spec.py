@@ -19,7 +19,14 @@ def stage_spec(params: Params, stage: str, data: VoxelDataset) -> StageSpec:
     data.packed(resolution_of(stage))  # raises UserError
     widths = params.widths(stage)
     occupancy = tuple(data.summary["occupancy"][resolution_key(4 * 2**i)] for i in range(len(widths)))
-    architecture = Architecture(params.gan.latent, tuple(data.classes), widths, occupancy, params.train.precision)
+    architecture = Architecture(
+        params.gan.latent,
+        tuple(data.classes),
+        widths,
+        occupancy,
+        params.train.precision,
+        *data.symmetry(params.gan.mirror, params.gan.symmetric),
+    )
     return StageSpec(stage, None if prev == SCRATCH else prev, architecture, recipe, params.seed, params.gan.threshold)
 
 

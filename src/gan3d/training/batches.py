@@ -1,5 +1,7 @@
 """Every random number of a step, drawn on the host from (seed, images seen): equal on all backends."""
 
+from typing import Any
+
 import numpy as np
 
 from gan3d.dataset import Shards
@@ -56,7 +58,7 @@ def draw(
             for each training shape, the position of a held-out shape of its class, or -1 if there is no such shape.
 
     Returns:
-        Arrays with the leading axes (steps, B), or (steps,) for the scalars alpha and decay.
+        Arrays with the leading axes (steps, B), or (steps,) for the scalars alpha, decay and noise.
     """
     size = recipe.batch
     chosen = shuffled(len(rows), images, steps * size, recipe.seed)
@@ -98,9 +100,9 @@ def _of_same_class(labels: np.ndarray, held_out: np.ndarray, draws: np.ndarray) 
     return np.where(counts[labels] > 0, order[np.minimum(places, len(held_out) - 1)], -1).astype(np.int32)
 
 
-def _draw_step(size: int, latent: int, seed: list[int], augmented: bool) -> dict[str, np.ndarray]:
+def _draw_step(size: int, latent: int, seed: list[int], augmented: bool) -> dict[str, Any]:
     rng = np.random.default_rng(seed)
-    drawn = {
+    drawn: dict[str, Any] = {
         "latents": rng.standard_normal((size, latent), np.float32),
         "flip": rng.random(size) < 0.5,
         "mix": rng.random(size, np.float32),
@@ -108,4 +110,5 @@ def _draw_step(size: int, latent: int, seed: list[int], augmented: bool) -> dict
     if augmented:  # drawn last: the other numbers do not depend on augmentation
         drawn["changes"] = rng.random((size, 2, augment.NUMBERS), np.float32)
     drawn["held_out"] = rng.random(size)
+    drawn["noise"] = rng.integers(2**32, dtype=np.uint32)
     return drawn

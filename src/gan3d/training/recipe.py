@@ -23,6 +23,7 @@ class Recipe:
         stabilise: images after that.
         mirror: axis x, y or z along which real shapes are flipped at random; none; or measured, for each class's own
             axis of symmetry, if it has one.
+        noise: scale of the logistic noise on G's logits in training (see `gan3d.training.noise`).
         augment: probability of each augmentation of what D sees, real or fake (see `gan3d.training.augment`); with
             `ada_target`, its initial value.
         ada_target: mean sign of D(real), or of D(real) - D(fake) for a relativistic loss, to which the probability is
@@ -44,6 +45,7 @@ class Recipe:
     fade_in: int = 0
     stabilise: int = 10_000
     mirror: str = "x"
+    noise: float = 0.0
     augment: float = 0.0
     ada_target: float | None = None
     ada_images: int = 100_000

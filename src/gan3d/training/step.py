@@ -11,6 +11,7 @@ from gan3d.backend import value_and_grad, vjp
 from gan3d.networks.layers import Tensor, blend
 from gan3d.training import augment as augmentation
 from gan3d.training.losses import LOSSES, interleave
+from gan3d.training.noise import logistic_noise
 from gan3d.training.optimizer import adam
 from gan3d.training.recipe import Recipe
 
@@ -69,7 +70,7 @@ def make_step(
     """Build `step(state, batch, penalised) -> (state, logs)` for two networks and a recipe.
 
     The batch holds every random number of the step: bits (B, R³ / 8), labels (B,), latents (B, latent), flip (B,),
-    mix (B,), the scalars alpha and decay (of the EMA), and with augmentation, changes (B, 2, NUMBERS).
+    mix (B,), the scalars alpha, decay (of the EMA) and noise (a seed), and with augmentation, changes (B, 2, NUMBERS).
 
     Args:
         held_out: held-out shapes as bits, uint8 (V, R³ / 8), by which an adapted augmentation tells whether D memorises
@@ -80,7 +81,10 @@ def make_step(
     resolution = generator.architecture.resolution
 
     def generate(weights: list, batch: dict) -> Tensor:
-        return generator.stateless_call(weights, [], batch["latents"], batch["labels"], alpha=batch["alpha"])[0]
+        latents, labels, noise = batch["latents"], batch["labels"], None
+        if recipe.noise:
+            noise = recipe.noise * logistic_noise(batch["noise"], (latents.shape[0], *(resolution,) * 3, 1))
+        return generator.stateless_call(weights, [], latents, labels, alpha=batch["alpha"], noise=noise)[0]
 
     def discriminate(weights: list, voxels: Tensor, batch: dict) -> Tensor:
         parts = voxels.shape[0] // batch["labels"].shape[0]  # 2 for pairs

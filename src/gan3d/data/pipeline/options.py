@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from gan3d.data.pipeline.convert import ConversionSettings
+from gan3d.data.pipeline.placement import PLACES
 from gan3d.data.voxelization.voxelize import Fill
 from gan3d.errors import UserError
 from gan3d.voxels import AXES, RESOLUTIONS
@@ -32,6 +33,7 @@ class PrepareOptions:
     test: float = 0.1
     limit: int | None = None
     seed: int = 0
+    place: str = "measured"  # one of placement.PLACES
 
     @property
     def conversion(self) -> ConversionSettings:
@@ -47,6 +49,8 @@ class PrepareOptions:
             raise UserError(f"data.up {self.up!r} is not an axis: choose x, y or z.")
         if self.handedness not in ("right", "left"):
             raise UserError(f"data.handedness {self.handedness!r} does not exist: choose right or left.")
+        if self.place not in PLACES:
+            raise UserError(f"data.place {self.place!r} does not exist: choose one of {', '.join(PLACES)}.")
         if self.fill not in FILLS:
             raise UserError(f"data.fill {self.fill!r} does not exist: choose one of {', '.join(FILLS)}.")
         if min(self.validation, self.test) < 0 or self.validation + self.test >= 1:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from gan3d.data.formats.names import nfc
-from gan3d.data.pipeline import contents, plausibility, statistics, writer
+from gan3d.data.pipeline import contents, placement, plausibility, statistics, writer
 from gan3d.data.pipeline.convert import BATCH_ROWS, ConversionSettings, Progress, Result, convert_batch, make_batches
 from gan3d.data.pipeline.forms import join_forms
 from gan3d.data.pipeline.journal import Journal
@@ -231,7 +231,13 @@ def _write(
     out: Path,
 ) -> dict[str, Any]:
     """Deduplicate, split, and write the data set; returns the summary."""
-    shapes, empty, rejects = _sort_results(found, items, journal, failed)
+    places = _choose_places(items, journal, failed, options)
+
+    def grid(number: int) -> bytes:
+        packed, on_floor = journal.grid(number), places[items[number].class_name] == "floor"
+        return placement.lower(packed, options.resolution, options.up) if on_floor else packed
+
+    shapes, empty, rejects = _sort_results(found, items, journal, failed, grid)
     if not shapes:
         raise _no_shapes_error(source, len(items) + len(found.rejects), rejects, len(empty))
     plausibility.check_stated_splits(found, items, [shape.item for shape in shapes], source)
@@ -245,7 +251,7 @@ def _write(
     names = [name for name in found.classes if any(shape.item.class_name == name for shape in shapes)]
     training = np.array([split == "train" for split in chosen])
     with writer.atomic_replace(out) as folder:
-        packed = (journal.grid(shape.number) for shape in shapes)
+        packed = (grid(shape.number) for shape in shapes)
         summary: dict[str, Any] = {
             "version": VERSION,
             "kind": found.kind,
@@ -262,8 +268,8 @@ def _write(
             "skipped": len(found.skipped),
             "fill": FILLS[options.fill],
             "reduction": REDUCTION,
-            "mirror": _mirror_axes(folder, names, shapes, training, options),
-        }
+            "place": {name: places[name] for name in names},
+        } | _symmetry(folder, names, shapes, training, options)
         writer.write_csv(folder / "manifest.csv", COLUMNS, contents.manifest_rows(shapes, chosen, groups))
         unused = sorted([*rejects, *((item.name, *contents.EMPTY) for item in empty)])
         writer.write_csv(folder / "rejects.csv", contents.REJECTS_COLUMNS, unused)
@@ -274,15 +280,37 @@ def _write(
     return summary
 
 
+def _choose_places(
+    items: list[SourceItem], journal: Journal, failed: dict[int, tuple[str, str]], options: PrepareOptions
+) -> dict[str, str]:
+    """`floor` or `centre` by class: as the options say, or as measured on some of its shapes."""
+    members: dict[str, list[int]] = {item.class_name: [] for item in items}
+    for number, item in enumerate(items):
+        if number not in failed and number in journal.grids:
+            members[item.class_name].append(number)
+    if options.place != "measured":
+        return dict.fromkeys(members, options.place)
+    grids: dict[str, Sequence[bytes]] = {
+        name: [journal.grid(number) for number in statistics.evenly_spaced(numbers, placement.SAMPLE_SIZE)]
+        for name, numbers in members.items()
+        if numbers
+    }
+    return placement.measure_places(grids, options.resolution, options.up)
+
+
 def _sort_results(
-    found: Source, items: list[SourceItem], journal: Journal, failed: dict[int, tuple[str, str]]
+    found: Source,
+    items: list[SourceItem],
+    journal: Journal,
+    failed: dict[int, tuple[str, str]],
+    grid: Callable[[int], bytes],
 ) -> tuple[list[contents.Shape], list[SourceItem], list[Reject]]:
     """Shapes, items with an empty grid, and rejects, those of the walk included."""
     rejects, shapes, empty = list(found.rejects), [], []
     for number, item in enumerate(items):
         result: Result = failed[number] if number in failed else journal.result(number)
         if isinstance(result, bytes):
-            shapes.append(contents.Shape(item, number, hashlib.sha256(result).hexdigest()[:32]))
+            shapes.append(contents.Shape(item, number, hashlib.sha256(grid(number)).hexdigest()[:32]))
         elif result is None:
             empty.append(item)
         else:
@@ -290,19 +318,24 @@ def _sort_results(
     return shapes, empty, rejects
 
 
-def _mirror_axes(
+def _symmetry(
     folder: Path, names: list[str], shapes: list[contents.Shape], training: np.ndarray, options: PrepareOptions
-) -> dict[str, str]:
-    """The mirror axis of each class, measured on the grids just written."""
-    resolution = min(statistics.MIRROR_RESOLUTION, options.resolution)
-    grids = open_grids(folder, resolution)
+) -> dict[str, Any]:
+    """The mirror axis of each class, and its share of symmetric shapes, measured on the grids just written."""
     classes = np.array([shape.item.class_name for shape in shapes])
-
-    def load(rows: np.ndarray) -> np.ndarray:
-        return unpack_bits(np.asarray(grids[rows]), resolution)
-
     members = {name: np.flatnonzero(training & (classes == name)) for name in names}
-    return {name: statistics.measure_mirror_axis(load, rows, options.up) for name, rows in members.items()}
+    coarse, fine = (
+        _loader(folder, min(limit, options.resolution))
+        for limit in (statistics.MIRROR_RESOLUTION, statistics.MAX_RESOLUTION)
+    )
+    mirror = {name: statistics.measure_mirror_axis(coarse, rows, options.up) for name, rows in members.items()}
+    symmetric = {name: statistics.symmetric_share(fine, members[name], mirror[name]) for name in names}
+    return {"mirror": mirror, "symmetric": symmetric}
+
+
+def _loader(folder: Path, resolution: int) -> Callable[[np.ndarray], np.ndarray]:
+    grids = open_grids(folder, resolution)
+    return lambda rows: unpack_bits(np.asarray(grids[rows]), resolution)
 
 
 def _no_shapes_error(source: Path, files: int, rejects: list[Reject], empty: int) -> UserError:

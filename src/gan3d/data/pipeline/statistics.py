@@ -1,19 +1,20 @@
 """Statistics of a prepared data set: symmetry, connectivity, proportions, and outliers."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
 
 from gan3d.dataset import VoxelDataset
-from gan3d.voxels import AXES, largest_component_share
+from gan3d.voxels import AXES, asymmetry, largest_component_share
 
 SAMPLE_SIZE = 1000  # shapes per class that are measured, evenly spaced over the data set
 MAX_RESOLUTION = 32  # at which shapes are measured
 MIRROR_RESOLUTION = 16  # at which the two halves of a class are compared
 MIN_MIRROR_RATIO = 0.93  # of the overlap of two halves that must remain after one of them is flipped
 SYMMETRY_SAMPLE_SIZE = 200  # shapes of a class whose own symmetry decides between two axes
+NEARLY_SYMMETRIC = 0.05  # differing voxels per occupied one, below which a shape counts as symmetric
 CONNECTED = 0.999  # share of the voxels in the largest component from which a shape counts as connected
 
 
@@ -53,7 +54,7 @@ def measure(data: VoxelDataset) -> Statistics:
     """Measure up to SAMPLE_SIZE shapes of each class."""
     resolution = min(MAX_RESOLUTION, data.summary["resolution"])
     members = [np.flatnonzero(data.labels == label) for label in range(len(data.classes))]
-    rows = np.concatenate([_evenly_spaced(of_class, SAMPLE_SIZE) for of_class in members])
+    rows = np.concatenate([evenly_spaced(of_class, SAMPLE_SIZE) for of_class in members])
     batches: list[tuple[np.ndarray, ...]] = []
     for start in range(0, len(rows), 256):
         voxels = data.voxels(resolution, rows[start : start + 256])
@@ -62,9 +63,9 @@ def measure(data: VoxelDataset) -> Statistics:
     return Statistics(resolution, rows, data.labels[rows], occupancy, largest, symmetry, extent)
 
 
-def _evenly_spaced(rows: np.ndarray, count: int) -> np.ndarray:
+def evenly_spaced(rows: Sequence[int] | np.ndarray, count: int) -> np.ndarray:
     """Up to `count` of the rows."""
-    return rows[np.linspace(0, len(rows) - 1, min(count, len(rows))).astype(int)]
+    return np.asarray(rows)[np.linspace(0, len(rows) - 1, min(count, len(rows))).astype(int)]
 
 
 def _symmetry(voxels: np.ndarray) -> np.ndarray:
@@ -111,7 +112,7 @@ def measure_mirror_axis(load: Callable[[np.ndarray], np.ndarray], rows: np.ndarr
         rows: of the class.
         up: the axis that points up, which is never chosen.
     """
-    rows = _evenly_spaced(rows, SAMPLE_SIZE)
+    rows = evenly_spaced(rows, SAMPLE_SIZE)
     if len(rows) < 2:
         return "none"
     one, other = (load(rows[start::2]).mean(0) for start in (0, 1))
@@ -123,8 +124,22 @@ def measure_mirror_axis(load: Callable[[np.ndarray], np.ndarray], rows: np.ndarr
     candidates = [i for i in candidates if overlap(np.flip(other, i)) >= MIN_MIRROR_RATIO * overlap(other)]
     if not candidates:
         return "none"
-    symmetry = _symmetry(load(_evenly_spaced(rows, SYMMETRY_SAMPLE_SIZE)))
+    symmetry = _symmetry(load(evenly_spaced(rows, SYMMETRY_SAMPLE_SIZE)))
     return AXES[max(candidates, key=lambda i: symmetry[:, i].mean())]
+
+
+def symmetric_share(load: Callable[[np.ndarray], np.ndarray], rows: np.ndarray, mirror: str) -> float:
+    """Share of the shapes of a class that are symmetric along its mirror axis, or nearly so; 0 for `none`.
+
+    Args:
+        load: gives the voxels (n, R, R, R) of rows (n,).
+        rows: of the class.
+        mirror: the axis, see `measure_mirror_axis`.
+    """
+    if mirror == "none":
+        return 0.0
+    voxels = load(evenly_spaced(rows, SAMPLE_SIZE))
+    return round(float((asymmetry(voxels, 1 + AXES.index(mirror)) < NEARLY_SYMMETRIC).mean()), 4)
 
 
 def find_outliers(found: Statistics, count: int, up: str) -> list[tuple[int, str]]:
