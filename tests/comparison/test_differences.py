@@ -26,8 +26,8 @@ def test_within_the_interval_nothing_is_said_to_differ():
     assert verdicts([subject("a"), subject("b", 0.71)]) == [
         "No score tells b from a: all differences are within chance."
     ]
-    assert verdicts([subject("a"), subject("b", 0.6)]) == ["b is better in 1-NNA-CD (-0.100 ± 0.028) than a."]
-    assert verdicts([subject("a"), subject("b", 0.8)]) == ["b is worse in 1-NNA-CD (+0.100 ± 0.028) than a."]
+    assert "better in 1-NNA-CD (-0.100 ± 0.028)" in verdicts([subject("a"), subject("b", 0.6)])[0]
+    assert "worse in 1-NNA-CD (+0.100 ± 0.028)" in verdicts([subject("a"), subject("b", 0.8)])[0]
 
 
 def test_a_score_that_should_match_the_real_shapes_is_better_the_nearer_it_is():

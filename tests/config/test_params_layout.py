@@ -82,7 +82,9 @@ def test_values_survive_a_change_and_its_reversal(copy):
     tree = yaml.safe_load(text)
     stage = next(reversed(tree["train"]["stages"]))
     rate, classes = tree["train"]["stages"][stage]["lr_g"], tree["data"]["classes"]
-    apply_overrides(copy, [f"train.stages.{stage}.lr_g=0.00001", "data.labels=labels.csv", "data.classes=[chair,table]"])
+    apply_overrides(
+        copy, [f"train.stages.{stage}.lr_g=0.00001", "data.labels=labels.csv", "data.classes=[chair,table]"]
+    )
     changed = load_params(copy)
     assert changed.train.stages[stage].lr_g == 1e-5
     assert (changed.data.labels, changed.data.classes) == ("labels.csv", ("chair", "table"))
