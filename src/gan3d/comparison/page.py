@@ -1,7 +1,7 @@
 """The page of a comparison: one self-contained HTML file."""
 
 import base64
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -68,7 +68,9 @@ def comparison_page(subjects: Sequence[Subject]) -> str:
 def _scores(subjects: Sequence[Subject], comparable: bool) -> list[list[object]]:
     if not any(subject.scores for subject in subjects):
         return []
-    by_class = [{scores.name: scores.generated for scores in subject.scores} for subject in subjects]
+    by_class: list[dict[str, Mapping[str, Any]]] = [
+        {scores.name: scores.generated for scores in subject.scores} for subject in subjects
+    ]
     rows = [_score_row(score, score.heading, [each.get(MEAN, {}) for each in by_class], comparable) for score in SCORES]
     one_nna = BY_KEY["one_nna_cd"]
     classes = [name for name in dict.fromkeys(name for each in by_class for name in each) if name != MEAN]
@@ -77,7 +79,7 @@ def _scores(subjects: Sequence[Subject], comparable: bool) -> list[list[object]]
     return [row for row in rows if set(row[1 : 1 + len(subjects)]) != {ABSENT}]
 
 
-def _score_row(score: Score, heading: str, rows: Sequence[dict[str, Any]], comparable: bool) -> list[object]:
+def _score_row(score: Score, heading: str, rows: Sequence[Mapping[str, Any]], comparable: bool) -> list[object]:
     values = [_with_half(score, row.get(score.key), row.get(f"{score.key}_se")) for row in rows]
     found = [difference(score, rows[0], row) if comparable else None for row in rows[1:]]
     return [heading, *values, *(_difference(score, each) for each in found), score.better]

@@ -81,9 +81,9 @@ def plot(
     parts = [head, *_vertical_axis(start, end, to_y, right), *_horizontal_axis(xs, to_x, bottom, log_x, listed)]
     parts.append(f'<text x="{right}" y="{HEIGHT - 8}" text-anchor="end" fill="{FAINT}">{html.escape(x_label)}</text>')
     if ideal is not None:
-        y = to_y(ideal)
+        at = to_y(ideal)
         parts.append(
-            f'<line x1="{LEFT}" x2="{right}" y1="{y:.1f}" y2="{y:.1f}" stroke="{FAINT}" stroke-dasharray="4 4"/>'
+            f'<line x1="{LEFT}" x2="{right}" y1="{at:.1f}" y2="{at:.1f}" stroke="{FAINT}" stroke-dasharray="4 4"/>'
         )
     for each, x, y in drawn:
         parts.append(_curve(each, to_x, to_y, x, y) if each.lines else _dots(each, to_x, to_y, log_x))
