@@ -40,8 +40,8 @@ def hooks():
 
 @pytest.mark.slow
 def test_every_module_is_in_the_reference(site, hooks):
-    for room, modules in hooks.rooms().items():
-        page = (site / "reference" / f"{room}.html").read_text(encoding="utf-8")
+    for package, modules in hooks.packages().items():
+        page = (site / "reference" / f"{package}.html").read_text(encoding="utf-8")
         assert modules
         assert all(f'id="{module}"' in page for module in modules)
 

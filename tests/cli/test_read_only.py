@@ -60,7 +60,9 @@ def run(project, arguments):
     command = as_nobody_special([sys.executable, "-m", "gan3d", *(word.format(out=out) for word in arguments)])
     if command is None:
         pytest.skip("root cannot give up its rights here")
-    env = {k: v for k, v in os.environ.items() if k not in ("MLFLOW_TRACKING_URI", "DVC_ROOT", "KERAS_BACKEND")}
+    env = {
+        k: v for k, v in os.environ.items() if not k.startswith("MLFLOW_") and k not in ("DVC_ROOT", "KERAS_BACKEND")
+    }
     return subprocess.run(command, cwd=root, env=env, capture_output=True, text=True, timeout=300)
 
 

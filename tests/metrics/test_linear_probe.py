@@ -7,11 +7,9 @@ import re
 import shutil
 from pathlib import Path
 
-import mlflow
 import numpy as np
 import pytest
 import yaml
-from mlflow import MlflowClient
 from paths import REPOSITORY
 
 from gan3d import model_file
@@ -23,6 +21,7 @@ from gan3d.metrics.linear_probe import check_classes, probe
 from gan3d.networks.architecture import Architecture
 from gan3d.reports.linear_probe_text import linear_probe_text
 from gan3d.stages import features as features_stage
+from gan3d.tracking.store import connect, experiment_id
 from gan3d.training.growth import grow
 
 
@@ -120,8 +119,8 @@ def test_the_command_prints_and_keeps_its_result(home):
     assert "12 test shapes" in text
     assert "column" in text
     assert "gan.conditional" not in text
-    client = MlflowClient(mlflow.get_tracking_uri())
-    run = client.search_runs([client.get_experiment_by_name("gan3d").experiment_id])[0]
+    client = connect(home.mlruns)
+    (run,) = client.search_runs([experiment_id(client)], "tags.stage = 'features'")
     assert run.data.metrics["features/discriminator/tested"] == pytest.approx(result["discriminator"]["tested"])
     assert [file.path for file in client.list_artifacts(run.info.run_id)] == ["features.json"]
 

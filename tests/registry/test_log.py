@@ -124,10 +124,15 @@ def test_equal_content_is_one_version(client, folder, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_version_that_was_never_finished_is_not_taken(client, folder):
+def test_a_version_that_was_never_finished_is_finished(client, folder):
     assert log_candidate(client, folder, facts()) == 1
+    content = client.get_model_version("gan3d", "1").tags["content"]
     client.delete_model_version_tag("gan3d", "1", "content")
-    assert log_candidate(client, folder, facts()) == 2
+    client.update_model_version("gan3d", "1", description="")
+    assert log_candidate(client, folder, facts()) == 1
+    version = client.get_model_version("gan3d", "1")
+    assert version.tags["content"] == content
+    assert "gan3d, version 1" in version.description
 
 
 @pytest.mark.slow

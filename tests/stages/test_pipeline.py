@@ -6,7 +6,6 @@ import re
 import shutil
 import subprocess
 import sys
-import time
 
 import numpy as np
 import pytest
@@ -162,10 +161,8 @@ def test_the_registered_model_equals_the_command_line(repro, tmp_path):
 
 
 def test_a_second_repro_runs_nothing(repro):
-    start = time.monotonic()
     again = repro.run("dvc", "repro")
     assert stages_run(again.stdout) == ["source"]  # which looks whether the source has changed
-    assert time.monotonic() - start < 15
 
 
 @pytest.mark.parametrize(
