@@ -47,7 +47,7 @@ def write_shapes(path):
     shapes = random_boxes(12, 3)
     frames = [(12_000, random_boxes(12, 1)), (24_000, random_boxes(12, 2))]
     return write_page(
-        path, shapes, ["chair"] * 6 + ["table"] * 6, "Chairs and tables", "After 36,000 images.", frames=frames
+        path, shapes, ["chair"] * 6 + ["table"] * 6, "Chairs and tables", note="After 36,000 images.", frames=frames
     )
 
 
