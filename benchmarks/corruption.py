@@ -50,13 +50,13 @@ class Scorer:
         self.features, self.stands = shape_features(test), standing(test, up)
         self.distances = chamfer.nearest_distances(self.reference, train)
 
+    @threadpool_limits.wrap(limits=1)
     def __call__(self, generated: np.ndarray) -> dict[str, float]:
         """Scores by key, of as many of the shapes as there are test shapes; the tells take all."""
         rows = np.random.default_rng(1).permutation(len(generated))[: len(self.reference)]
         shapes = chamfer.prepare(generated[rows])
         features = shape_features(shapes.voxels), self.features
-        with threadpool_limits(1):
-            result = PairedSets(shapes, self.reference, features=features).scores()
+        result = PairedSets(shapes, self.reference, features=features).scores()
         result |= stands_scores(standing(shapes.voxels, self.up), self.stands)
         result |= novelty_scores(chamfer.nearest_distances(shapes, self.train), self.distances)
         told = tells(look(generated), *self.looks, divisions=self.divisions)
@@ -109,10 +109,26 @@ def measure(
     return {"shares": shares, "deviation": deviation, "faults": rows}
 
 
-def change(measured: dict[str, Any], fault: str, key: str) -> float:
-    """How far a score moves from none to half of the shapes, in what it varies by."""
-    first, *_, last = (row[key] for row in measured["faults"][fault])
-    return (last - first) / max(measured["deviation"][key], 1e-3 * max(abs(first), 1.0))
+def change(measured: dict[str, Any], fault: str, key: str) -> tuple[float, bool]:
+    """How far a score moves from none to half of the shapes, in what it varies by; and whether it never turns back."""
+    values = [row[key] for row in measured["faults"][fault]]
+    noise = max(measured["deviation"][key], 0.005 * max(abs(values[0]), 1e-3))
+    steps = np.diff(values) * np.sign(values[-1] - values[0])
+    return (values[-1] - values[0]) / noise, bool((steps > -noise / 2).all())
+
+
+def table(measured: dict[str, Any]) -> str:
+    """Scores by fault in Markdown; bold where a score sees a fault: it moves by MOVES or more, and never back."""
+    lines = ["| score | " + " | ".join(measured["faults"]) + " |", "|---" * (len(measured["faults"]) + 1) + "|"]
+    for score in SCORES:
+        if score.key in measured["deviation"]:
+            cells = []
+            for fault in measured["faults"]:
+                moved, steady = change(measured, fault, score.key)
+                text = f"{np.clip(moved, -99, 99):+.0f}".replace("-", "−") if abs(moved) >= 1 else "0"
+                cells.append(f"**{text}**" if steady and abs(moved) >= MOVES else text)
+            lines.append(f"| {score.heading} | {' | '.join(cells)} |")
+    return "\n".join(lines)
 
 
 def main() -> None:
@@ -129,11 +145,7 @@ def main() -> None:
         shapes = load(args.source, args.resolution, None, args.name).voxels
         shapes = shapes[np.random.default_rng(0).permutation(len(shapes))[: args.most]]
     measured = measure(shapes[shapes.any((1, 2, 3))])
-    headings = [score.heading for score in SCORES if score.key in SEEN]
-    print("| fault | " + " | ".join(headings) + " |\n" + "|---" * (len(SEEN) + 1) + "|")
-    for fault in measured["faults"]:
-        cells = [f"{change(measured, fault, key):+.0f}" for key in SEEN]
-        print(f"| {fault} | {' | '.join(cells)} |")
+    print(table(measured))
     if args.json:
         args.json.write_text(json.dumps(measured, indent=1) + "\n", encoding="utf-8")
 

@@ -22,7 +22,6 @@ import mlflow
 import pandas as pd
 
 from gan3d.tracking.store import connect
-from gan3d.training.callback import Callback
 
 client = connect(find_project().mlruns)
 experiment = mlflow.get_experiment_by_name("gan3d")
@@ -41,7 +40,7 @@ run_id = run_id or newest()
 
 
 # %%
-class Track(Callback):
+class Track(gan3d.Callback):
     def on_log(self, row):
         mlflow.log_metrics({key: value for key, value in row.items() if key != "images"}, step=int(row["images"]))
 
@@ -61,7 +60,7 @@ run.info.run_name, run_id
 def curve(name: str) -> pd.Series:
     """A metric over the images seen."""
     history = client.get_metric_history(run_id, name)
-    return pd.Series([point.value for point in history], [point.step for point in history], name=name)
+    return pd.Series([point.value for point in history], [point.step for point in history], name=name, dtype=float)
 
 
 figure, axes = plt.subplots(1, 3, figsize=(13, 3.4), layout="constrained")
@@ -72,7 +71,8 @@ panels = {
 }
 for axis, (title, names) in zip(axes, panels.items(), strict=True):
     for name in names:
-        curve(name).plot(ax=axis, label=name)
+        points = curve(name)  # empty where a run of your own logs less
+        axis.plot(points.index, points, label=name)
     axis.set(title=title, xlabel="images")
     axis.legend(fontsize=8)
 

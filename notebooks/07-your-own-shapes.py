@@ -9,7 +9,7 @@
 source = ""  # empty: boxes and cones, made below
 resolution = 16
 images = 4000
-count = 40  # shapes per class of the example
+count = 150  # shapes per class of the example
 
 # %%
 import os
@@ -28,7 +28,7 @@ if not source:
     random = np.random.default_rng(0)
     for i in range(count):
         box = trimesh.creation.box(random.uniform(0.3, 1, 3))
-        cone = trimesh.creation.cone(radius=random.uniform(0.3, 0.6), height=random.uniform(0.6, 1.4))
+        cone = trimesh.creation.cone(radius=0.5, height=1).apply_scale(random.uniform(0.4, 1.4, 3))
         for name, mesh in (("box", box), ("cone", cone)):
             os.makedirs(f"{source}/{name}", exist_ok=True)
             mesh.export(f"{source}/{name}/{i:03d}.stl")
@@ -61,6 +61,7 @@ sum([model.sample(name, 6, seed=1) for name in model.classes[1:]], model.sample(
 # Novelty tells whether it copies: the distance to the nearest training shape, for generated and for real shapes.
 
 # %%
-train = data.voxels(8, data.select("train", data.classes[0]))
-test = data.voxels(8, np.concatenate([data.select(split, data.classes[0]) for split in ("validation", "test")]))
-gan3d.score(model.sample(data.classes[0], len(test), seed=2).voxels, test, train)
+name = data.classes[-1]
+train = data.voxels(8, data.select("train", name))
+test = data.voxels(8, np.concatenate([data.select(split, name) for split in ("validation", "test")]))
+gan3d.score(model.sample(name, len(test), seed=2), test, train)

@@ -21,6 +21,7 @@ PACKAGES = {  # what is imported under another name than that of its package
 NOT_IMPORTED = {  # declared, and why no line of the package imports it
     "ipykernel": "papermill starts it",
     "nbconvert": "imported by name, as Jupytext",
+    "ipywidgets": "tqdm's bars of MLflow and DVC ask for it in a notebook",
     "jupyterlab": "where people open the notebooks",
     "jupytext": "imported by name, with a sentence where it is missing",
     "networkx": "trimesh reads the scenes of 3DXML with it, and does not ask for it",

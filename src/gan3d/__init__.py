@@ -28,9 +28,12 @@ _PUBLIC = {  # name -> module
     "Shape": "gan3d.api.shapes",
     "Shapes": "gan3d.api.shapes",
     "TrainedModel": "gan3d.model_file",
+    "Callback": "gan3d.training.callback",
     "VoxelDataset": "gan3d.api.data",
 }
+_NEEDS_KERAS = ("Callback", "TrainedModel")
 __all__ = [
+    "Callback",
     "Model",
     "Scores",
     "Shape",
@@ -66,6 +69,8 @@ if "MLFLOW_DISABLE_TELEMETRY" not in os.environ and "DO_NOT_TRACK" not in os.env
 def __getattr__(name: str) -> Any:
     if name not in _PUBLIC:
         raise AttributeError(f"module 'gan3d' has no attribute {name!r}")
+    if name in _NEEDS_KERAS:  # imported quietly: the log of TensorFlow would fill a terminal or a cell
+        import_module("gan3d.backend_choice").choose_backend()
     return getattr(import_module(_PUBLIC[name]), name)
 
 

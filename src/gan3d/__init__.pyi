@@ -9,5 +9,6 @@ from gan3d.api.shapes import Shape as Shape
 from gan3d.api.shapes import Shapes as Shapes
 from gan3d.api.training import train as train
 from gan3d.model_file import TrainedModel as TrainedModel
+from gan3d.training.callback import Callback as Callback
 
 __version__: str

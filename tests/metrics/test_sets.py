@@ -54,5 +54,8 @@ def test_sets_that_do_not_fit(shape, words):
 
 
 def test_empty_sets():
-    with pytest.raises(UserError, match="all generated shapes are empty"):
-        score_sets(np.zeros((20, 8, 8, 8), bool), random_boxes(20, 2))
+    with pytest.raises(UserError, match="all real ones are empty"):
+        score_sets(random_boxes(20, 2), np.zeros((20, 8, 8, 8), bool))
+    row = score_sets(np.zeros((20, 8, 8, 8), bool), random_boxes(20, 2)).rows[0]
+    assert (row["generated"], row["empty_generated"], row["excess"]) == (0, 20, None)
+    assert "0 generated" in row["note"]

@@ -15,6 +15,7 @@ import trimesh
 from candidates import connect, facts, tiny
 from mlflow.exceptions import MlflowException
 from mlflow.pyfunc import PythonModelContext
+from paths import REPOSITORY
 from PIL import Image
 from scoring import environment, post, scoring_server
 
@@ -256,6 +257,30 @@ def test_it_loads_where_gan3d_is_not_installed(champion, tmp_path, expected):
     for (_, _, words), (status, sentence) in zip(INVALID, report["errors"], strict=True):
         assert status == 400
         assert words in sentence
+
+
+INSTALLED = """
+import mlflow, pandas
+model = mlflow.pyfunc.load_model("models:/gan3d@champion")
+model.predict(pandas.DataFrame([{"class": "chair"}]))
+import gan3d
+print(gan3d.__file__)
+"""
+
+
+@pytest.mark.slow
+def test_an_installed_gan3d_is_not_shadowed(champion, tmp_path):
+    """Although it was not imported before the model was loaded."""
+    command = [sys.executable, "-c", INSTALLED]
+    done = subprocess.run(command, cwd=tmp_path, env=environment(champion), capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert Path(done.stdout.split()[-1]) == REPOSITORY / "src/gan3d/__init__.py"
+
+
+def test_the_path_of_an_interpolation(ask):
+    walks = [ask([{"class": "chair", "seed": 3, "to": 9, "steps": 5, "path": path}]) for path in ("slerp", "linear")]
+    assert len(walks[0]) == len(walks[1]) == 5
+    np.testing.assert_array_equal(walks[0][[0, -1]], walks[1][[0, -1]])
 
 
 @pytest.fixture

@@ -41,5 +41,7 @@ def write_boxes(
         table.writeheader()
         table.writerows(rows[i] for i in order)
     np.save(folder / f"{resolution_key(side)}.npy", pack_bits(shapes[list(order)]))
-    (folder / "summary.json").write_text(json.dumps({"classes": list(sizes), "up": "y"}), encoding="utf-8")
+    (folder / "summary.json").write_text(
+        json.dumps({"classes": list(sizes), "up": "y", "resolution": side}), encoding="utf-8"
+    )
     return VoxelDataset(folder)

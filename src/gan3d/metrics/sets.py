@@ -45,13 +45,12 @@ def score_sets(
         The rows of generated shapes and of the floor, see `gan3d.metrics.protocol.evaluate`, and the shapes.
 
     Raises:
-        UserError: if a set has no shape but empty ones, or resolutions do not fit.
+        UserError: if there are no generated shapes, or no real ones but empty ones, or resolutions do not fit.
     """
     named = {"generated": generated, "real": real} | ({} if train is None else {"training": train})
     sets = {which: np.asarray(voxels, bool) for which, voxels in same_resolution(named).items()}
-    for which, voxels in sets.items():
-        if not voxels.any():
-            raise UserError(f"all {which} shapes are empty ({len(voxels)}): check the file and its values above 0.5.")
+    if not (len(sets["generated"]) and sets["real"].any()):
+        raise UserError("there are no generated shapes, or all real ones are empty: check them with `gan3d show`.")
     rng = np.random.default_rng(seed)
     shapes, reals = sets["generated"], occupied(sets["real"])
     size = min(len(shapes), len(reals), count)

@@ -1,8 +1,9 @@
 """Features of shapes: the last layer but one of a small frozen network, which ships with the project.
 
-It has learned kinds of objects and kinds of faults on the embedded furniture and other shapes made of simple parts
-(`benchmarks/feature_network.py`): four convolutions of 4³ with stride 2 and a dense layer. Sets of shapes are compared
-in its features as sets of images are in those of Inception. NumPy computes them, so that no backend matters.
+Four convolutions of 4³ with stride 2 and a dense layer, in whose features sets of shapes are compared as sets of images
+are in those of Inception. The weights are random and fixed, as Naeem et al. 2020 (arXiv:2002.09797) propose where
+no trained network fits the data; `benchmarks/feature_network.py` can train them on kinds of objects and kinds of
+faults. NumPy computes them, so that no backend matters.
 """
 
 import os

@@ -109,12 +109,12 @@ def _surface(padded: np.ndarray) -> tuple[float, float]:
 def _whole(shape: np.ndarray, padded: np.ndarray) -> tuple[float, float, float]:
     """Occupied share, surface, asymmetry."""
     count = np.count_nonzero(shape)
-    buried = padded[1:-1, 1:-1, 1:-1].copy()
+    interior = padded[1:-1, 1:-1, 1:-1].copy()
     for axis in range(3):
         for step in (0, 2):
             window = [slice(1, -1)] * 3
-            window[axis] = slice(step, step + buried.shape[axis])
-            buried &= padded[tuple(window)]
-    surface = count - np.count_nonzero(buried)
+            window[axis] = slice(step, step + interior.shape[axis])
+            interior &= padded[tuple(window)]
+    surface = count - np.count_nonzero(interior)
     mirrored = min(np.count_nonzero(shape != np.flip(shape, axis)) for axis in range(3))
     return count / shape.size, surface / count ** (2 / 3), mirrored / count

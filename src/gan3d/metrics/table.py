@@ -21,7 +21,7 @@ class Score:
         heading: its name for people.
         digits: decimal places.
         better: which values are better.
-        group: the table that it stands in, one of GROUPS.
+        group: the table that shows it, one of GROUPS.
         meaning: one sentence or two.
         blind: what it cannot see, as a sentence.
         reference: key of the same measure of the test shapes, in the same row; None where real training shapes are

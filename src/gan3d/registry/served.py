@@ -12,9 +12,9 @@ row for a picture of all.
 """
 
 import base64
-import importlib.util
 import os
 import sys
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +46,9 @@ class ServedGenerator(PythonModel):
 
     def load_context(self, context: PythonModelContext) -> None:
         os.environ.setdefault("KERAS_BACKEND", context.model_config["backend"])
-        if importlib.util.find_spec("gan3d") is None:  # last on the path: nothing of the caller's is shadowed
+        try:
+            import_module("gan3d")
+        except ModuleNotFoundError:  # the model's own, last on the path: nothing of the caller's is shadowed
             (package,) = (Path(context.artifacts["snapshot"]).parents[1] / "code").glob("*/gan3d")
             sys.path.append(str(package.parent))
         from gan3d import errors
