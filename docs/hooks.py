@@ -29,6 +29,7 @@ ORDER = [
     "data",
     "training",
     "evaluation",
+    "experiments",
     "results",
     "recipes",
     "trials",

@@ -44,7 +44,13 @@ MAY_IMPORT = {
         *("addresses", "errors", "dataset", "model_file", "sampling", "metrics", "rendering", "shape_io"),
         *("config.project", "tracking", "monitoring.progress"),
     ),
-    "serving": ("errors", "dataset", "voxels", "model_file", "sampling", "shape_io", "registry"),
+    "comparison": (
+        *("errors", "dataset", "model_file", "sampling", "metrics", "rendering", "config.project", "tracking"),
+        "registry",
+    ),
+    "serving": (
+        *("errors", "dataset", "voxels", "model_file", "sampling", "rendering.pages", "shape_io", "registry"),
+    ),
 }
 CORE = (
     "addresses",

@@ -26,10 +26,7 @@ def test_keys_that_files_and_registered_versions_hold():
         *("excess", "one_nna_cd", "tell_structure", "tell_patterns", "cov_cd", "mmd_cd_x1e3", "stands_generated")
     ]
     summary = [score.summary for score in SCORES if score.summary]
-    assert summary == [
-        *("excess", "one_nna_cd", "tell_structure", "tell_patterns", "cov_cd", "mmd_cd_x1e3", "jsd", "frechet"),
-        *("stands", "largest_piece", "copied", "copying_z"),
-    ]
+    assert summary == ["excess", "one_nna_cd", "tell_structure", "tell_patterns"]
 
 
 def test_the_real_value_is_that_of_the_floor_or_of_the_test_shapes():

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from gan3d.rendering import training_plots
+from gan3d.rendering import plots, training_plots
 from gan3d.rendering.voxels import class_color
 
 
@@ -57,7 +57,7 @@ def test_few_and_partial_rows(tmp_path, kept, count):
 
 @given(st.lists(st.floats(-10, 10), min_size=1, max_size=120))
 def test_smoothing_stays_within_the_values(values):
-    smooth = training_plots.smooth(np.array(values))
+    smooth = plots.smooth(np.array(values))
     assert smooth.shape == (len(values),)
     assert min(values) - 1e-9 <= smooth.min()
     assert smooth.max() <= max(values) + 1e-9
@@ -65,9 +65,9 @@ def test_smoothing_stays_within_the_values(values):
 
 def test_smoothing_keeps_gaps_and_straight_lines():
     values = np.arange(100.0)
-    np.testing.assert_allclose(training_plots.smooth(values)[5:-5], values[5:-5])
+    np.testing.assert_allclose(plots.smooth(values)[5:-5], values[5:-5])
     values[50] = np.nan
-    smooth = training_plots.smooth(values)
+    smooth = plots.smooth(values)
     assert np.flatnonzero(np.isnan(smooth)).tolist() == [50]
 
 

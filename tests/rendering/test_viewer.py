@@ -60,7 +60,7 @@ def test_embedded_bits_decode_to_the_shapes(tmp_path_factory, shapes, up):
     frame = embedded(path)["frames"][0]
     packed = np.stack([np.frombuffer(base64.b64decode(text), np.uint8) for text in frame["shapes"]])
     turned = np.stack([voxels.upright(shape, up) for shape in shapes])
-    assert np.array_equal(unpack_bits(packed, frame["resolution"]), turned)
+    assert np.array_equal(unpack_bits(packed, frame["resolutions"][0]), turned)
 
 
 def test_labels_colours_and_frames(tmp_path):
@@ -69,7 +69,10 @@ def test_labels_colours_and_frames(tmp_path):
     data = embedded(path)
     assert data["labels"] == ["chair", "table"]
     assert data["colors"] == [list(voxels.class_color(i)) for i in range(2)]
-    assert [(frame["name"], frame["resolution"]) for frame in data["frames"]] == [("12,000 images", 4), ("final", 8)]
+    assert [(frame["name"], frame["resolutions"]) for frame in data["frames"]] == [
+        ("12,000 images", [4, 4]),
+        ("final", [8, 8]),
+    ]
     chosen = viewer.write_page(tmp_path / "q.html", late, ["chair", "table"], "t", colors=[(1, 2, 3)] * 2)
     assert embedded(chosen)["colors"] == [[1, 2, 3]] * 2
 

@@ -38,6 +38,7 @@ HARMLESS = {
     "monitoring.progress": "a bar on the terminal",
     "stages.experiment": "tells MLflow what a stage belongs to",
     "tracking": "copies to MLflow what is on disk",
+    "comparison": "a page beside the outputs, of what the registry holds at the time",
     "data.sandbox": "limits of time and memory, which are parameters",
     "data.pipeline.dask_cluster": "where blocks are converted",
     "data.pipeline.journal": "where results wait until the data set is whole",

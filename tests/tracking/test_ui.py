@@ -11,7 +11,7 @@ import time
 import numpy as np
 import pytest
 import yaml
-from browser import chromium, keep, settled
+from browser import chromium, keep_picture, settled
 from free_port import free_port
 
 from gan3d.tracking import store
@@ -124,7 +124,7 @@ def test_the_first_page_lists_experiments_and_stays_with_training(server, tmp_pa
         page.goto(server[0])
         page.get_by_role("link", name="furniture bold-bear").wait_for()
         settled(page)
-        keep(page, "runs", tmp_path)
+        keep_picture(page, "runs", full=False)
         assert "/runs" in page.url
         assert page.get_by_text("0.64", exact=True).is_visible()
         assert page.get_by_text("r16.lr_g=0.003").first.is_visible()
@@ -141,7 +141,7 @@ def test_the_first_page_lists_experiments_and_stays_with_training(server, tmp_pa
         page.get_by_role("link", name="furniture calm-crab").click()
         page.get_by_text("A generator of 16³ voxels.").wait_for()
         settled(page)
-        keep(page, "experiment", tmp_path)
+        keep_picture(page, "experiment", full=False)
         page.get_by_text("Show more").first.click()
         with page.context.expect_page() as opened:
             page.get_by_role("link", name="r08", exact=True).first.click()
@@ -155,7 +155,7 @@ def test_two_experiments_are_side_by_side_by_pictures_after_one_click(server, tm
         page.locator("label:has(input[value='CHART'])").click()
         page.locator("img[src*='contact']").first.wait_for()
         settled(page)
-        keep(page, "side-by-side", tmp_path)
+        keep_picture(page, "side-by-side", full=False)
         boxes = [each.bounding_box() for each in page.locator("img[src*='contact']").all()[:2]]
         assert min(box["width"] for box in boxes) / 2 >= 96  # of two shapes in a row
         assert abs(boxes[0]["y"] - boxes[1]["y"]) < 5
@@ -181,6 +181,6 @@ def test_200_experiments_open_within_3_seconds(server, project, tmp_path):
             page.reload()
             page.get_by_role("link", name="load 199").wait_for()
             took.append(time.monotonic() - start)
-        keep(page, "many", tmp_path)
+        keep_picture(page, "many", full=False)
     print(f"the runs page of 800 runs opened in {min(took):.2f} to {max(took):.2f} s")
     assert min(took) < 3

@@ -15,6 +15,7 @@ import traceback
 import click
 
 from gan3d import __version__
+from gan3d.cli.compare import compare
 from gan3d.cli.data import data
 from gan3d.cli.notebook import notebook
 from gan3d.cli.pipeline import check, evaluate, pack, prepare, register, sync, train
@@ -54,6 +55,7 @@ for command in (
     data,
     sync,
     tune,
+    compare,
     recipe,
     notebook,
     pretrained,
@@ -73,6 +75,7 @@ def main() -> None:
         sys.exit(code if isinstance(code, int) else 0)
     except click.exceptions.Abort:
         click.echo("interrupted; run the same command again to continue", err=True)
+        _tell_of_outputs()
         sys.exit(130)
     except click.ClickException as error:
         error.show()
@@ -106,9 +109,16 @@ def report_defect(error: BaseException) -> str:
     return f"this is a defect of gan3d ({what}): {where}."
 
 
+def _tell_of_outputs() -> None:
+    """Say how to bring back what DVC removes before it runs a stage."""
+    if os.environ.get("DVC_STAGE"):
+        click.echo("DVC had removed the stage's earlier outputs: `dvc checkout` brings them back.", err=True)
+
+
 def _fail(sentence: str) -> None:
     try:
         click.echo(f"error: {sentence}", err=True)
+        _tell_of_outputs()
     except OSError:  # stderr is closed, or on a full disk
         _silence_output()
     sys.exit(1)

@@ -1,20 +1,16 @@
-"""`gan3d registry`: list versions, move the champion, compare two versions."""
+"""`gan3d registry`: list versions, and move the champion."""
 
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 import click
-
-from gan3d.cli.setup import choose_backend, path_option
-from gan3d.outputs import write_text
 
 reason_option = click.option("--reason", required=True, help="Why; stored as a tag of the versions.")
 
 
 @click.group()
 def registry() -> None:
-    """List, promote and compare registered versions."""
+    """List and promote registered versions."""
 
 
 @registry.command("list")
@@ -58,26 +54,6 @@ def rollback(reason: str) -> None:
 
     move = aliases.rollback(client, reason)
     click.echo(f"version {move.new} is champion again instead of {move.old}")
-
-
-@registry.command()
-@click.argument("one", metavar="A")
-@click.argument("two", metavar="B")
-@click.option("--out", type=path_option, help="The page; default: compare-A-B.html.")
-def compare(one: str, two: str, out: Path | None) -> None:
-    """Compare scores and shapes of versions A and B, as an HTML page and in MLflow."""
-    client = _client()
-    from gan3d.registry import aliases
-
-    numbers = aliases.number_of(client, one), aliases.number_of(client, two)
-    choose_backend()
-    from gan3d.config.project import find_project
-    from gan3d.registry import compare as comparing
-
-    comparison = comparing.compare(client, *numbers, find_project().mlruns)
-    out = out or Path(f"compare-{numbers[0]}-{numbers[1]}.html")
-    write_text(out, comparing.page(comparison))
-    click.echo(f"{out}, and in MLflow the run {comparing.log(comparison)}")
 
 
 def _client() -> Any:

@@ -1,5 +1,6 @@
 """`gan3d tune`: search for a stage's best parameters, and apply them."""
 
+import dataclasses
 import signal
 
 import click
@@ -24,6 +25,7 @@ def tune() -> None:
     gan3d tune r16                start or continue the study of r16
     gan3d tune r16 --workers 2    use two processes
     gan3d tune r16 --worker       join the study, from any terminal or machine
+    gan3d tune r16 --by eye       choose the better trials yourself, in the dashboard
     gan3d tune all                tune each stage in turn, and train it with the best values
     gan3d tune apply r16          write the best values into params.yaml
     gan3d tune dashboard          browse the studies
@@ -49,6 +51,10 @@ study_option = click.option(
 @click.option("--trials", type=click.IntRange(1), help="Total trials of the study, instead of tune.trials.")
 @click.option("--workers", type=click.IntRange(1), default=1, show_default=True, help="Processes on this machine.")
 @click.option("--worker", is_flag=True, help="Only join the study; print no summary at the end.")
+@click.option("--by", type=click.Choice(["eye"]), help="Let your eye decide: choose between two trials at a time.")
+@click.option(
+    "--port", type=click.IntRange(1, 65535), default=8080, show_default=True, help="Of the page, with --by eye."
+)
 @click.option("--dask", metavar="ADDRESS", help="Spread the trials over the workers of this Dask scheduler.")
 def sweep(
     stage: str,
@@ -57,6 +63,8 @@ def sweep(
     trials: int | None,
     workers: int,
     worker: bool,
+    by: str | None,
+    port: int,
     dask: str | None,
 ) -> None:
     """Start or continue the study of STAGE, such as r16; the word `sweep` is optional.
@@ -68,6 +76,8 @@ def sweep(
         raise click.UsageError("--study, --trials and --worker need one stage, not all.")
     if dask and (worker or workers > 1):
         raise click.UsageError("--dask uses all workers of its scheduler: leave out --worker and --workers.")
+    if by and (stage == "all" or dask or worker or workers > 1):
+        raise click.UsageError("--by eye tunes one stage in this process: leave out the other options.")
     params, project = project_and_params()
     from gan3d.tuning import report, sweep
     from gan3d.tuning.study_spec import study_spec
@@ -79,6 +89,12 @@ def sweep(
     if trials:
         params = params.model_copy(update={"tune": params.tune.model_copy(update={"trials": trials})})
     chosen = study_spec(params, stage, project, storage, study)
+    if by:
+        from gan3d.tuning import by_eye
+
+        named = chosen if study else dataclasses.replace(chosen, name=by_eye.by_eye_name(chosen))
+        click.echo("\n".join(by_eye.run(named, port, click.echo)))
+        return
     done = sweep.run(chosen, workers, dask, click.echo)
     if not worker:
         click.echo("\n".join(report.verdict(done, chosen)))
@@ -112,4 +128,4 @@ def dashboard(storage: str | None, port: int) -> None:
     from gan3d.tuning import dashboard
     from gan3d.tuning.study_spec import database
 
-    dashboard.serve(database(params, project, storage), port, click.echo)
+    dashboard.serve(database(params, project, storage), port, project.mlruns, click.echo)

@@ -57,12 +57,17 @@ class Project:
         return self.work / "runs" / f"{stage}.json"
 
     def curves(self, stage: str) -> Path:
-        """A stage's logged rows, a DVC plot."""
+        """A stage's logged rows."""
         return self.work / "evaluation" / "curves" / f"{stage}.csv"
 
     def health(self, stage: str) -> Path:
-        """A stage's diagnostics, a DVC plot."""
+        """A stage's diagnostics."""
         return self.work / "evaluation" / "health" / f"{stage}.csv"
+
+    @property
+    def plots(self) -> Path:
+        """Scores and losses over the images of all stages, which DVC plots."""
+        return self.work / "evaluation" / "plots"
 
     @property
     def scores(self) -> Path:

@@ -84,13 +84,21 @@ def rounded(row: Mapping[str, Any]) -> Row:
     }
 
 
+ARROWS = {"higher": "↑", "match the real shapes": "≈"}  # in names of metrics; any other score is better the lower
+
+
 def summary(mean: ClassScores) -> dict[str, float | None]:
-    """The few numbers that DVC shows and compares: means over classes, each followed by that of real shapes."""
+    """The few numbers that DVC shows and compares: means over classes, each followed by that of real shapes.
+
+    An arrow in the name says which values are better, as `one_nna_cd↓`.
+    """
     values: dict[str, float | None] = {}
     for score in SCORES:
         if score.summary is not None:
-            values[score.summary] = mean.generated.get(score.key)
-            values[f"{score.summary}_real"], _ = score.real(mean.generated, mean.floor)
+            values[f"{score.summary}{ARROWS.get(score.better, '↓')}"] = mean.generated.get(score.key)
+            real, _ = score.real(mean.generated, mean.floor)
+            if real is not None:
+                values[f"{score.summary}_floor"] = real
     return {name: None if value is None else float(f"{value:.4g}") for name, value in values.items()}
 
 

@@ -26,7 +26,7 @@ class Score:
         blind: what it cannot see, as a sentence.
         reference: key of the same measure of the test shapes, in the same row; None where real training shapes are
             scored instead, in the row of kind "floor".
-        summary: its key in `evaluation/scores.json`; None leaves it out.
+        summary: its name in `evaluation/scores.json`, the few numbers that DVC compares; None leaves it out.
         objective: whether a sweep may optimise it.
         tagged: whether a registered version carries its mean as a tag.
     """
@@ -143,7 +143,6 @@ SCORES = (  # in the order of columns
         "Share of the real shapes that are the nearest real shape of some generated one. It is low when the generator"
         " misses kinds of shapes.",
         "Whether shapes are any good: bad ones can cover well.",
-        summary="cov_cd",
         objective=True,
         tagged=True,
     ),
@@ -156,7 +155,6 @@ SCORES = (  # in the order of columns
         "Mean distance from a real shape to the nearest generated one. It is low when every real shape has a similar"
         " generated one.",
         "Bad shapes beside good ones, and small faults.",
-        summary="mmd_cd_x1e3",
         objective=True,
         tagged=True,
     ),
@@ -169,7 +167,6 @@ SCORES = (  # in the order of columns
         "Jensen-Shannon divergence between the mean occupancy grids of the two sets; 0 means that both fill space"
         " equally.",
         "Single shapes: only their mean counts.",
-        summary="jsd",
         objective=True,
     ),
     Score(
@@ -219,7 +216,6 @@ SCORES = (  # in the order of columns
         "Fréchet distance between both sets in features, as if they were normally distributed. It depends on the number"
         " of shapes: compare it with the floor alone.",
         "Single shapes, and what the network has not learned to see.",
-        summary="frechet",
     ),
     Score(
         "kernel_x1e3",
@@ -241,7 +237,6 @@ SCORES = (  # in the order of columns
         " their lowest layer.",
         "Whether they look like anything: a cube stands.",
         reference="stands_reference",
-        summary="stands",
         tagged=True,
     ),
     Score(
@@ -253,7 +248,6 @@ SCORES = (  # in the order of columns
         "Share of a shape's voxels in its largest connected component.",
         "Whether the component has the right form.",
         reference="largest_piece_reference",
-        summary="largest_piece",
     ),
     Score(
         "occupancy_generated",
@@ -284,7 +278,6 @@ SCORES = (  # in the order of columns
         "Share of shapes that equal a training shape voxel by voxel.",
         "Copies with one voxel changed.",
         reference="copied_reference",
-        summary="copied",
     ),
     Score(
         "copying_z",
@@ -295,7 +288,6 @@ SCORES = (  # in the order of columns
         "Three-sample test of memorising: whether generated shapes lie nearer to training shapes than held-out real"
         " ones do, in standard deviations. Below -2 the generator copies; above 2 its shapes are farther away.",
         "Copies that shapes far from all training shapes outweigh.",
-        summary="copying_z",
     ),
 )
 BY_KEY = {score.key: score for score in SCORES}

@@ -31,7 +31,7 @@ def model_folder(address: str | Path, mlruns: Path | None = None) -> Path:
 
         return resolve(str(address), mlruns or find_project().mlruns)
     folder = Path(address)
-    known = {} if folder.is_dir() or len(folder.parts) != 1 else _pretrained()
+    known = {} if folder.is_dir() or len(folder.parts) != 1 else pretrained_models()
     if folder.name in known:
         return known[folder.name]
     if known and not folder.exists():
@@ -43,7 +43,7 @@ def model_folder(address: str | Path, mlruns: Path | None = None) -> Path:
     return folder
 
 
-def _pretrained() -> dict[str, Path]:
+def pretrained_models() -> dict[str, Path]:
     """Pretrained models by name: those of the checkout this package is imported from, and of the current project."""
     roots = [Path(__file__).parents[3], *([find_project().home] if in_project() else [])]
     return {path.parent.name: path.parent for root in roots for path in root.glob("pretrained/*/config.json")}

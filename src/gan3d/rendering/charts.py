@@ -1,6 +1,6 @@
 """Charts as inline SVG: values with intervals beside those of real shapes, and histograms.
 
-matplotlib's SVG of the same charts is five times as large and a hundred times as slow (docs/decisions-libraries.md).
+matplotlib's SVG of the same charts is five times as large and a hundred times as slow (docs/architecture.md).
 """
 
 import html
@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-GENERATED, REAL, GRID, INK = "#d9822b", "#4a90c4", "#e3e5e8", "#30343b"
-FAINT = "#8a909a"
+# variables of the stylesheet, so that charts follow light and dark
+GENERATED, REAL, GRID, INK, FAINT = (f"var(--{name})" for name in ("generated", "real", "line", "ink", "faint"))
 FONT = 'font-family="system-ui, sans-serif" font-size="12.5"'
 
 
@@ -55,7 +55,7 @@ def intervals(marks: Sequence[Mark], low: float, high: float, ideal: float | Non
                 parts.append(_dot(x, value, error or 0.0, y + shift, color))
     parts.append(f'<text x="{left + width}" y="{bottom + 38}" text-anchor="end" fill="{FAINT}">{label}</text>')
     parts.append(_legend(left, bottom + 38, (("generated", GENERATED), ("real training shapes", REAL))))
-    return _svg(left + width + 24, bottom + 46, parts)
+    return svg(left + width + 24, bottom + 46, parts, f"{label} with 95 % intervals of {len(marks)} classes")
 
 
 def histogram(
@@ -105,7 +105,7 @@ def histogram(
             at = x(min(float(np.median(shapes)), edges[-1]))
             parts.append(f'<line x1="{at:.1f}" x2="{at:.1f}" y1="{top}" y2="{bottom}" stroke="{color}"{_DASHED}/>')
     parts.append(_legend(left, bottom + 36, (("generated", GENERATED), ("real, held out", REAL))))
-    return _svg(left + width + 26, bottom + 44, parts)
+    return svg(left + width + 26, bottom + 44, parts, f"histograms of {title}")
 
 
 _DASHED = ' stroke-dasharray="3 3"'
@@ -118,17 +118,23 @@ def _dot(x, value: float, error: float, y: float, color: str) -> str:  # type: i
 
 def _ticks(low: float, high: float, x, top: float, bottom: float, percent: bool = False, count: int = 4) -> list[str]:  # type: ignore[no-untyped-def]
     """Light vertical lines at round numbers, labelled below."""
-    rough = (high - low) / count
-    power = 10.0 ** np.floor(np.log10(rough))
-    step = next(power * k for k in (1, 2, 2.5, 5, 10) if power * k >= rough)
-    digits = max(0, int(np.ceil(-np.log10(step))) + (1 if round(step / power, 1) == 2.5 else 0))
     parts = []
-    for value in np.arange(np.ceil(low / step - 1e-9), np.floor(high / step + 1e-9) + 1) * step:
+    values, digits = round_numbers(low, high, count)
+    for value in values:
         at = f"{x(value):.1f}"
         text = f"{abs(value):.{max(0, digits - 2)}%}" if percent else f"{value + 0.0:.{digits}f}"
         parts.append(f'<line x1="{at}" x2="{at}" y1="{top}" y2="{bottom}" stroke="{GRID}"/>')
         parts.append(f'<text x="{at}" y="{bottom + 16}" text-anchor="middle" fill="{FAINT}">{text}</text>')
     return parts
+
+
+def round_numbers(low: float, high: float, count: int = 4) -> tuple[np.ndarray, int]:
+    """About `count` round numbers between two others, and the decimal places that they need."""
+    rough = (high - low) / count
+    power = 10.0 ** np.floor(np.log10(rough))
+    step = next(power * k for k in (1, 2, 2.5, 5, 10) if power * k >= rough)
+    digits = max(0, int(np.ceil(-np.log10(step))) + (1 if round(step / power, 1) == 2.5 else 0))
+    return np.arange(np.ceil(low / step - 1e-9), np.floor(high / step + 1e-9) + 1) * step, digits
 
 
 def _legend(left: float, y: float, entries: Sequence[tuple[str, str]]) -> str:
@@ -141,6 +147,7 @@ def _legend(left: float, y: float, entries: Sequence[tuple[str, str]]) -> str:
     return "".join(parts)
 
 
-def _svg(width: float, height: float, parts: Sequence[str]) -> str:
+def svg(width: float, height: float, parts: Sequence[str], name: str) -> str:
+    """A picture of these parts; `name` is what a screen reader says."""
     head = f'<svg width="{width:.0f}" viewBox="0 0 {width:.0f} {height:.0f}"'
-    return f'{head} {FONT} fill="{INK}" role="img">{"".join(parts)}</svg>'
+    return f'{head} {FONT} fill="{INK}" role="img" aria-label="{html.escape(name)}">{"".join(parts)}</svg>'

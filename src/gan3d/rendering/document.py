@@ -8,7 +8,7 @@ from markupsafe import Markup
 
 from gan3d.rendering import pages
 
-__all__ = ["Markup", "image", "shorten", "table", "text", "tiles", "write"]
+__all__ = ["Markup", "image", "legend", "shorten", "table", "text", "tiles", "write"]
 
 
 def write(path: Path, title: str, parts: Iterable[str]) -> Path:
@@ -44,9 +44,14 @@ def tiles(values: Sequence[tuple[str, object, str]]) -> str:
     return pages.fill_macro("tiles", values)
 
 
-def image(pixels: np.ndarray, alt: str = "") -> str:
+def image(pixels: np.ndarray, alt: str) -> str:
     """uint8 (H, W, 3), embedded in the page."""
     return pages.fill_macro("image", pixels, alt)
+
+
+def legend(names: Sequence[str]) -> str:
+    """The names of series beside their colors."""
+    return pages.fill_macro("key", names)
 
 
 def shorten(name: str, length: int = 18) -> str:

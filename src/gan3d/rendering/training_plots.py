@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter
 
 from gan3d.outputs import new_file
+from gan3d.rendering.plots import smooth
 from gan3d.rendering.voxels import class_color
 
 LOSSES = {"loss_g": "generator", "loss_d": "discriminator", "penalty": "gradient penalty"}
@@ -89,16 +90,6 @@ def _panel(axis: Axes, rows: Rows, names: Mapping[str, str], label: str) -> None
         axis.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False)
     else:
         axis.text(0.5, 0.5, "nothing logged", transform=axis.transAxes, ha="center", color="0.5")
-
-
-def smooth(values: np.ndarray, share: float = 0.04) -> np.ndarray:
-    """Centred moving average over a share of all points, (T,); gaps stay as they are and do not spread."""
-    reach = int(len(values) * share / 2)
-    known = np.isfinite(values)
-    kernel = np.ones(2 * reach + 1)
-    total = np.convolve(np.pad(np.where(known, values, 0.0), reach), kernel, "valid")
-    count = np.convolve(np.pad(known.astype(float), reach), kernel, "valid")
-    return np.where(known, total / np.maximum(count, 1), np.nan)
 
 
 def fading(rows: Rows) -> list[tuple[float, float]]:

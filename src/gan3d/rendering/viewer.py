@@ -59,12 +59,15 @@ def page(
         "labels": list(labels),
         "details": list(details),
         "colors": [[int(part) for part in color] for color in colors],
-        "frames": [{"name": name, "resolution": step.shape[1], "shapes": _encode(step, up)} for name, step in steps],
+        "frames": [
+            {"name": name, "resolutions": [step.shape[1]] * len(step), "shapes": encode(step, up)}
+            for name, step in steps
+        ],
     }
     return fill_template("viewer", title=title, note=note, data=data, embedded=embedded)
 
 
-def _encode(shapes: np.ndarray, up: str) -> list[str]:
+def encode(shapes: np.ndarray, up: str) -> list[str]:
     """Each shape's bits as base64, with axes right, up and front."""
     rotated = np.stack([upright(np.asarray(shape, bool), up) for shape in shapes])
     return [base64.b64encode(bits.tobytes()).decode() for bits in pack_bits(rotated)]

@@ -48,8 +48,12 @@ class Evaluation:
         return max(self.stages, key=lambda stage: stage.resolution)
 
 
-def write(path: Path, evaluation: Evaluation, data: VoxelDataset) -> Path:
-    """Write the report; equal evaluations give equal bytes."""
+def write(path: Path, evaluation: Evaluation, data: VoxelDataset, training: str = "") -> Path:
+    """Write the report; equal evaluations give equal bytes.
+
+    Args:
+        training: markup about the trainings.
+    """
     scores = class_scores(evaluation.final.rows, evaluation.final.resolution)
     parts = [
         overview(scores),
@@ -59,6 +63,7 @@ def write(path: Path, evaluation: Evaluation, data: VoxelDataset) -> Path:
         _measures(evaluation.final),
         _interpolations(evaluation.final, data),
         _stages(evaluation),
+        training,
         glossary(),
     ]
     return document.write(path, f"{evaluation.name} at {evaluation.final.resolution}³: evaluation", parts)

@@ -116,7 +116,8 @@ def _chart(classes: Sequence[ClassScores], score: Score) -> str:
         if value is not None
     ]
     low = min([0.4, *(np.floor(10 * value) / 10 for value in ends)])
-    return charts.intervals(marks, max(0.0, float(low)), 1.0, ideal=0.5, label=score.heading)
+    chart = charts.intervals(marks, max(0.0, float(low)), 1.0, ideal=0.5, label=score.heading)
+    return f'<div class="wide" role="group" aria-label="Chart" tabindex="0">{chart}</div>'
 
 
 def _giveaways(classes: Sequence[ClassScores]) -> str:
@@ -136,7 +137,7 @@ def score_tables(classes: Sequence[ClassScores]) -> str:
     notes = dict.fromkeys(row["note"] for each in shown for row in (each.generated, each.floor) if "note" in row)
     if len(shown) < len(classes):
         notes[f"The {TABLED} classes told most easily, of {len(classes) - 1:,}; table.json has all"] = None
-    tables = [f"<div class=wide>{_table(shown, scores)}</div>" for scores in grouped().values()]
+    tables = [_table(shown, scores) for scores in grouped().values()]
     return "".join(tables) + "".join(f"<p class=note>{document.text(note)}.</p>" for note in notes)
 
 

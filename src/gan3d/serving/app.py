@@ -17,6 +17,7 @@ from starlette.exceptions import HTTPException
 
 from gan3d import __version__
 from gan3d.errors import UserError
+from gan3d.rendering.pages import fill_template
 from gan3d.sampling.requests import Plan, plan_shapes
 from gan3d.serving.access import Access
 from gan3d.serving.body import BodyLimit
@@ -32,7 +33,6 @@ from gan3d.serving.schema import Grid, Problem, parse_request
 from gan3d.serving.settings import Settings
 from gan3d.shape_io.formats import max_shapes
 
-PAGE = Path(__file__).with_name("page.html")
 DESCRIPTION = (
     "Shapes from a voxel GAN, as grids, meshes or pictures. The same seed gives the same shape on every call, here, on"
     " the command line and in Python."
@@ -216,7 +216,7 @@ def _add_health(app: FastAPI, server: Server) -> None:
 
 
 def _add_pages(app: FastAPI) -> None:
-    page = PAGE.read_text(encoding="utf-8")
+    page = fill_template("server", title="gan3d")
     policy = _content_policy(page)
 
     @app.get("/docs", include_in_schema=False)

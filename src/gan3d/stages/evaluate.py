@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from gan3d.comparison.compare import PAGE, compare_with_champion
 from gan3d.config.project import Project
 from gan3d.config.schema import Params, resolution_of
 from gan3d.dataset import VoxelDataset
@@ -18,6 +19,7 @@ from gan3d.rendering.sheets import save_png
 from gan3d.reports import evaluation_report
 from gan3d.reports.evaluation_report import Evaluation
 from gan3d.reports.evaluation_sheets import beside_real, interpolation_sheet, samples_sheet
+from gan3d.reports.progress import progress_section, read_progress, write_progress
 from gan3d.stages.experiment import (
     experiment_run,
     images_seen,
@@ -26,6 +28,7 @@ from gan3d.stages.experiment import (
     score_rows,
     trained_run,
 )
+from gan3d.tracking.history import TRAINING_RUN
 from gan3d.tracking.metric_names import IMAGES_SEEN, SHEETS
 from gan3d.tracking.metric_names import SCORES as GROUP
 from gan3d.tracking.provenance import provenance_tags
@@ -36,7 +39,7 @@ LOGGED_CLASSES = 24  # whose scores become metrics in MLflow, a dozen each
 
 
 def run(params: Params, project: Project) -> list[Row]:
-    """Evaluate all stages; write scores, pictures and the report, also to MLflow.
+    """Evaluate all stages; write scores, pictures, the report and a comparison with the champion, also to MLflow.
 
     Returns:
         The rows of `evaluation/table.json`: of every resolution, class (or "mean") and kind.
@@ -45,19 +48,25 @@ def run(params: Params, project: Project) -> list[Row]:
     stages = {stage: evaluate_stage(params, project, stage, data) for stage in params.train.stages}
     pictures = project.scores.parent / "pictures"
     sheets = {}
-    for stage, evaluation in stages.items():
-        sheets[evaluation.resolution] = samples_sheet(evaluation, data)
-        save_png(pictures / f"{stage}.png", sheets[evaluation.resolution])
-        save_png(pictures / f"{stage}-interpolation.png", interpolation_sheet(evaluation, data))
+    for stage, scored in stages.items():
+        sheets[scored.resolution] = samples_sheet(scored, data)
+        save_png(pictures / f"{stage}.png", sheets[scored.resolution])
+        save_png(pictures / f"{stage}-interpolation.png", interpolation_sheet(scored, data))
     remove_others(pictures, [f"{stage}{part}.png" for stage in stages for part in ("", "-interpolation")])
     rows = [row for evaluation in stages.values() for row in evaluation.rows]
     write_json(project.table, rows)
     write_json(project.scores, summary(class_mean(rows, resolution_of(params.final))))
-    report = evaluation_report.write(
-        project.scores.parent / "report.html", Evaluation(params.name, list(stages.values()), sheets), data
+    progress = read_progress(
+        {stage: (project.curves(stage), project.health(stage)) for stage in params.train.chain(params.final)}
     )
-    final = stages[params.final]
-    track(params, project, rows, [pictures, report, project.scores, project.table], beside_real(final, data))
+    write_progress(project.plots, progress)
+    evaluation = Evaluation(params.name, list(stages.values()), sheets)
+    report = evaluation_report.write(
+        project.scores.parent / "report.html", evaluation, data, progress_section(progress)
+    )
+    page = compare_with_champion(project, project.output(params.name) / PAGE)
+    files = [pictures, report, project.scores, project.table, *([page] if page else [])]
+    track(params, project, rows, files, beside_real(stages[params.final], data))
     return rows
 
 
@@ -91,6 +100,8 @@ def track(
     settings = {"count": params.evaluate.count, "draws": params.evaluate.draws}
     by_stage = {stage: metrics(class_scores(rows, resolution_of(stage))) for stage in params.train.stages}
     trained = {stage: found for stage in params.train.stages if (found := trained_run(project, stage))}
+    if params.final in trained:
+        tags[TRAINING_RUN] = trained[params.final]
     experiment = experiment_run(params, project, "evaluate")
     if experiment is not None:
         experiment.tell_stages(trained)

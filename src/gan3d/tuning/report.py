@@ -1,22 +1,17 @@
-"""What a study has found, written into its parent run: the best values, and its figures as one interactive page."""
+"""What a study has found, written into its parent run: the best values, and its page."""
 
 import json
-import tempfile
-import warnings
-from collections.abc import Callable, Iterator
-from pathlib import Path
-from typing import Any
 
 import optuna
-import plotly.io
 from mlflow import MlflowClient
 from mlflow.utils.mlflow_tags import MLFLOW_RUN_NOTE
-from optuna import visualization
 from optuna.trial import FrozenTrial, TrialState
 
 from gan3d.errors import UserError
-from gan3d.outputs import write_text
-from gan3d.rendering.pages import fill_template
+from gan3d.tracking.run_page import run_address
+from gan3d.tracking.store import experiment_id
+from gan3d.tuning.study import count_trials
+from gan3d.tuning.study_page import page
 from gan3d.tuning.study_spec import StudySpec
 
 PAGE = "study.html"
@@ -44,7 +39,7 @@ def best(study: optuna.Study, number: int | None = None) -> FrozenTrial:
 
 
 def write(study: optuna.Study, client: MlflowClient, parent_run: str, spec: StudySpec) -> None:
-    """Write the best values and the figures into the parent run, in place of earlier ones."""
+    """Write the best values and the page into the parent run, in place of earlier ones."""
     trials = study.get_trials(deepcopy=False)
     states = {state.name.lower(): sum(trial.state == state for trial in trials) for state in TrialState}
     for name, count in states.items():
@@ -68,10 +63,10 @@ def write(study: optuna.Study, client: MlflowClient, parent_run: str, spec: Stud
     for name, value in rows[0]["scores"].items():
         client.log_metric(parent_run, f"best/{name}", value, step=sum(trial.state.is_finished() for trial in trials))
     client.log_dict(parent_run, {"best": rows}, "best.json")
-    with tempfile.TemporaryDirectory() as scratch:
-        path = Path(scratch) / PAGE
-        write_text(path, page(study, spec))
-        client.log_artifact(parent_run, str(path))
+    experiment = experiment_id(client)
+    lines = verdict(study, spec)
+    text = page(study, spec.tune.objectives, lines, lambda run: run_address(client, experiment, run))
+    client.log_text(parent_run, text, PAGE)
 
 
 def log_progress(study: optuna.Study, client: MlflowClient, parent_run: str, spec: StudySpec) -> None:
@@ -81,41 +76,28 @@ def log_progress(study: optuna.Study, client: MlflowClient, parent_run: str, spe
         client.log_metric(parent_run, f"best/{spec.tune.objectives[0]}", study.best_value, step=len(finished))
 
 
-def page(study: optuna.Study, spec: StudySpec) -> str:
-    """All figures that the trials so far allow, as one HTML page that works offline."""
-    drawings: list[tuple[str, str]] = []
-    for title, figure in figures(study, spec.tune.objectives):
-        figure.update_layout(title=None, margin={"t": 30})
-        # the page needs plotly's script once
-        drawings.append((title, plotly.io.to_html(figure, full_html=False, include_plotlyjs=not drawings)))
-    return fill_template("study", title=study.study_name, summary=verdict(study, spec), figures=drawings)
+def progress(study: optuna.Study, spec: StudySpec, before: int, seconds: float) -> str:
+    """One line: how many trials are done, the best score so far, and about how long the others will take.
+
+    Args:
+        before: trials that were finished before.
+        seconds: since then.
+    """
+    done = count_trials(study).finished
+    parts = [f"{done} of {spec.tune.trials} trials"]
+    if len(study.directions) == 1 and study.best_trials:
+        parts.append(f"best {spec.tune.objectives[0]} {study.best_value:.4f} (trial {study.best_trial.number})")
+    left = max(0, spec.tune.trials - done)
+    if left and done > before:
+        parts.append(f"about {duration(left * seconds / (done - before))} left")
+    return ", ".join(parts)
 
 
-def figures(study: optuna.Study, objectives: tuple[str, ...]) -> Iterator[tuple[str, Any]]:
-    """Titles and plotly figures, without those that need more trials."""
-    for i, name in enumerate(objectives):
-        target: dict[str, Any] = {}
-        if len(objectives) > 1:
-            target = {"target": lambda trial, i=i: trial.values[i], "target_name": name}
-        yield from try_plot(f"History of {name}", visualization.plot_optimization_history, study, **target)
-        yield from try_plot(f"Parameter importances for {name}", visualization.plot_param_importances, study, **target)
-        yield from try_plot(f"Slices of {name}", visualization.plot_slice, study, **target)
-    if 1 < len(objectives) < 4:
-        yield from try_plot("Pareto front", visualization.plot_pareto_front, study)
-    if len(objectives) == 1:
-        yield from try_plot("Scores over images seen", visualization.plot_intermediate_values, study)
-    yield from try_plot("Timeline of trials", visualization.plot_timeline, study)
-
-
-def try_plot(title: str, plot: Callable[..., Any], study: optuna.Study, **target: Any) -> Iterator[tuple[str, Any]]:
-    """A figure with its title, or nothing if the study has too few trials for it."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # about the number of trials, which the page tells
-        try:
-            figure = plot(study, **target)
-        except (ValueError, RuntimeError):
-            return
-    yield title, figure
+def duration(seconds: float) -> str:
+    """A time for people."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
 def summary(study: optuna.Study) -> str:

@@ -216,11 +216,12 @@ def trained_values(study: optuna.Study, trial: FrozenTrial) -> dict[str, Any]:
 
 
 class TrialCounts(NamedTuple):
-    """Numbers of trials: `original` are all but retries."""
+    """Numbers of trials: `original` are all but retries, `finished` have a result."""
 
     original: int
     waiting: int
     running: int
+    finished: int
 
 
 def count_trials(study: optuna.Study) -> TrialCounts:
@@ -228,4 +229,5 @@ def count_trials(study: optuna.Study) -> TrialCounts:
     trials = study.get_trials(deepcopy=False)
     original = [trial for trial in trials if not RetryHeartbeatStaleTrialCallback.retry_history(trial)]
     states = [trial.state for trial in trials]
-    return TrialCounts(len(original), states.count(TrialState.WAITING), states.count(TrialState.RUNNING))
+    finished = states.count(TrialState.COMPLETE) + states.count(TrialState.PRUNED)
+    return TrialCounts(len(original), states.count(TrialState.WAITING), states.count(TrialState.RUNNING), finished)

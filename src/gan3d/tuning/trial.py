@@ -32,6 +32,7 @@ from gan3d.training.fingerprint import training_fingerprint
 from gan3d.training.loop import DivergedError, LoggingSchedule, train
 from gan3d.training.stage import build_stage
 from gan3d.tuning import space
+from gan3d.tuning.gallery import keep_turntable
 
 SHEET = 8  # samples per class on the sample sheet of a trial
 
@@ -70,6 +71,11 @@ class TrialCallback(Callback):
 
     def on_warning(self, images: int, message: str) -> None:
         self.tracker.on_warning(images, message)
+
+    def keep_turntable(self) -> None:
+        """Keep the newest samples for the dashboard's gallery."""
+        if self.samples is not None:
+            keep_turntable(self.trial, *self.samples[1:], self.tracker.up, self.tracker.mlruns)
 
     def log_sheet(self) -> None:
         """Log a sample sheet of the newest samples."""
@@ -236,6 +242,9 @@ def end_trial(trial: optuna.Trial, callback: TrialCallback, status: str, reason:
         trial.set_user_attr("reason", reason)
     if callback.tracker.outbox is not None:
         callback.log_sheet()
+        if folder is not None:
+            with contextlib.suppress(Exception):  # likewise; a picture is no reason to lose a trial
+                callback.keep_turntable()
         if reason:
             callback.tracker.outbox.put_tag("reason", reason)
     callback.tracker.end(status)

@@ -42,6 +42,7 @@ class Worker:
         self.parent_run: str = self.study.user_attrs[studies.PARENT_RUN]
         self.lock = spec.lock()
         self.current: int | None = None
+        self.before, self.started = 0, time.monotonic()  # trials that were finished at the start
         self.user_error: UserError | None = None
 
     def run(self) -> optuna.Study:
@@ -52,7 +53,11 @@ class Worker:
             KeyboardInterrupt: once all runs are closed and the interrupted trial is queued again.
         """
         counts = studies.count_trials(self.study)
-        if counts.original and not counts.waiting:
+        self.before, self.started = counts.finished, time.monotonic()
+        if counts.original == counts.waiting:
+            budget = f"{self.spec.tune.images:,} images" if self.spec.tune.images else f"{self.spec.tune.seconds:g} s"
+            self.log(f"new study {self.spec.name}: {self.spec.tune.trials} trials of {budget}")
+        elif not counts.waiting:
             self.log(f"study {self.spec.name} continues; trials so far: {counts.original}")
         with self.spec.translate_database_errors():
             try:
@@ -88,6 +93,7 @@ class Worker:
             raise self.user_error
         with self.lock:  # MLflow fails if two processes write the same tag at once
             report.log_progress(self.study, self.client, self.parent_run, self.spec)
+        self.log(report.progress(self.study, self.spec, self.before, time.monotonic() - self.started))
         self._check_not_all_failed()
         return True
 

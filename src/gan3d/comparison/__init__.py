@@ -1,0 +1,1 @@
+"""Several generators side by side: parameters, scores, curves, and shapes of the same seeds."""
