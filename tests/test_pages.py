@@ -9,6 +9,7 @@ import pytest
 from box_dataset import FULL, random_boxes, write_boxes
 from browser import browser, keep_picture, needs_chromium, overflow, violations
 from candidates import tiny
+from gan3d.serving.model import ModelHolder
 from loopback import serving
 from optuna.distributions import CategoricalDistribution, FloatDistribution
 from optuna.trial import TrialState, create_trial
@@ -21,7 +22,6 @@ from gan3d.rendering.viewer import write_page
 from gan3d.reports import data_report, evaluation_report
 from gan3d.reports.evaluation_report import Evaluation
 from gan3d.reports.evaluation_sheets import samples_sheet
-from gan3d.serving.model import ModelHolder
 from gan3d.tuning import study_page
 
 pytestmark = [pytest.mark.slow, needs_chromium]
