@@ -188,7 +188,7 @@ class VoxelDataset:
         for label in range(len(self.classes)):
             members = self.labels == label
             axis = set(axes[members].tolist())
-            found.append((axis.pop(), float(shares[classes[members]].mean())) if len(axis) == 1 else (0, 0.0))
+            found.append((axis.pop(), round(float(shares[classes[members]].mean()), 4)) if len(axis) == 1 else (0, 0.0))
         return tuple(axis for axis, _ in found), tuple(share if axis else 0.0 for axis, share in found)
 
     def packed(self, resolution: int) -> np.ndarray | Shards:
