@@ -251,7 +251,7 @@ def test_a_left_handed_source_is_mirrored(tmp_path):
     grid[1, 2, 3] = True
     (tmp_path / "s").mkdir()
     np.save(tmp_path / "s/a.npy", grid)
-    for up, place in (("y", (6, 2, 3)), ("x", (1, 5, 3))):
+    for up, place in (("y", (6, 0, 3)), ("x", (0, 5, 3))):  # and a single voxel stands: it is moved to the floor
         summary = prepare(tmp_path / "s", tmp_path / "out", 8, up=up, handedness="left")
         assert summary["handedness"] == "left"
         assert tuple(np.argwhere(VoxelDataset(tmp_path / "out").voxels(8, np.array([0]))[0])[0]) == place
