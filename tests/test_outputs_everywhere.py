@@ -19,6 +19,7 @@ OURS = {"model_file", "checkpoint"}  # modules of this package whose `save` is c
 
 # (module, function): why it writes by itself
 ALLOWED = {
+    ("api.shapes", "save"): "by Shapes.save",
     ("synthetic.parts", "write_obj"): "into the temporary folder of furniture.write",
     ("data.pipeline.writer", "_start_file"): "into the temporary folder of atomic_replace",
     ("data.pipeline.writer", "write_csv"): "into the temporary folder of atomic_replace",

@@ -15,6 +15,7 @@ from gan3d import model_file
 from gan3d.comparison.subject import CURVES, Curve, Subject
 from gan3d.config.project import Project
 from gan3d.errors import UserError
+from gan3d.outputs import write_bytes
 from gan3d.tracking.provenance import git
 
 IGNORED = ("logging", "tune")  # sections that change no result
@@ -149,5 +150,5 @@ class _RevisionFiles:
                     f"models/{stage} of {self.revision[:12]} is neither in DVC's cache nor in a remote: get it with"
                     " `dvc fetch`, or reproduce it."
                 )
-            (folder / name).write_bytes(content)
+            write_bytes(folder / name, content)
         return folder

@@ -11,6 +11,7 @@ import secrets
 from pathlib import Path
 
 from gan3d.errors import UserError
+from gan3d.outputs import write_text
 
 log = logging.getLogger("gan3d.serving")
 
@@ -92,9 +93,7 @@ def add_key(path: Path, name: str) -> str:
     if path.exists() and path.stat().st_size and name in read_keys(path):
         raise UserError(f"{path} has a key of {name} already: choose another name, or remove its line.")
     key = secrets.token_urlsafe(32)
-    try:
-        with path.open("a", encoding="utf-8") as out:
-            out.write(f"{name} {hash_key(key)}\n")
-    except OSError as error:
-        raise UserError(f"{path} cannot be written ({error.strerror}): name another file.") from None
+    before = path.read_text(encoding="utf-8") if path.exists() else ""
+    gap = "\n" if before and not before.endswith("\n") else ""
+    write_text(path, f"{before}{gap}{name} {hash_key(key)}\n")
     return key
