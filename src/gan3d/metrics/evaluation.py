@@ -12,6 +12,7 @@ from gan3d.dataset import VoxelDataset
 from gan3d.errors import UserError, short_list
 from gan3d.metrics.protocol import ClassEvaluation, Progress, Row, evaluate_classes, mean_over_classes
 from gan3d.metrics.rows import rounded
+from gan3d.metrics.tell import DIVISIONS
 from gan3d.sampling.latents import draw_latents, slerp
 from gan3d.sampling.sampler import Sampler
 
@@ -44,7 +45,12 @@ class ModelEvaluation:
 
 
 def evaluate_model(
-    sampler: Sampler, data: VoxelDataset, count: int = 100, draws: int = 3, progress: Progress | None = None
+    sampler: Sampler,
+    data: VoxelDataset,
+    count: int = 100,
+    draws: int = 3,
+    progress: Progress | None = None,
+    divisions: int = DIVISIONS,
 ) -> ModelEvaluation:
     """Score a model and draw samples and interpolations.
 
@@ -53,10 +59,11 @@ def evaluate_model(
         count: see `gan3d.metrics.protocol.evaluate`.
         draws: likewise.
         progress: likewise.
+        divisions: see `gan3d.metrics.tell.tells`.
     """
     resolution = sampler.model.architecture.resolution
     classes = evaluate_classes(
-        sampler.shapes, data, resolution, count, draws, SAMPLE_SEED, progress, kept=PICTURED_CLASSES
+        sampler.shapes, data, resolution, count, draws, SAMPLE_SEED, progress, PICTURED_CLASSES, divisions
     )
     pictured = enumerate(data.classes[:PICTURED_CLASSES])
     samples = {name: sampler.shapes(label, PICTURED, SAMPLE_SEED) for label, name in pictured}

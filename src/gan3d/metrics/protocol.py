@@ -74,10 +74,12 @@ def evaluate_classes(
     seed: int = 0,
     progress: Progress | None = None,
     kept: int | None = None,
+    divisions: int = DIVISIONS,
 ) -> list[ClassEvaluation]:
     """Do what `evaluate` does, and return the shapes as well, class by class.
 
     Args:
+        divisions: see `gan3d.metrics.tell.tells`; of many classes, one.
         kept: classes whose shapes are returned, the first ones; None: all. Those of a thousand classes fill the memory.
     """
     result: list[ClassEvaluation] = []
@@ -93,7 +95,7 @@ def evaluate_classes(
 
     for index in range(len(dataset.classes)):
         evaluation = _evaluate_class(
-            sample, dataset, index, resolution, count, draws, seed, replicates, 1 if many else DIVISIONS, report
+            sample, dataset, index, resolution, count, draws, seed, replicates, 1 if many else divisions, report
         )
         if kept is not None and index >= kept:
             none = evaluation.reference[:0].copy()

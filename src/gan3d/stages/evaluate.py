@@ -13,6 +13,7 @@ from gan3d.metrics.evaluation import ModelEvaluation, evaluate_model, load_sampl
 from gan3d.metrics.names import metric_name
 from gan3d.metrics.protocol import MEAN, Row
 from gan3d.metrics.rows import ClassScores, class_mean, class_scores, most_telling, summary, write_json
+from gan3d.metrics.tell import DIVISIONS
 from gan3d.monitoring.progress import progress_bar
 from gan3d.outputs import remove_others
 from gan3d.rendering.sheets import save_png
@@ -74,7 +75,9 @@ def evaluate_stage(params: Params, project: Project, stage: str, data: VoxelData
     """Evaluate a stage's model, with a progress bar."""
     sampler = load_sampler(project.model(stage), data)
     with progress_bar(f"evaluate {stage}", "part") as progress:
-        return evaluate_model(sampler, data, params.evaluate.count, params.evaluate.draws, progress)
+        # half of the time is spent on telling, and only the final stage is promoted or not
+        divisions = DIVISIONS if stage == params.final else 1
+        return evaluate_model(sampler, data, params.evaluate.count, params.evaluate.draws, progress, divisions)
 
 
 def metrics(classes: Sequence[ClassScores]) -> dict[str, float]:

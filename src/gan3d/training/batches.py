@@ -106,9 +106,9 @@ def _draw_step(size: int, latent: int, seed: list[int], augmented: bool) -> dict
         "latents": rng.standard_normal((size, latent), np.float32),
         "flip": rng.random(size) < 0.5,
         "mix": rng.random(size, np.float32),
+        "noise": rng.integers(2**32, dtype=np.uint32),
     }
     if augmented:  # drawn last: the other numbers do not depend on augmentation
         drawn["changes"] = rng.random((size, 2, augment.NUMBERS), np.float32)
     drawn["held_out"] = rng.random(size)
-    drawn["noise"] = rng.integers(2**32, dtype=np.uint32)
     return drawn
