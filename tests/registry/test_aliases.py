@@ -52,7 +52,7 @@ def test_rollback_skips_deleted_versions(three):
 
 def test_rollback_undoes_a_promotion_of_the_pipeline(three):
     for number, score in ((1, 0.9), (2, 0.7)):
-        three.set_model_version_tag("gan3d", str(number), "one_nna_cd", str(score))
+        three.set_model_version_tag("gan3d", str(number), "excess", str(score))
         assert promotion.promote(three, number, 0.01, lambda version: None).promoted
     assert aliases.rollback(three, "looks worse") == aliases.Move(2, 1)
 

@@ -22,7 +22,7 @@ TUNE["space"] = {"lr_g": {"low": 5e-3, "high": 2e-2, "log": True}, "batch": [8, 
 
 def small(tree: dict) -> None:
     tree["data"] |= {"source": "shapes", "resolution": 8}
-    tree["gan"] |= {"latent": 8, "penalty_every": 1, "ema": 0.5}
+    tree["gan"] |= {"latent": 8, "penalty_every": 1, "ema": 0.5, "symmetric": 0.0}
     stage = {"batch": 8, "lr_g": 0.005, "lr_d": 0.005, "stabilise": 384}
     tree["train"]["stages"] = {
         "r04": {"prev": "scratch", "width": 16, "fade_in": 0, **stage},
