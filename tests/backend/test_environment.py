@@ -71,7 +71,6 @@ def test_a_backend_that_is_not_supported_is_one_sentence(monkeypatch, backend):
 
 
 def test_the_command_line_knows_the_same_backends():
-    from gan3d import backend
-    from gan3d.cli import setup
+    from gan3d import backend, backend_choice
 
-    assert setup.BACKENDS == backend.BACKENDS
+    assert backend_choice.BACKENDS == backend.BACKENDS
