@@ -65,7 +65,7 @@ def test_every_class_is_scored_and_a_few_are_shown(data, evaluation, tmp_path):
     assert len(evaluation.samples) == len(evaluation.interpolations) == PICTURED_CLASSES
     assert sum(each.generated.nbytes for each in evaluation.classes[PICTURED_CLASSES:]) == 0
     logged = metrics(scores)
-    assert len({name.split("/")[1] for name in logged}) == 25
+    assert len({name.split("/")[1] for name in logged if name.count("/") == 2}) == 24
     assert "evaluation/one_nna_cd" in logged
     for picture in (samples_sheet(evaluation, data), interpolation_sheet(evaluation, data)):
         assert picture.shape[0] * picture.shape[1] < sheets.MAX_PIXELS
@@ -96,7 +96,7 @@ def test_the_card_and_the_tags(data, evaluation):
     text = card(model, data_facts(data, 8, "here"), [], evaluation.rows, {"gan3d": "1"})
     assert "80 classes:" in text
     assert "32 more classes" in text
-    assert len(text) < 40_000
+    assert len(text) < 80_000  # five tables; a version's description has the first 5,000
     names = [f"class {i}" for i in range(1200)]
     assert len(classes_tag(names)) < 100
     assert classes_tag(names) != classes_tag(names[::-1])
