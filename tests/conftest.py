@@ -5,7 +5,7 @@ import hashlib
 import json
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +25,13 @@ from gan3d.voxels import max_pool, pack_bits
 
 CLASSES = ("column", "slab")
 COUNTS = {"train": 20, "validation": 6, "test": 6}  # shapes per class
+
+
+@pytest.fixture(autouse=True)
+def no_active_experiment() -> Iterator[None]:
+    """`mlflow.set_experiment` leaves its number to all later processes, whose stores do not have it."""
+    yield
+    os.environ.pop("MLFLOW_EXPERIMENT_ID", None)
 
 
 @pytest.fixture(scope="session")

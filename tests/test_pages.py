@@ -9,7 +9,6 @@ import pytest
 from box_dataset import FULL, random_boxes, write_boxes
 from browser import browser, keep_picture, needs_chromium, overflow, violations
 from candidates import tiny
-from gan3d.serving.model import ModelHolder
 from loopback import serving
 from optuna.distributions import CategoricalDistribution, FloatDistribution
 from optuna.trial import TrialState, create_trial
@@ -22,6 +21,7 @@ from gan3d.rendering.viewer import write_page
 from gan3d.reports import data_report, evaluation_report
 from gan3d.reports.evaluation_report import Evaluation
 from gan3d.reports.evaluation_sheets import samples_sheet
+from gan3d.serving.models import ModelHolder
 from gan3d.tuning import study_page
 
 pytestmark = [pytest.mark.slow, needs_chromium]
@@ -39,7 +39,9 @@ def addresses(folder):
     """The address of each page; the server runs meanwhile."""
     model_file.save(folder / "model", tiny())
     files = {name: write(folder / f"{name}.html") for name, write in WRITERS.items()}
-    with serving(ModelHolder(str(folder / "model"), folder / "mlruns")) as server:
+    holder = ModelHolder(str(folder / "model"), folder / "mlruns")
+    holder.load()
+    with serving(holder) as server:
         yield {name: path.as_uri() for name, path in files.items()} | {"server": f"http://127.0.0.1:{server.port}/docs"}
 
 
