@@ -154,7 +154,8 @@ def test_a_page_works_by_keyboard(chromium, addresses, name):
     page = chromium.open(addresses[name])
     if name == "server":
         page.wait_for_selector("section")
-    wanted = page.evaluate("document.querySelectorAll('a[href], button:not(#large button), summary, textarea').length")
+    clickable = "a[href], button:not(#large button):not([hidden] button), summary, textarea"
+    wanted = page.evaluate(f"document.querySelectorAll('{clickable}').length")
     focused = set()
     for _ in range(3 * wanted + 40):
         page.keyboard.press("Tab")
