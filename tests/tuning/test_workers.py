@@ -138,7 +138,7 @@ def test_ctrl_c_ends_cleanly_and_the_same_command_continues(home):
         time.sleep(0.2)
     first.send_signal(signal.SIGINT)
     assert first.wait(120) == 130, output(home)
-    assert "the same command continues" in output(home)
+    assert "run the same command again to continue" in output(home)
     assert "Traceback" not in output(home)
     study = find_study(study_spec(params, "r04", home))
     assert [trial.state for trial in study.trials] == [TrialState.FAIL, TrialState.WAITING]
