@@ -52,6 +52,12 @@ def most_telling(scores: Sequence[ClassScores], count: int) -> list[ClassScores]
     return classes + [each for each in scores if each.name == MEAN]
 
 
+def for_tables(scores: Sequence[ClassScores], count: int) -> tuple[list[ClassScores], list[ClassScores]]:
+    """The scores in the first table, and in the others, which show only the mean of more than `count` classes."""
+    chosen = most_telling(scores, count)
+    return chosen, chosen if len(chosen) == len(scores) else [each for each in chosen if each.name == MEAN]
+
+
 def _worst_first(scores: ClassScores) -> tuple[float, float]:
     excess, accuracy = (scores.generated.get(key) or 0.0 for key in ("excess", "one_nna_cd"))
     return -excess, -accuracy

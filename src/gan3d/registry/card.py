@@ -6,7 +6,7 @@ from typing import Any
 from gan3d.dataset import UNCONDITIONAL
 from gan3d.errors import short_list
 from gan3d.metrics.protocol import MEAN, mean_over_classes
-from gan3d.metrics.rows import ClassScores, class_scores, most_telling, resolutions, select, without_mean
+from gan3d.metrics.rows import ClassScores, class_scores, for_tables, resolutions, select, without_mean
 from gan3d.metrics.table import SCORES, WITH_REFERENCE, Score, grouped
 from gan3d.metrics.tell import telling_words
 
@@ -99,15 +99,19 @@ def _scores(rows: Sequence[Fields]) -> str:
         all_scores = class_scores(of_classes + (mean_over_classes(of_classes) if several else []), size)
         if len(all_scores) > LISTED + 1:
             notes.append(f"- {size}³: the {LISTED} of {len(all_scores) - 1:,} classes with the worst 1-NNA-CD.")
-        for scores in most_telling(all_scores, LISTED):
+        chosen, rest = for_tables(all_scores, LISTED)
+        everywhere = {scores.name for scores in rest}
+        for scores in chosen:
             head: dict[str, Any] = {"resolution": f"{size}³", "class": scores.name}
-            for group, columns in grouped().items():
+            for number, (group, columns) in enumerate(grouped().items()):
+                if number and scores.name not in everywhere:
+                    continue
                 generated = {score.heading: _generated(score, scores) for score in columns}
                 lines[group].append(head | {"shapes": "generated"} | generated)
                 lines[group].append(
                     head | {"shapes": "real"} | {score.heading: _real(score, scores) for score in columns}
                 )
-            if scores.name != MEAN and (words := telling_words(scores.generated)):
+            if scores.name in everywhere - {MEAN} and (words := telling_words(scores.generated)):
                 told.append(f"- {size}³, {scores.name}: {'; '.join(words)}.")
             for row in (scores.generated, scores.floor):
                 if "note" in row:

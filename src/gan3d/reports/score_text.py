@@ -5,11 +5,11 @@ from collections.abc import Sequence
 from gan3d.dataset import resolution_key
 from gan3d.metrics.intervals import Z_95
 from gan3d.metrics.protocol import MEAN
-from gan3d.metrics.rows import ClassScores, Rows, class_scores, most_telling, resolutions
+from gan3d.metrics.rows import ClassScores, Rows, class_scores, for_tables, resolutions
 from gan3d.metrics.table import SCORES, Score, grouped
 from gan3d.metrics.tell import telling_words
 
-LISTED = 48  # classes in the table
+LISTED = 40  # classes in the first table, as many as ModelNet40 has
 LEGEND = (
     "real: training shapes scored against the same test shapes (the floor); for the columns on single shapes, novelty"
     " and copies: the test shapes themselves.\n± is half the width of a 95 % interval."
@@ -19,17 +19,21 @@ LEGEND = (
 def score_text(rows: Rows) -> str:
     """All scores, in one table per group: one row per class and resolution, each above the row of real shapes."""
     shown: list[ClassScores] = []
+    rest: list[ClassScores] = []
     notes: dict[str, None] = {}
     for resolution in resolutions(rows):
         all_scores = class_scores(rows, resolution)
-        chosen = most_telling(all_scores, LISTED)
+        chosen, others = for_tables(all_scores, LISTED)
         if len(chosen) < len(all_scores):
             notes[f"The {LISTED} of {len(all_scores) - 1:,} classes with the worst scores; table.json has all."] = None
         shown += chosen
+        rest += others
     for scores in shown:
         notes |= dict.fromkeys(row["note"] for row in (scores.generated, scores.floor) if "note" in row)
-    lines = [line for group, columns in grouped().items() for line in [*_table(group, columns, shown), ""]]
-    return "\n".join([*lines, *told(shown), LEGEND, *notes])
+    tables = (
+        _table(group, columns, rest if number else shown) for number, (group, columns) in enumerate(grouped().items())
+    )
+    return "\n".join([*(line for table in tables for line in (*table, "")), *told(rest), LEGEND, *notes])
 
 
 def _table(group: str, columns: Sequence[Score], shown: Sequence[ClassScores]) -> list[str]:
