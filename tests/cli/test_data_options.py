@@ -31,9 +31,18 @@ def test_options_replace_values(tmp_path, monkeypatch):
 
 
 def test_the_stage_passes_every_shared_option_on():
-    data = Data(classes=("a",), resolution=64, up="x", handedness="left", fill="surface", labels="t.csv", test=0.3)
+    data = Data(
+        classes=("a",),
+        resolution=64,
+        up="x",
+        handedness="left",
+        fill="surface",
+        labels="t.csv",
+        test=0.3,
+        place="floor",
+    )
     options = prepare.options_of(data, 7)
     shared = set(PrepareOptions.__dataclass_fields__) & set(Data.model_fields)
-    assert shared == {"resolution", "up", "handedness", "fill", "classes", "labels", "validation", "test"}
+    assert shared == {"resolution", "up", "handedness", "fill", "classes", "labels", "validation", "test", "place"}
     assert all(str(getattr(options, name)) == str(getattr(data, name)) for name in shared)
     assert options.seed == 7
