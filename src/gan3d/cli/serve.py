@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from gan3d.cli.setup import CHAMPION, choose_backend, model_option, open_sampler, path_option
+from gan3d.cli.setup import CHAMPION, choose_backend, model_option, open_sampler, outs_option, path_option
 from gan3d.errors import UserError
 
 
@@ -163,14 +163,7 @@ def ui(port: int) -> None:
 
 @click.command()
 @model_option
-@click.option(
-    "--out",
-    "outs",
-    type=path_option,
-    multiple=True,
-    required=True,
-    help="NAME.onnx, or a folder for a SavedModel; may be repeated.",
-)
+@outs_option("NAME.onnx, or a folder for a SavedModel")
 def export(model: str, outs: tuple[Path, ...]) -> None:
     """Write the generator as ONNX, verified against Keras, or as TensorFlow SavedModel."""
     from gan3d.shape_io.formats import check_export

@@ -1,6 +1,7 @@
 """Setup shared by the commands: common options, the project, the backend, a model."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,15 @@ def expand_home(path: Path) -> Path:
 
 
 path_option = PathOption()
+
+
+def outs_option(what: str) -> Callable:
+    """`--out`, required, which may be repeated; `what` says what it names."""
+    return click.option(
+        "--out", "outs", type=path_option, multiple=True, required=True, help=f"{what}; may be repeated."
+    )
+
+
 model_option = click.option(
     "--model",
     default=CHAMPION,

@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from gan3d.cli.setup import class_option, model_option, open_sampler, path_option
+from gan3d.cli.setup import class_option, model_option, open_sampler, outs_option, path_option
 from gan3d.errors import UserError
 from gan3d.outputs import check_place
 from gan3d.sampling.paths import PATHS
@@ -33,14 +33,7 @@ style_option = click.option(
 @class_option
 @click.option("--count", type=click.IntRange(1), default=16, show_default=True, help="Number of shapes.")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="The same seed, the same shapes.")
-@click.option(
-    "--out",
-    "outs",
-    type=path_option,
-    multiple=True,
-    required=True,
-    help=f"A file, whose extension sets the format: {' '.join(FILES)}; may be repeated.",
-)
+@outs_option(f"A file, whose extension sets the format: {' '.join(FILES)}")
 @style_option
 @truncation_option
 @threshold_option

@@ -1,5 +1,7 @@
 """Check that a registered version answers a request, as a server would ask it, before it may become champion."""
 
+import warnings
+
 import mlflow
 from mlflow.models import Model, validate_serving_input
 
@@ -16,7 +18,9 @@ def check_serving(version: int) -> None:
     uri = f"models:/{MODEL}/{version}"
     try:
         folder = mlflow.artifacts.download_artifacts(artifact_uri=uri)
-        validate_serving_input(uri, Model.load(folder).get_serving_input(folder))
+        with warnings.catch_warnings():  # MLflow's replacement builds an environment first
+            warnings.simplefilter("ignore", FutureWarning)
+            validate_serving_input(uri, Model.load(folder).get_serving_input(folder))
     except Exception as error:  # whatever the model raises
         raise UserError(
             f"{MODEL} version {version} does not answer its own example ({' '.join(str(error).split())[:200]}): it is"

@@ -5,8 +5,6 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 from filelock import FileLock
@@ -23,7 +21,7 @@ from gan3d.registry.log import Facts, data_facts, log_candidate, tagged_means
 from gan3d.registry.models import open_sampler
 from gan3d.registry.promotion import Decision, promote
 from gan3d.registry.serving_check import check_serving
-from gan3d.stages.experiment import experiment_run, run_name
+from gan3d.stages.experiment import experiment_run, run_name, run_record
 from gan3d.tracking.delivery import resolve_run, sync
 from gan3d.tracking.experiment_run import ExperimentRun
 from gan3d.tracking.limits import bounded, seconds
@@ -90,7 +88,7 @@ def version_link(version: int) -> str:
 def facts(params: Params, project: Project) -> Facts:
     """What the registry and the model card say about the candidate."""
     rows = without_mean(read_rows(project.table))
-    trained = {stage: _read_record(project.run_file(stage)) for stage in params.train.chain(params.final)}
+    trained = {stage: run_record(project, stage) for stage in params.train.chain(params.final)}
     training = [
         {"stage": stage, "images": record.get("images")}
         | {name: getattr(params.train.stages[stage], name) for name in ("width", "batch", "lr_g", "lr_d", "fade_in")}
@@ -111,7 +109,8 @@ def facts(params: Params, project: Project) -> Facts:
 
 def source_of(project: Project) -> str:
     """The data source, without secrets, as it was when the data was prepared."""
-    return _read_record(project.source).get("source", "not recorded")
+    record = json.loads(project.source.read_text(encoding="utf-8")) if project.source.is_file() else {}
+    return record.get("source", "not recorded")
 
 
 def rescore(version: int, params: Params, project: Project) -> float | None:
@@ -143,7 +142,3 @@ def outcome(decision: Decision) -> str:
     """What became of a version, and why."""
     became = "is champion now" if decision.promoted else "does not become champion"
     return f"{became}: {decision.reason}"
-
-
-def _read_record(path: Path) -> dict[str, Any]:
-    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}

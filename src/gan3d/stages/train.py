@@ -29,6 +29,7 @@ from gan3d.rendering.training_plots import training_curves
 from gan3d.rendering.viewer import write_page
 from gan3d.stages.experiment import experiment_run, run_name, trained_run, what
 from gan3d.stages.spec import check_training_shapes, logging_schedule, stage_spec
+from gan3d.tracking.history import GROWN_FROM
 from gan3d.tracking.links import NOTE, run_link
 from gan3d.tracking.mlflow_callback import MLflowCallback
 from gan3d.tracking.provenance import provenance_tags
@@ -147,7 +148,7 @@ def mlflow_callback(
     }
     grown_from = "from nothing"
     if spec.prev is not None and (parent := trained_run(project, spec.prev)):
-        tags["parent_model_run"] = parent
+        tags[GROWN_FROM] = parent
         grown_from = f"from {run_link(spec.prev, parent)}"
     tags[NOTE] = f"{spec.resolution}³ voxels, {short_list(data.classes, 8)}; grown {grown_from}."
     experiment = experiment_run(params, project, spec.name)

@@ -20,6 +20,7 @@ from gan3d.tracking.store import experiment_id
 
 EVALUATE = "evaluate"  # tag `stage` of an evaluation; that of a training is a resolution, such as r16
 TRAINING_RUN = "training_run"  # tag of an evaluation and of a version: the run that trained the final stage
+GROWN_FROM = "parent_model_run"  # tag of a training: the run of the stage that it grew from
 _STAGE = re.compile(r"r\d+")
 _PICTURE = re.compile(r"(?P<key>.+?)[%+]step[%+](?P<step>\d+)[%+]timestamp[%+](?P<time>\d+)[%+].+\.png")
 
@@ -71,7 +72,7 @@ def stage_of(run: Run) -> str:
 def chain(client: MlflowClient, training: Run) -> dict[str, Run]:
     """A training and those that it grew from, by stage, the coarsest first."""
     found = {stage_of(training): training}
-    while parent := training.data.tags.get("parent_model_run"):
+    while parent := training.data.tags.get(GROWN_FROM):
         try:
             training = client.get_run(parent)
         except MlflowException:

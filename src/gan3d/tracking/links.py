@@ -5,6 +5,8 @@ from collections.abc import Callable
 
 from mlflow.utils.mlflow_tags import MLFLOW_RUN_NOTE
 
+from gan3d.tracking.run_page import run_path
+
 NOTE = MLFLOW_RUN_NOTE
 _LINK = re.compile(r"\[([^\]]*)\]\(run:([\w-]+)\)")
 
@@ -19,6 +21,6 @@ def resolve_links(text: str, experiment: str, resolve: Callable[[str], str | Non
 
     def address(found: re.Match[str]) -> str:
         run = resolve(found[2])
-        return f"[{found[1]}](#/experiments/{experiment}/runs/{run})" if run else found[1]
+        return f"[{found[1]}]({run_path(experiment, run)})" if run else found[1]
 
     return _LINK.sub(address, text)

@@ -54,6 +54,7 @@ def prepare(
     table: str | Path | None = None,
     limits: Limits | None = None,
     dask: str | None = None,
+    place: str = "measured",
 ) -> dict[str, Any]:
     """Voxelise every shape of a source and write all resolutions of the pyramid, from 4³ to `resolution`.
 
@@ -82,6 +83,7 @@ def prepare(
         table: a CSV of classes, see `gan3d.data.sources.label_table.read_table`.
         limits: on time and memory per file.
         dask: address of a Dask scheduler whose workers see the same paths; None uses this machine.
+        place: `floor` or `centre` of the grid, or `measured`, see `gan3d.data.pipeline.placement`.
 
     Returns:
         The content of `summary.json`.
@@ -92,7 +94,7 @@ def prepare(
     """
     options = PrepareOptions(
         resolution, up, handedness, fill, None if classes is None else tuple(classes),
-        None if table is None else Path(table), validation, test, limit, seed,
+        None if table is None else Path(table), validation, test, limit, seed, place,
     )  # fmt: skip
     return prepare_source(Path(source), Path(out), options, workers, progress, limits or Limits(), dask)
 
@@ -291,9 +293,10 @@ def _sort_results(
     """Shapes, items with an empty grid, and rejects, those of the walk included."""
     rejects, shapes, empty = list(found.rejects), [], []
     for number, item in enumerate(items):
-        result: Result = failed[number] if number in failed else journal.result(number)
+        read = grid if number in journal.grids else journal.result
+        result: Result = failed[number] if number in failed else read(number)
         if isinstance(result, bytes):
-            shapes.append(contents.Shape(item, number, hashlib.sha256(grid(number)).hexdigest()[:32]))
+            shapes.append(contents.Shape(item, number, hashlib.sha256(result).hexdigest()[:32]))
         elif result is None:
             empty.append(item)
         else:
