@@ -75,7 +75,7 @@ def test_a_batch_that_cannot_be_shared(tmp_path):
     process = start(tmp_path / "x.npz", XLA_FLAGS="--xla_force_host_platform_device_count=3")
     _, error = process.communicate(timeout=500)
     assert process.returncode != 0
-    assert "batch 4 cannot be shared by 3 devices: make it a multiple of 3." in error
+    assert "batch 4 cannot be split over 3 devices: make it a multiple of 3." in error
 
 
 @pytest.mark.parametrize("attempts", [1, pytest.param(2, marks=pytest.mark.full)])

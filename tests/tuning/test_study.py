@@ -26,7 +26,7 @@ def client(planned):
 
 def test_a_study_continues_only_with_the_same_fingerprint(spec, client):
     study = open_study(spec, "abc", client)
-    assert count_trials(study) == (1, 1, 0)
+    assert count_trials(study) == (1, 1, 0, 0)
     assert count_trials(open_study(spec, "abc", client)).original == 1
     with pytest.raises(UserError, match="other parameters of the stage have changed"):
         open_study(spec, "xyz", client)

@@ -135,7 +135,9 @@ def bounded(place: str) -> Iterator[None]:
         return statement, parameters
 
     def after(connection: Any, *rest: Any) -> None:
-        budget.spend(time.monotonic() - connection.info["gan3d.start"])
+        start = connection.info.pop("gan3d.start", None)
+        if start is not None:  # a statement of another thread may have begun before this block
+            budget.spend(time.monotonic() - start)
 
     retries = os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"]
     os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] = "0"  # `send_in_time` repeats instead
