@@ -29,6 +29,10 @@ MAY_IMPORT = {
     "sampling": ("errors", "backend", "dataset", "model_file"),
     "metrics": ("errors", "dataset", "voxels", "networks", "model_file", "sampling"),
     "training": ("errors", "array_archive", "backend", "dataset", "voxels", "networks", "model_file", "sampling"),
+    "inversion": (
+        *("errors", "array_archive", "backend", "dataset", "voxels", "networks", "model_schema", "model_file"),
+        *("sampling", "metrics.chamfer", "training.optimizer", "training.recipe"),
+    ),
     "monitoring": (
         *("errors", "dataset", "voxels", "networks", "model_file", "sampling", "metrics", "training"),
         "rendering.sheets",
@@ -48,7 +52,10 @@ MAY_IMPORT = {
         *("errors", "dataset", "model_file", "sampling", "metrics", "rendering", "config.project", "tracking"),
         "registry",
     ),
-    "serving": (*("errors", "dataset", "voxels", "model_file", "sampling", "rendering.pages", "shape_io", "registry"),),
+    "serving": (
+        *("errors", "dataset", "voxels", "model_file", "sampling", "inversion", "rendering.pages", "shape_io"),
+        *("registry", "data.formats.extensions", "data.pipeline.load", "data.sandbox.pool"),
+    ),
 }
 CORE = (
     "addresses",
@@ -64,6 +71,7 @@ CORE = (
     "sampling",
     "metrics",
     "training",
+    "inversion",
 )
 CORE += tuple(
     f"monitoring.{m}" for m in ("remote", "monitor", "diagnostics", "advice", "fixed_samples", "validation", "cost")
