@@ -54,7 +54,7 @@ MAY_IMPORT = {
     ),
     "serving": (
         *("errors", "dataset", "voxels", "model_file", "sampling", "inversion", "rendering.pages", "shape_io"),
-        *("registry", "data.formats.extensions", "data.pipeline.load", "data.sandbox.pool"),
+        *("networks.architecture", "registry", "data.formats.extensions", "data.pipeline.load", "data.sandbox.pool"),
     ),
 }
 CORE = (

@@ -167,7 +167,7 @@ class Inverter:
         side = self.resolution
         if voxels.shape != (side, side, side):
             raise UserError(
-                f"an array of shape {voxels.shape} does not fit this generator: give voxels of ({side}, {side}, {side})."
+                f"an array of shape {voxels.shape} does not fit this generator: give one of ({side}, {side}, {side})."
             )
         return np.ascontiguousarray(voxels.astype(bool))
 

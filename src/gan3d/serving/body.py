@@ -13,7 +13,7 @@ UPLOADS = "/invert"  # end of the routes that take a file's bytes
 
 
 class BodyLimit:
-    """ASGI middleware that passes on complete bodies of at most `max_bytes`, and files of `max_upload` where they belong.
+    """ASGI middleware that passes on complete bodies of at most `max_bytes`, and files of at most `max_upload`.
 
     A larger declared length is answered with 413 at once; a client that sends `Expect: 100-continue`, as curl does,
     then sends no body. A chunked body is answered with 413 when it passes the limit, and an incomplete one with 408
