@@ -31,7 +31,7 @@ MAY_IMPORT = {
     "training": ("errors", "array_archive", "backend", "dataset", "voxels", "networks", "model_file", "sampling"),
     "inversion": (
         *("errors", "array_archive", "backend", "dataset", "voxels", "networks", "model_schema", "model_file"),
-        *("sampling", "metrics.chamfer", "training.optimizer", "training.recipe"),
+        *("sampling", "metrics.chamfer", "training.optimizer", "training.recipe", "training.step"),
     ),
     "monitoring": (
         *("errors", "dataset", "voxels", "networks", "model_file", "sampling", "metrics", "training"),
@@ -46,7 +46,7 @@ MAY_IMPORT = {
     "tracking": ("addresses", "errors", "metrics.names", "rendering", "training.callback"),
     "registry": (
         *("addresses", "errors", "dataset", "model_file", "sampling", "metrics", "rendering", "shape_io"),
-        *("config.project", "tracking", "monitoring.progress"),
+        *("inversion.encoder_file", "config.project", "tracking", "monitoring.progress"),
     ),
     "comparison": (
         *("errors", "dataset", "model_file", "sampling", "metrics", "rendering", "config.project", "tracking"),
@@ -54,7 +54,7 @@ MAY_IMPORT = {
     ),
     "serving": (
         *("errors", "dataset", "voxels", "model_file", "sampling", "inversion", "rendering.pages", "shape_io"),
-        *("networks.architecture", "registry", "data.formats.extensions", "data.pipeline.load", "data.sandbox.pool"),
+        *("networks.architecture", "registry", "data.formats.extensions"),
     ),
 }
 CORE = (

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from gan3d.errors import UserError
-from gan3d.inversion.inverter import RATE, STEPS, Inverter
+from gan3d.inversion.inverter import EVALUATIONS, Inverter
 from gan3d.inversion.overlap import iou
 
 LARGEST_COUNT = 16
@@ -19,12 +19,14 @@ class Completions:
     Attributes:
         latents: float32 (n, latent), the shapes that the rest was taken from.
         voxels: booleans (n, R, R, R): the given voxels, and drawn ones elsewhere.
+        occupancy: float32 (n, R, R, R) likewise.
         ious: of the generator's shapes with what is given, (n,).
         class_name: of all.
     """
 
     latents: np.ndarray
     voxels: np.ndarray
+    occupancy: np.ndarray
     ious: np.ndarray
     class_name: str
 
@@ -36,7 +38,7 @@ def complete(
     class_name: str | None = None,
     count: int = 4,
     seed: int = 0,
-    steps: int | None = None,
+    evaluations: int | None = None,
 ) -> Completions:
     """Draw whole shapes that contain a given part.
 
@@ -47,7 +49,7 @@ def complete(
         class_name: optional where the generator has one class; None: the class that fits best.
         count: of shapes.
         seed: of the latents they start from.
-        steps: of Adam, at most; None: by resolution.
+        evaluations: of the generator for each shape, at most; None: by resolution.
 
     Raises:
         UserError: for arrays of another resolution, nothing given, or a count out of range.
@@ -61,24 +63,28 @@ def complete(
     part = voxels & given
     scores = {label: iou(inverter.bank(label).voxels & given, part[None]) for label in labels}
     label = max(scores, key=lambda each: scores[each].max())
-    # of the better half of random shapes the best one, and others by chance
-    order = np.argsort(-scores[label], kind="stable")
-    better = order[: max(len(order) // 8, count)]
-    others = np.random.default_rng([seed, 11]).permutation(better[1:])[: count - 1]
-    starts = inverter.bank(label).latents[np.concatenate([better[:1] if seed == 0 else others[:0], others])]
-    if len(starts) < count:
-        more = np.random.default_rng([seed, 12]).permutation(better)[: count - len(starts)]
-        starts = np.concatenate([starts, inverter.bank(label).latents[more]])
-    budget = STEPS[inverter.resolution] if steps is None else steps
-    found = inverter.search.run(starts, np.full(count, label), part, given, budget, RATE)
-    ranked = np.argsort(-found.scores, kind="stable")
-    drawn = inverter.draw(found.vectors[ranked], label)
+    starts = choose_starts(scores[label], count, seed)
+    budget = EVALUATIONS[inverter.resolution] if evaluations is None else evaluations
+    latents = inverter.bank(label).latents[starts]
+    found = [inverter.search.run(latent, label, part, given, budget) for latent in latents]
+    found.sort(key=lambda each: -each.score)
+    vectors = np.stack([each.vector for each in found])
+    drawn = inverter.sampler.finite_occupancy(vectors, np.full(count, label))
     return Completions(
-        found.vectors[ranked],
-        np.where(given, part, drawn),
-        found.scores[ranked].astype(float),
+        vectors,
+        np.where(given, part, inverter.sampler.binary(drawn)),
+        np.where(given, part, drawn).astype(np.float32),
+        np.array([each.score for each in found]),
         inverter.sampler.classes[label],
     )
+
+
+def choose_starts(scores: np.ndarray, count: int, seed: int) -> np.ndarray:
+    """Which random shapes to start from, by how well they fit, (count,): the best, and others of the best by chance."""
+    order = np.argsort(-scores, kind="stable")
+    rest = np.random.default_rng([seed, 11]).permutation(order[1 : max(len(order) // 8, 2 * count)])
+    first = order[:1] if seed == 0 else rest[:0]
+    return np.concatenate([first, rest])[:count]
 
 
 def half(resolution: int, side: str, up: str) -> np.ndarray:

@@ -4,7 +4,8 @@ import hashlib
 import json
 import math
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -45,11 +46,27 @@ def load_encoder(path: Path, model: TrainedModel) -> "Encoder":
     """Read the encoder of a model: nothing is expanded before it was checked.
 
     Raises:
-        UserError: when the file is missing, damaged, or belongs to another model; names the file.
+        UserError: when the file is missing, damaged, or belongs to another model; names it.
     """
     from gan3d.inversion.encoder import Encoder
     from gan3d.networks.weights import assign_weights
 
+    arrays = _read(path, model)
+    encoder = Encoder(replace(model.architecture, precision="float32"))
+    assign_weights(encoder, {name: value.astype(np.float32) for name, value in arrays.items()})
+    return encoder
+
+
+def belongs(path: Path, model: TrainedModel) -> bool:
+    """Whether a file is a sound encoder of a model."""
+    try:
+        return os.path.lexists(path) and bool(_read(path, model))
+    except UserError:
+        return False
+
+
+def _read(path: Path, model: TrainedModel) -> dict[str, np.ndarray]:
+    """The weights of the encoder of a model."""
     shapes = encoder_shapes(model.architecture)
     check_size(sum(math.prod(shape) for shape in shapes.values()), "encoder")
     expected = {name: ArrayType(shape, ("<f2", "<f4")) for name, shape in shapes.items()}
@@ -59,24 +76,21 @@ def load_encoder(path: Path, model: TrainedModel) -> "Encoder":
     broken = [name for name, value in arrays.items() if not np.isfinite([value.min(), value.max()]).all()]
     if broken:
         raise UserError(f"{path} has weights that are not finite in {short_list(broken)}: {ADVICE}.")
-    encoder = Encoder(model.architecture)
-    assign_weights(encoder, {name: value.astype(np.float32) for name, value in arrays.items()})
-    return encoder
+    return arrays
 
 
-def find_encoder(folder: Path) -> Path | None:
-    """The encoder's file of a model's folder: in it, or in encoders/ beside models/ of a project; None without."""
-    places = (folder / ENCODER, folder.parent.parent / "encoders" / f"{folder.name}.npz")
-    return next((place for place in places if os.path.lexists(place)), None)
+def open_encoder(places: Sequence[Path], model: TrainedModel, warn: Callable[[str], None]) -> "Encoder | None":
+    """The first encoder in these places that belongs to a model.
 
-
-def open_encoder(folder: Path | None, model: TrainedModel, warn: Callable[[str], None]) -> "Encoder | None":
-    """The encoder of a model's folder, if there is one that fits; otherwise `warn` is told why not."""
-    path = None if folder is None else find_encoder(folder)
-    if path is None:
-        return None
-    try:
-        return load_encoder(path, model)
-    except UserError as error:
-        warn(f"inverting without an encoder: {error}")
-        return None
+    None if there is none: inversion then starts from random shapes; `warn` is told if a file is the reason.
+    """
+    failures = []
+    for path in places:
+        if os.path.lexists(path):
+            try:
+                return load_encoder(path, model)
+            except UserError as error:
+                failures.append(str(error))
+    if failures:
+        warn(f"inverting from random shapes, without an encoder: {failures[0]}")
+    return None

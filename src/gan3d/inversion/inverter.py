@@ -1,6 +1,6 @@
 """Inversion: from voxels to the latent of a generator whose shape comes closest to them.
 
-An encoder gives the start, or else the best of many random latents; Adam on the latent finishes.
+An encoder gives the start, or else the best of many random latents; a search on the latent finishes.
 """
 
 from collections.abc import Callable
@@ -13,7 +13,6 @@ from gan3d.errors import UserError
 from gan3d.inversion.overlap import iou, iou_matrix
 from gan3d.inversion.poses import poses
 from gan3d.inversion.search import Found, LatentSearch
-from gan3d.inversion.vectors import vary
 from gan3d.metrics.chamfer import distances, prepare
 from gan3d.sampling.latents import draw_latents
 
@@ -21,10 +20,7 @@ if TYPE_CHECKING:
     from gan3d.inversion.encoder import Encoder
     from gan3d.sampling.sampler import Sampler
 
-STEPS = {4: 200, 8: 200, 16: 200, 32: 60, 64: 40, 128: 20}  # of Adam, by resolution
-RATE = 0.1
-STARTS = 2  # latents that are optimised together
-SPREAD = 0.15  # quarter turns between the encoder's latent and the starts around it
+EVALUATIONS = {4: 200, 8: 200, 16: 160, 32: 80, 64: 60, 128: 30}  # of the generator and its gradient
 BANK = 128  # random shapes per class, which say what the generator knows
 BANK_SEED = 2**32 + 7
 KNOWN = 0.95  # quantile of the distances from a random shape to its nearest of the others
@@ -43,7 +39,7 @@ class Inversion:
         iou: of reconstruction and target.
         chamfer_x1e3: squared Chamfer distance between them × 10³, in a cube of edge 1.
         limit_x1e3: the distance up to which a shape counts as known.
-        steps: of Adam that were taken.
+        evaluations: of the generator that it took.
     """
 
     latent: np.ndarray
@@ -54,7 +50,7 @@ class Inversion:
     iou: float
     chamfer_x1e3: float
     limit_x1e3: float
-    steps: int
+    evaluations: int
 
     @property
     def known(self) -> bool:
@@ -101,12 +97,7 @@ class Inverter:
         self._encode: Callable | None = None
 
     def invert(
-        self,
-        voxels: np.ndarray,
-        class_name: str | None = None,
-        turn: bool = False,
-        steps: int | None = None,
-        progress: Callable[[float], None] = lambda score: None,
+        self, voxels: np.ndarray, class_name: str | None = None, turn: bool = False, evaluations: int | None = None
     ) -> Inversion:
         """Find the latent whose shape comes closest to given voxels.
 
@@ -114,8 +105,7 @@ class Inverter:
             voxels: booleans (R, R, R) at the generator's resolution.
             class_name: of the shape; None: the class that fits best.
             turn: whether the shape may be turned and placed first, as a file of unknown origin needs.
-            steps: of Adam, at most; None: by resolution, at most 5 s at 32³ on two cores.
-            progress: told the best IoU so far.
+            evaluations: of the generator, at most; None: by resolution.
 
         Raises:
             UserError: for voxels of another resolution, an empty shape, or an unknown class.
@@ -123,30 +113,30 @@ class Inverter:
         voxels = self.check(voxels)
         if not voxels.any():
             raise UserError("the shape is empty: name one that has voxels.")
-        labels = range(len(self.sampler.classes)) if class_name is None else [self.sampler.label(class_name)]
+        labels = list(range(len(self.sampler.classes))) if class_name is None else [self.sampler.label(class_name)]
         targets = poses(voxels, self.sampler.model.up) if turn else voxels[None]
-        vectors, rows, chosen = self.start(targets, list(labels))
-        count = STEPS[self.resolution] if steps is None else steps
-        found = self.search.run(vectors, np.full(len(vectors), chosen), targets[rows], None, count, RATE, progress)
-        return self._result(found, chosen, targets[rows])
+        start, pose, label = self.start(targets, labels)
+        budget = EVALUATIONS[self.resolution] if evaluations is None else evaluations
+        return self._result(self.search.run(start, label, targets[pose], None, budget), label, targets[pose])
 
-    def start(self, targets: np.ndarray, labels: list[int]) -> tuple[np.ndarray, np.ndarray, int]:
+    def start(self, targets: np.ndarray, labels: list[int]) -> tuple[np.ndarray, int, int]:
         """Where to start from for different poses of one shape, (P, R, R, R), in one of some classes.
 
         Returns:
-            latents (STARTS, latent), the pose of each (STARTS,), and the class.
+            a latent (latent,), the number of the pose, and the class.
         """
         if self.encoder is None:
-            return self._best_of_bank(targets, labels)
-        vectors = self._encoded(targets)
-        scores = np.stack([iou(self.draw(vectors, label), targets) for label in labels], 1)  # (P, labels)
-        pose, column = np.unravel_index(scores.argmax(), scores.shape)
-        around = vary(vectors[pose], SPREAD, STARTS - 1, BANK_SEED) if STARTS > 1 else vectors[:0]
-        return np.concatenate([vectors[pose][None], around]), np.full(STARTS, pose), labels[int(column)]
+            scores = np.stack([iou_matrix(targets, self.bank(label).voxels) for label in labels])  # (labels, P, BANK)
+            best, pose, row = np.unravel_index(scores.argmax(), scores.shape)
+            return self.bank(labels[int(best)]).latents[row], int(pose), labels[int(best)]
+        vectors, logits = self.encoded(targets)
+        likely = np.asarray(labels)[logits[:, labels].argmax(1)]  # the class of each pose
+        pose = int(iou(self.draw(vectors, likely), targets).argmax())
+        return vectors[pose], pose, int(likely[pose])
 
-    def draw(self, vectors: np.ndarray, label: int) -> np.ndarray:
-        """Shapes of latents in a class, booleans (n, R, R, R)."""
-        return self.sampler.binary(self.sampler.finite_occupancy(vectors, np.full(len(vectors), label)))
+    def draw(self, vectors: np.ndarray, labels: np.ndarray | int) -> np.ndarray:
+        """Shapes of latents (n, latent) in one class or one each, booleans (n, R, R, R)."""
+        return self.sampler.binary(self.sampler.finite_occupancy(vectors, np.broadcast_to(labels, len(vectors))))
 
     def bank(self, label: int) -> Bank:
         """Random shapes of a class, drawn once."""
@@ -171,38 +161,32 @@ class Inverter:
             )
         return np.ascontiguousarray(voxels.astype(bool))
 
-    def _encoded(self, targets: np.ndarray) -> np.ndarray:
+    def encoded(self, targets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The encoder's latents (n, latent) and logits (n, classes) of booleans (n, R, R, R)."""
         from keras import ops
 
         from gan3d.backend import compile_forward
 
         if self._encode is None:
             encoder = self.encoder
-            self._encode = compile_forward(lambda x: encoder(x)[0])  # type: ignore[misc]
+            self._encode = compile_forward(lambda x: encoder(x))  # type: ignore[misc]
         size = 4 ** -(-(len(targets) - 1).bit_length() // 2)  # few sizes are compiled
         padded = np.concatenate([targets, np.zeros((size - len(targets), *targets.shape[1:]), bool)])
-        return ops.convert_to_numpy(self._encode(padded[..., None].astype(np.float32)))[: len(targets)]
+        latents, logits = self._encode(padded[..., None].astype(np.float32))
+        return ops.convert_to_numpy(latents)[: len(targets)], ops.convert_to_numpy(logits)[: len(targets)]
 
-    def _best_of_bank(self, targets: np.ndarray, labels: list[int]) -> tuple[np.ndarray, np.ndarray, int]:
-        scores = np.stack([iou_matrix(targets, self.bank(label).voxels) for label in labels])  # (labels, P, BANK)
-        best = int(scores.max((1, 2)).argmax())
-        pose = int(scores[best].max(1).argmax())
-        order = np.argsort(-scores[best, pose], kind="stable")[:STARTS]
-        return self.bank(labels[best]).latents[order], np.full(STARTS, pose), labels[best]
-
-    def _result(self, found: Found, label: int, targets: np.ndarray) -> Inversion:
-        best = int(found.scores.argmax())
-        occupancy = self.sampler.finite_occupancy(found.vectors[best : best + 1], np.array([label]))
-        voxels, target = self.sampler.binary(occupancy), targets[best : best + 1]
-        distance = 1e3 * float(distances(prepare(voxels), prepare(target))[0, 0])
+    def _result(self, found: Found, label: int, target: np.ndarray) -> Inversion:
+        occupancy = self.sampler.finite_occupancy(found.vector[None], np.array([label]))
+        voxels = self.sampler.binary(occupancy)
+        distance = 1e3 * float(distances(prepare(voxels), prepare(target[None]))[0, 0])
         return Inversion(
-            found.vectors[best],
+            found.vector,
             self.sampler.classes[label],
             voxels[0],
-            target[0],
+            target,
             occupancy[0],
-            float(iou(voxels, target)[0]),
+            float(iou(voxels, target[None])[0]),
             distance,
             self.bank(label).limit_x1e3,
-            found.steps,
+            found.evaluations,
         )

@@ -1,13 +1,15 @@
 """The training shape that is nearest to a given one."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
-from gan3d.dataset import VoxelDataset
+from gan3d.dataset import UNCONDITIONAL, VoxelDataset, find_class
 from gan3d.errors import UserError
 from gan3d.inversion.overlap import iou_packed
 from gan3d.metrics.chamfer import nearest_shapes, prepare
+from gan3d.networks.architecture import Architecture
 from gan3d.voxels import pack_bits
 
 CANDIDATES = 64  # training shapes of the highest IoU, among which Chamfer distance decides
@@ -30,19 +32,25 @@ class Nearest:
     voxels: np.ndarray
 
 
+def open_training_shapes(folder: Path, architecture: Architecture) -> "TrainingShapes":
+    """The training shapes of a prepared data set for a generator; takes and raises what `TrainingShapes` does."""
+    data = VoxelDataset(folder, conditional=architecture.classes != (UNCONDITIONAL,))
+    return TrainingShapes(data, architecture.classes, architecture.resolution)
+
+
 class TrainingShapes:
     """The training split of a prepared data set, at a generator's resolution; grids stay on disk.
 
     Raises:
-        UserError: if the data set has other classes than the generator, or stops below its resolution.
+        UserError: if the data set lacks a class of the generator, or stops below its resolution.
     """
 
     def __init__(self, data: VoxelDataset, classes: tuple[str, ...], resolution: int) -> None:
-        if tuple(data.classes) != tuple(classes):
-            raise UserError(f"{data.folder} has other classes than the model: name the data that it was trained on.")
+        if missing := [name for name in classes if find_class(data.classes, name) is None]:
+            raise UserError(f"{data.folder} has no class {missing[0]!r}: name the data that the model was trained on.")
         self.data, self.resolution = data, resolution
         self.bits = data.packed(resolution)
-        self.rows = {name: data.select("train", name) for name in data.classes}
+        self.rows = {name: data.select("train", name) for name in classes}
 
     def nearest(self, voxels: np.ndarray, class_name: str) -> Nearest | None:
         """The training shape of a class nearest to booleans (R, R, R); None if the class has none.

@@ -10,13 +10,12 @@ from typing import Any
 import numpy as np
 
 from gan3d.data.formats.extensions import GRIDS, MESHES, suffix
-from gan3d.data.pipeline.load import load
-from gan3d.data.sandbox.pool import Limits
-from gan3d.dataset import VoxelDataset
 from gan3d.errors import UserError
 from gan3d.inversion.directions import ClassDirections, find_directions
-from gan3d.inversion.nearest import TrainingShapes
+from gan3d.inversion.nearest import TrainingShapes, open_training_shapes
+from gan3d.registry.models import encoder_places
 from gan3d.serving.models import ServedModel
+from gan3d.shape_io.one_shape import read_shape
 
 log = logging.getLogger("gan3d.serving")
 
@@ -63,7 +62,8 @@ class ModelTools:
                 from gan3d.inversion.encoder_file import open_encoder
                 from gan3d.inversion.inverter import Inverter
 
-                encoder = open_encoder(self.folder, self.model.sampler.model, log.warning)
+                places = [] if self.folder is None else encoder_places(self.folder)
+                encoder = open_encoder(places, self.model.sampler.model, log.warning)
                 self._inverter = Inverter(self.model.sampler, encoder)
         return self._inverter
 
@@ -93,40 +93,28 @@ class ModelTools:
     def _open_training(self) -> TrainingShapes:
         if self.data is None:
             raise UserError("this server has no training shapes: start it with --data FOLDER, a prepared data set.")
-        architecture = self.model.sampler.model.architecture
-        conditional = len(architecture.classes) > 1 or architecture.classes[0] in VoxelDataset(self.data).classes
-        return TrainingShapes(VoxelDataset(self.data, conditional), architecture.classes, architecture.resolution)
+        return open_training_shapes(self.data, self.model.sampler.model.architecture)
 
 
-def read_upload(content: bytes, name: str, resolution: int, limits: Limits | None = None) -> np.ndarray:
+def read_upload(content: bytes, name: str, resolution: int) -> np.ndarray:
     """The shape of an uploaded file, booleans (R, R, R), read in the sandbox.
 
     Args:
         content: of the file.
         name: whose extension tells the format; nothing else of it is used.
         resolution: of the grid.
-        limits: on time and memory.
 
     Raises:
-        UserError: for another format, a file that cannot be read, and an empty shape.
+        UserError: for another format, a file that cannot be read, several shapes, and an empty one.
     """
     kind = suffix(name)
     if kind not in (*MESHES, *GRIDS):
-        raise UserError(
-            f"filename {name[-40:]!r} has no extension of a shape: use one of {', '.join((*MESHES, *GRIDS))}."
-        )
+        known = ", ".join((*MESHES, *GRIDS))
+        raise UserError(f"filename {name[-40:]!r} has no extension of a shape: use one of {known}.")
     with tempfile.TemporaryDirectory() as scratch:
         path = Path(scratch) / f"upload{kind}"
         path.write_bytes(content)
         try:
-            loaded = load(path, resolution, limits=limits)
+            return read_shape(path, resolution)
         except UserError as error:
-            raise UserError(str(error).replace(str(path), "the file").replace(path.name, "it")) from None
-    if loaded.rejects:
-        _, reason, advice = loaded.rejects[0]
-        raise UserError(f"the file cannot be used: {reason} {advice}")
-    if len(loaded.voxels) > 1:
-        raise UserError(f"the file holds {len(loaded.voxels)} shapes: send one.")
-    if not loaded.voxels.any():
-        raise UserError("the shape is empty: send one that has voxels.")
-    return loaded.voxels[0]
+            raise UserError(str(error).replace(str(path), "the file")) from None
