@@ -50,7 +50,7 @@ MAY_IMPORT = {
     ),
     "comparison": (
         *("errors", "dataset", "model_file", "sampling", "metrics", "rendering", "config.project", "tracking"),
-        "registry",
+        *("registry", "serving.onnx_engine"),
     ),
     "serving": (
         *("errors", "dataset", "voxels", "model_file", "sampling", "inversion", "rendering.pages", "shape_io"),
@@ -83,7 +83,6 @@ OUTSIDE_CORE = (  # what needs scikit-learn: a training scores without them
     "metrics.sets",
     "metrics.excess_scorer",
     "metrics.protocol",
-    "metrics.rows",
     "metrics.evaluation",
 )
 CORE_LIBRARIES = {"numpy", "scipy", "keras"}
