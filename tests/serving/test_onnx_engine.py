@@ -1,5 +1,6 @@
 """ONNX Runtime draws what Keras draws, in a process without Keras."""
 
+import dataclasses
 import json
 import os
 import subprocess
@@ -21,9 +22,13 @@ TOLERANCE = 1e-4
 OTHER_VOXELS = 1e-5  # largest share of voxels on the other side of the threshold
 
 
-@pytest.fixture(scope="module", params=[("chair", "table"), ("shape",)], ids=len)
+@pytest.fixture(scope="module", params=[(("chair", "table"), ()), (("shape",), ()), (("chair", "table"), (1, 3))], ids=str)
 def pair(request):
-    model = tiny(2, request.param)
+    """Without classes, with them, and with symmetric shapes."""
+    classes, mirror = request.param
+    model = tiny(2, classes)
+    symmetric = dataclasses.replace(model.architecture, mirror=mirror, symmetric=(0.9, 0.3)[: len(mirror)])
+    model = dataclasses.replace(model, architecture=symmetric)
     return Sampler(model), OnnxSampler(model)
 
 

@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 from fastapi import FastAPI, Request, Response
-from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import HTMLResponse, JSONResponse
 from starlette.exceptions import HTTPException
 
 from gan3d import __version__
@@ -23,14 +24,15 @@ from gan3d.serving.body import BodyLimit
 from gan3d.serving.cache import AnswerCache, answer_tag, matches
 from gan3d.serving.context import RequestContext
 from gan3d.serving.inference_protocol import UnknownModelError, inference_routes
+from gan3d.serving.latents import latents_routes
 from gan3d.serving.metrics import Metrics
 from gan3d.serving.models import LoadingError, ModelHolder, Models, ServedModel
 from gan3d.serving.openapi import describe_api, media_types
 from gan3d.serving.response import cost_of, encode_answer, keep_of
 from gan3d.serving.scheduler import ClientGoneError, QueueFullError, Scheduler, StoppingError
-from gan3d.serving.schema import Grid, Problem, parse_request
+from gan3d.serving.schema import Grid, Problem, ShapesRequest, describe_error, parse_request
 from gan3d.serving.settings import Settings
-from gan3d.shape_io.formats import max_shapes
+from gan3d.shape_io.formats import OUTPUTS, max_shapes
 
 DESCRIPTION = (
     "Shapes from a voxel GAN, as grids, meshes or pictures. The same seed gives the same shape on every call, here, on"
@@ -64,6 +66,12 @@ class Server:
         self.scheduler = Scheduler(settings.queue)
         self.cache = AnswerCache(settings.cache)
         self.metrics = Metrics(models, self.scheduler, self.cache)
+
+    def find(self, name: str) -> ModelHolder:
+        """The holder of a model's name; raises UnknownModelError without one."""
+        if name not in self.models:
+            raise UnknownModelError(f"model {name[:40]!r} is not served: choose one of {', '.join(self.models)}.")
+        return self.models[name]
 
     async def answer(self, request: Request, name: str, holder: ModelHolder) -> Response:
         """The response to a request for shapes of a model."""
@@ -145,8 +153,9 @@ def create_app(models: Models, settings: Settings) -> FastAPI:
     _handle_errors(app)
     _add_shapes(app, server)
     _add_health(app, server)
-    _add_pages(app)
+    app.include_router(latents_routes(models, server.find))
     app.include_router(inference_routes(models, server.draw))
+    _add_pages(app)
     _describe(app, server)
     # the last one added is the outermost
     app.add_middleware(Access, hosts=settings.hosts, keys=settings.keys, rate=settings.rate)
@@ -157,11 +166,7 @@ def create_app(models: Models, settings: Settings) -> FastAPI:
 
 def _add_shapes(app: FastAPI, server: Server) -> None:
     models = server.models
-
-    def find(name: str) -> ModelHolder:
-        if name not in models:
-            raise UnknownModelError(f"model {name[:40]!r} is not served: choose one of {', '.join(models)}.")
-        return models[name]
+    find = server.find
 
     @app.post("/shapes", responses=RESPONSES, response_class=Response, summary="Sample shapes")
     async def shapes(request: Request) -> Response:
@@ -215,23 +220,30 @@ def _add_health(app: FastAPI, server: Server) -> None:
 
 
 def _add_pages(app: FastAPI) -> None:
-    page = fill_template("server", title="gan3d")
+    """The studio, which shows what the routes so far offer, and the documentation of the API."""
+    offers = {
+        "routes": sorted({getattr(route, "path", "") for route in app.routes}),
+        "outputs": list(OUTPUTS),
+        "printable": "printable" in ShapesRequest.model_fields,
+    }
+    studio = fill_template("studio", title="gan3d studio", offers=offers, offline=None)
+    for path, page in (("/", studio), ("/docs", fill_template("server", title="gan3d"))):
+        _add_page(app, path, page)
+
+
+def _add_page(app: FastAPI, path: str, page: str) -> None:
     policy = _content_policy(page)
 
-    @app.get("/docs", include_in_schema=False)
-    async def docs() -> HTMLResponse:
+    @app.get(path, include_in_schema=False)
+    async def show() -> HTMLResponse:
         return HTMLResponse(page, headers={"Content-Security-Policy": policy})
-
-    @app.get("/", include_in_schema=False)
-    async def root() -> RedirectResponse:
-        return RedirectResponse("/docs")
 
 
 def _content_policy(page: str) -> str:
     """Only the page's own script and style run, and nobody frames it."""
 
     def hashes(tag: str) -> str:
-        found = re.findall(rf"<{tag}>(.*?)</{tag}>", page, re.DOTALL)
+        found = re.findall(rf"<{tag}(?: type=\"module\")?>(.*?)</{tag}>", page, re.DOTALL)
         digests = [base64.b64encode(hashlib.sha256(part.encode()).digest()).decode() for part in found]
         return " ".join(f"'sha256-{digest}'" for digest in digests)
 
@@ -267,6 +279,10 @@ def _handle_errors(app: FastAPI) -> None:
     @app.exception_handler(UserError)
     async def user_error(request: Request, error: UserError) -> JSONResponse:
         return _problem(request, 400, str(error))
+
+    @app.exception_handler(RequestValidationError)
+    async def invalid_query(request: Request, error: RequestValidationError) -> JSONResponse:
+        return _problem(request, 400, describe_error(error.errors()))
 
     @app.exception_handler(EmptyShapeError)
     async def empty_shape(request: Request, error: EmptyShapeError) -> JSONResponse:

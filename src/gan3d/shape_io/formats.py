@@ -51,7 +51,7 @@ FORMATS = (
     Format("bits", "array", "application/octet-stream", many=True, file=False, max_shapes=1024),
     Format("npy", "array", "application/octet-stream", many=True, http=False),
     Format("npz", "array", "application/zip", many=True, http=False),
-    Format("binvox", "array", "application/octet-stream", http=False),
+    Format("binvox", "array", "application/octet-stream"),
     Format("stl", "mesh", "model/stl"),
     Format("obj", "mesh", "model/obj"),
     Format("ply", "mesh", "model/ply"),
