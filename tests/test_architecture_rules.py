@@ -48,7 +48,10 @@ MAY_IMPORT = {
         *("errors", "dataset", "model_file", "sampling", "metrics", "rendering", "config.project", "tracking"),
         "registry",
     ),
-    "serving": (*("errors", "dataset", "voxels", "model_file", "sampling", "rendering.pages", "shape_io", "registry"),),
+    "serving": (
+        *("errors", "dataset", "voxels", "model_file", "sampling", "shape_io", "registry"),
+        *("rendering.pages", "rendering.scripts", "rendering.voxels"),
+    ),
 }
 CORE = (
     "addresses",

@@ -12,7 +12,6 @@ from markupsafe import Markup, escape
 from PIL import Image
 
 from gan3d.outputs import write_bytes
-from gan3d.rendering.scripts import bundle
 
 
 def fill_template(name: str, **values: Any) -> str:
@@ -63,5 +62,5 @@ _ENVIRONMENT = Environment(
     keep_trailing_newline=True,
 )
 _ENVIRONMENT.filters |= {"text": text, "png_address": png_address}
-_ENVIRONMENT.globals |= {"bundle": bundle, "numeric_columns": numeric_columns}
+_ENVIRONMENT.globals |= {"numeric_columns": numeric_columns}
 _ENVIRONMENT.policies["json.dumps_kwargs"] = {"separators": (",", ":")}

@@ -7,11 +7,13 @@ import hashlib
 import re
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
+from functools import cache
 from typing import Any
 
 import numpy as np
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
+from fastapi.openapi.utils import get_openapi
 from fastapi.responses import HTMLResponse, JSONResponse
 from starlette.exceptions import HTTPException
 
@@ -30,9 +32,10 @@ from gan3d.serving.models import LoadingError, ModelHolder, Models, ServedModel
 from gan3d.serving.openapi import describe_api, media_types
 from gan3d.serving.response import cost_of, encode_answer, keep_of
 from gan3d.serving.scheduler import ClientGoneError, QueueFullError, Scheduler, StoppingError
-from gan3d.serving.schema import Grid, Problem, ShapesRequest, describe_error, parse_request
+from gan3d.serving.schema import Grid, Problem, describe_error, parse_request
 from gan3d.serving.settings import Settings
-from gan3d.shape_io.formats import OUTPUTS, max_shapes
+from gan3d.serving.studio import studio_page
+from gan3d.shape_io.formats import max_shapes
 
 DESCRIPTION = (
     "Shapes from a voxel GAN, as grids, meshes or pictures. The same seed gives the same shape on every call, here, on"
@@ -220,23 +223,22 @@ def _add_health(app: FastAPI, server: Server) -> None:
 
 
 def _add_pages(app: FastAPI) -> None:
-    """The studio, which shows what the routes so far offer, and the documentation of the API."""
-    offers = {
-        "routes": sorted({getattr(route, "path", "") for route in app.routes}),
-        "outputs": list(OUTPUTS),
-        "printable": "printable" in ShapesRequest.model_fields,
-    }
-    studio = fill_template("studio", title="gan3d studio", offers=offers, offline=None)
-    for path, page in (("/", studio), ("/docs", fill_template("server", title="gan3d"))):
-        _add_page(app, path, page)
+    """The studio, with what the routes offer, and the documentation of the API."""
+    @cache
+    def page(name: str) -> HTMLResponse:
+        if name == "studio":
+            text = studio_page(list(get_openapi(title="", version="", routes=app.routes)["paths"]))
+        else:
+            text = fill_template("server", title="gan3d")
+        return HTMLResponse(text, headers={"Content-Security-Policy": _content_policy(text)})
 
+    @app.get("/", include_in_schema=False)
+    async def studio() -> HTMLResponse:
+        return page("studio")
 
-def _add_page(app: FastAPI, path: str, page: str) -> None:
-    policy = _content_policy(page)
-
-    @app.get(path, include_in_schema=False)
-    async def show() -> HTMLResponse:
-        return HTMLResponse(page, headers={"Content-Security-Policy": policy})
+    @app.get("/docs", include_in_schema=False)
+    async def docs() -> HTMLResponse:
+        return page("server")
 
 
 def _content_policy(page: str) -> str:
