@@ -119,15 +119,16 @@ export class Renderer {
   }
 
   // Draw one surface into a rectangle of pixels, [left, bottom, width, height].
-  // look: color [r, g, b] from 0 to 1, lines (voxels per edge whose borders are drawn, or 0), shadow (or false).
-  draw(surface, rectangle, camera, { color, lines = 0, shadow = true }) {
+  // look: color [r, g, b] from 0 to 1, lines (voxels per edge whose borders are drawn, or 0), shadow (or false), clip
+  // (a larger rectangle that the shadow may fill).
+  draw(surface, rectangle, camera, { color, lines = 0, shadow = true, clip = rectangle }) {
     const { gl } = this, [left, bottom, width, height] = rectangle, sun = sunOf(camera);
     const array = this.upload(surface), reach = 1.15 * camera.zoom, least = Math.min(width, height);
     const scale = [(reach * least) / width, (reach * least) / height], turn = camera.matrix();
     if (shadow) this.castShadow(array, surface, sun);
     gl.enable(gl.SCISSOR_TEST);
     gl.viewport(left, bottom, width, height);
-    gl.scissor(left, bottom, width, height);
+    gl.scissor(...clip);
     use(gl, this.shape, { turn, scale, sunRight: sun.right, sunUp: sun.up, sun: sun.towards, color, lines, shadowed: shadow });
     gl.bindVertexArray(array);
     gl.drawElements(gl.TRIANGLES, surface.indices.length, gl.UNSIGNED_INT, 0);

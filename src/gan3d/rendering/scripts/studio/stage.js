@@ -5,6 +5,7 @@ import { blocks, smooth } from "../meshing.js";
 import { Renderer } from "../renderer.js";
 
 const RATIO = 2;  // pixels per CSS pixel, at most
+const BELOW = 58;  // CSS pixels at the bottom that controls cover
 
 export class Stage {
   // captions: the element that names figures standing side by side.
@@ -47,14 +48,15 @@ export class Stage {
   draw(width, height, camera = this.camera) {
     this.waiting = false;
     if (!this.renderer.ready) return;
-    const ratio = Math.min(devicePixelRatio || 1, RATIO);
+    const ratio = Math.min(devicePixelRatio || 1, RATIO), below = width ? 0 : Math.round(BELOW * ratio);
     width ??= Math.round(this.canvas.clientWidth * ratio);
     height ??= Math.round(this.canvas.clientHeight * ratio);
     this.renderer.clear(width, height);
     const count = this.figures.length, across = Math.floor(width / (count || 1));
     this.figures.forEach(({ grid, surface, color }, i) => {
       const lines = this.look.style === "blocks" ? grid.side : 0;
-      this.renderer.draw(surface, [i * across, 0, across, height], camera, { color, lines });
+      const clip = [i * across, 0, across, height], place = [i * across, below, across, height - below];
+      this.renderer.draw(surface, place, camera, { color, lines, clip });
     });
   }
 

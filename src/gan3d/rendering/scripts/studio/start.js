@@ -7,7 +7,7 @@ import { Mesh } from "./mesh.js";
 import { Save } from "./save.js";
 import { Unreachable } from "./server.js";
 import { Shelf, Strip } from "./strip.js";
-import { $, Studio } from "./studio.js";
+import { $, Studio, versionOf } from "./studio.js";
 import { Walk } from "./walk.js";
 import { Wall } from "./wall.js";
 
@@ -48,7 +48,7 @@ async function open(studio, strip, shelf, given) {
   studio.drawing.forget();
   if (given.model && !names.includes(given.model)) studio.note(`The link is of ${given.model}, which is not served here.`);
   state.model = names.includes(given.model) ? given.model : names[0];
-  const { model: version, classes } = studio.description;
+  const { classes } = studio.description, version = versionOf(studio.description);
   if (given.version && given.version !== version) studio.note(`The link was made with ${given.version}; ${version} is served, so its shapes may differ.`);
   Object.assign(state, {
     class: classes.includes(given.class) ? given.class : classes[0], seed: given.seed ?? "0", at: "0", to: "1", place: 0, values: [], compare: "",

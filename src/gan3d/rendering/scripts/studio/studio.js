@@ -12,6 +12,9 @@ export const STRIP = 12;  // shapes in the strip
 const REMEMBERED = 400;  // grids
 const AT_ONCE = 2 ** 20;  // voxels of a request
 
+// The version of a registered model; the place of a folder is nobody's business.
+export const versionOf = (description) => (/^[\w.-]+\/\d+$/.test(description?.model) ? description.model : null);
+
 export class Studio {
   constructor(engine, offers) {
     Object.assign(this, { engine, offers, grids: new Map(), listeners: {}, beside: {} });
@@ -172,7 +175,7 @@ export class Studio {
     const { state } = this, shape = this.current(), first = Object.keys(this.engine.models)[0];
     const plain = shape && shape.index !== undefined && state.at[0] !== "k";
     return writeAddress({
-      model: state.model === first ? null : state.model, version: this.description?.model, class: state.class, seed: state.seed,
+      model: state.model === first ? null : state.model, version: versionOf(this.description), class: state.class, seed: state.seed,
       at: plain && state.at !== "0" ? state.at : null, shape: shape && !plain ? encodeShape(shape) : null,
       truncation: state.truncation === 1 ? null : state.truncation, threshold: state.threshold,
       style: state.style === "smooth" ? null : state.style, smoothness: state.smoothness === 8 ? null : state.smoothness,
