@@ -23,4 +23,4 @@ def studio_page(routes: Sequence[str]) -> str:
         "printable": "printable" in ShapesRequest.model_fields,
         "colors": PALETTE,
     }
-    return fill_template("studio", title="gan3d studio", offers=offers, script=bundle("studio/online"), offline=False)
+    return fill_template("studio", title="gan3d studio", offers=offers, script=bundle("studio/online"), generator=None)
