@@ -53,8 +53,9 @@ MAY_IMPORT = {
         *("registry", "serving.onnx_engine"),
     ),
     "serving": (
-        *("errors", "dataset", "voxels", "model_file", "sampling", "inversion", "rendering.pages", "shape_io"),
-        *("networks.architecture", "registry", "data.formats.extensions"),
+        *("errors", "dataset", "voxels", "model_file", "sampling", "inversion", "shape_io", "registry"),
+        *("rendering.pages", "rendering.scripts", "rendering.voxels"),
+        *("networks.architecture", "data.formats.extensions"),
     ),
 }
 CORE = (
