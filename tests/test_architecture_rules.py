@@ -50,11 +50,12 @@ MAY_IMPORT = {
     ),
     "comparison": (
         *("errors", "dataset", "model_file", "sampling", "metrics", "rendering", "config.project", "tracking"),
-        "registry",
+        *("registry", "serving.onnx_engine"),
     ),
     "serving": (
-        *("errors", "dataset", "voxels", "model_file", "sampling", "inversion", "rendering.pages", "shape_io"),
-        *("networks.architecture", "registry", "data.formats.extensions"),
+        *("errors", "dataset", "voxels", "model_file", "sampling", "inversion", "shape_io", "registry"),
+        *("rendering.pages", "rendering.scripts", "rendering.voxels"),
+        *("networks.architecture", "data.formats.extensions"),
     ),
 }
 CORE = (
@@ -83,7 +84,6 @@ OUTSIDE_CORE = (  # what needs scikit-learn: a training scores without them
     "metrics.sets",
     "metrics.excess_scorer",
     "metrics.protocol",
-    "metrics.rows",
     "metrics.evaluation",
 )
 CORE_LIBRARIES = {"numpy", "scipy", "keras"}

@@ -188,17 +188,33 @@ def ui(port: int) -> None:
 
 @click.command()
 @model_option
-@outs_option("NAME.onnx, or a folder for a SavedModel")
+@outs_option("NAME.onnx, NAME.html, or a folder for a SavedModel")
 def export(model: str, outs: tuple[Path, ...]) -> None:
-    """Write the generator as ONNX, verified against Keras, or as TensorFlow SavedModel."""
-    from gan3d.shape_io.formats import check_export
+    """Write the generator as ONNX, verified against Keras, as TensorFlow SavedModel, or as a studio in one page."""
+    from gan3d.shape_io.formats import STUDIO, check_export
 
     for out in outs:
         check_export(out)
+    pages = [out for out in outs if out.suffix.lower() == STUDIO]
+    for out in pages:
+        _export_studio(model, out)
+    others = [out for out in outs if out not in pages]
+    if not others:
+        return
     sampler = open_sampler(model)
     from gan3d.registry import export as exporting
 
-    for out in outs:
+    for out in others:
         difference = exporting.write(sampler, out)
         note = "" if difference is None else f"; ONNX Runtime differs from Keras by at most {difference:.1g}"
         click.echo(f"{out}{note}")
+
+
+def _export_studio(model: str, out: Path) -> None:
+    from gan3d import model_file
+    from gan3d.registry.models import model_folder
+    from gan3d.registry.offline import write_studio
+
+    name = model.removeprefix("models:/") if model.startswith("models:/") else Path(model).name
+    write_studio(model_file.load(model_folder(model)), name, out)
+    click.echo(f"{out}; {out.stat().st_size / 1e6:.1f} MB")
