@@ -61,6 +61,7 @@ class Facts:
         tags: the version's provenance, such as `gan3d.tracking.provenance.provenance_tags` returns.
         training_run: id of the MLflow run that trained the last stage.
         backend: Keras backend used for training.
+        encoder: file of the generator's encoder, if it has one.
     """
 
     data: Mapping[str, Any]
@@ -69,6 +70,7 @@ class Facts:
     tags: Mapping[str, str] = field(default_factory=dict)
     training_run: str | None = None
     backend: str = "tensorflow"
+    encoder: Path | None = None
 
 
 def data_facts(dataset: VoxelDataset, resolution: int, source: str) -> dict[str, Any]:
@@ -89,7 +91,6 @@ def log_candidate(
     mlruns: Path | None = None,
     parent: str | None = None,
     name: str = "register",
-    encoder: Path | None = None,
 ) -> int:
     """Register a trained model as a version of `gan3d`; equal weights, scores and data give the same version.
 
@@ -104,7 +105,6 @@ def log_candidate(
         mlruns: folder of the store, where a killed call is noticed.
         parent: id of the experiment's run, the new run's parent.
         name: of the new run.
-        encoder: of the generator, to be kept with a new version; None: it has none.
 
     Returns:
         The number of the version, which may have existed before.
@@ -132,7 +132,7 @@ def log_candidate(
         return number
     with _run(run_id, facts.tags, mlruns, parent, name) as run:
         metadata = {"weights": weights, "backend": facts.backend, "resolution": model.architecture.resolution}
-        info = _log(Path(folder), model, packages, facts, metadata, encoder)
+        info = _log(Path(folder), model, packages, facts, metadata)
         scores = {f"{SCORES}/{name}": value for name, value in means.items() if value is not None}
         mlflow.log_metrics(scores, model_id=info.model_id)
         mlflow.log_image(_picture(model), "samples.png")
@@ -241,14 +241,7 @@ def requirements(backend: str) -> list[str]:
         ) from None
 
 
-def _log(
-    folder: Path,
-    model: TrainedModel,
-    packages: list[str],
-    facts: Facts,
-    metadata: dict[str, Any],
-    encoder: Path | None = None,
-) -> Any:
+def _log(folder: Path, model: TrainedModel, packages: list[str], facts: Facts, metadata: dict[str, Any]) -> Any:
     """The generator as a logged MLflow model."""
     example = pd.DataFrame([{"class": name, "count": 2, "seed": 7} for name in model.architecture.classes[:EXAMPLES]])
     last, split = dict(facts.training[-1]) if facts.training else {}, facts.data["test_split"]
@@ -257,8 +250,8 @@ def _log(
         serving.mkdir()
         for name in SERVED:
             shutil.copy(folder / name, serving / name)
-        if encoder is not None:
-            shutil.copy(encoder, serving / ENCODER)
+        if facts.encoder is not None:
+            shutil.copy(facts.encoder, serving / ENCODER)
         # MLflow puts the folder around `sources` first on the path, where a gan3d would shadow an installed one
         sources = Path(scratch) / "gan3d_sources"
         shutil.copytree(Path(__file__).parents[1], sources / "gan3d", ignore=shutil.ignore_patterns("__pycache__"))
