@@ -38,7 +38,7 @@ style_option = click.option(
 @truncation_option
 @threshold_option
 def sample(
-    model: str,
+    model: str | None,
     class_name: str | None,
     count: int,
     seed: int,
@@ -80,7 +80,7 @@ def sample(
 @truncation_option
 @threshold_option
 def interpolate(
-    model: str,
+    model: str | None,
     class_name: str | None,
     start: int,
     end: int,
