@@ -2,6 +2,7 @@
 
 import re
 import subprocess
+import sys
 import time
 
 import mlflow
@@ -113,6 +114,28 @@ def test_the_command(project, monkeypatch):
     assert done.exit_code == 0, done.output
     assert re.fullmatch(r"comparison\.html, and in MLflow the run [0-9a-f]{32}\n", done.output)
     assert CliRunner().invoke(cli, ["compare", "slow"]).exit_code == 2
+
+
+WITHOUT = """
+import sys
+
+class Absent:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in ("keras", "tensorflow", "sklearn", "git", "IPython"):
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+sys.meta_path.insert(0, Absent())
+from gan3d.cli.app import main
+main()
+"""
+
+
+def test_the_command_imports_nothing_that_takes_seconds(project):
+    command = [sys.executable, "-c", WITHOUT, "compare", "slow", "champion"]
+    done = subprocess.run(command, cwd=project.work, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    text = (project.work / "comparison.html").read_text(encoding="utf-8")
+    assert '"resolutions":[8,8,' in text  # with shapes
 
 
 @needs_chromium

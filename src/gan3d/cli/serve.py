@@ -39,6 +39,12 @@ from gan3d.errors import UserError
 )
 @click.option("--connections", type=click.IntRange(1), default=1000, show_default=True, help="At once.")
 @click.option("--max-body", type=click.IntRange(1), default=1024, show_default=True, help="KiB of a request's body.")
+@click.option("--max-upload", type=click.IntRange(1), default=16, show_default=True, help="MiB of a shape to invert.")
+@click.option(
+    "--data",
+    type=path_option,
+    help="Prepared data whose training shapes are compared with; default: the project's, if they fit the model.",
+)
 @click.option("--cache", type=click.IntRange(0), default=64, show_default=True, help="MiB of answers that are kept.")
 @click.option(
     "--drain",
@@ -83,6 +89,8 @@ def _serve(
     queue: int,
     connections: int,
     max_body: int,
+    max_upload: int,
+    data: Path | None,
     cache: int,
     drain: float,
     poll: float,
@@ -113,6 +121,8 @@ def _serve(
     settings = Settings(
         queue=queue * MEBI,
         max_body=max_body * 1024,
+        max_upload=max_upload * MEBI,
+        data=training_data(data),
         poll=poll,
         drain=drain,
         connections=connections,
@@ -128,6 +138,21 @@ def _serve(
         for name, address in parse_models(models).items()
     }
     run(Models(holders), listening, settings, log_format, click.echo)
+
+
+def training_data(given: Path | None) -> Path | None:
+    """The prepared data set of the option --data, or else of the project, if there is one.
+
+    Raises:
+        UserError: when the option names none.
+    """
+    from gan3d.config.project import find_project, in_project
+    from gan3d.dataset import VoxelDataset
+
+    if given is not None:
+        return VoxelDataset(given).folder
+    voxels = find_project().voxels if in_project() else None
+    return voxels if voxels is not None and (voxels / "manifest.csv").is_file() else None
 
 
 def check_file(option: str, path: Path | None) -> Path | None:
@@ -165,7 +190,7 @@ def ui(port: int) -> None:
 @model_option
 @outs_option("NAME.onnx, NAME.html, or a folder for a SavedModel")
 def export(model: str, outs: tuple[Path, ...]) -> None:
-    """Write the generator as ONNX, verified against Keras, as TensorFlow SavedModel, or as a studio in one HTML file."""
+    """Write the generator as ONNX, verified against Keras, as TensorFlow SavedModel, or as a studio in one page."""
     from gan3d.shape_io.formats import STUDIO, check_export
 
     for out in outs:

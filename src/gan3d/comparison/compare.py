@@ -32,7 +32,7 @@ def compare(addresses: Sequence[str], project: Project, out: Path) -> str | None
     if client is None:
         return None
     tags = {"stage": "compare", "compared": " ".join(addresses)}
-    return log_page(f"compare {' '.join(addresses)}", page, PAGE, tags)
+    return log_page(client, f"compare {' '.join(addresses)}", page, PAGE, tags)
 
 
 def compare_with_champion(project: Project, out: Path) -> Path | None:

@@ -12,7 +12,7 @@ from mlflow.entities import Run
 from mlflow.entities.model_registry import ModelVersion
 
 from gan3d.comparison.subject import CURVES, Subject
-from gan3d.metrics.protocol import MEAN
+from gan3d.metrics.rows import MEAN
 from gan3d.metrics.table import TAGGED
 from gan3d.registry.models import model_folder
 from gan3d.tracking import history

@@ -17,8 +17,7 @@ from gan3d.comparison.differences import (
 from gan3d.comparison.subject import CURVES, Subject
 from gan3d.dataset import UNCONDITIONAL
 from gan3d.errors import UserError
-from gan3d.metrics.intervals import Z_95
-from gan3d.metrics.protocol import MEAN
+from gan3d.metrics.rows import MEAN, Z_95
 from gan3d.metrics.table import BY_KEY, SCORES, Score
 from gan3d.rendering import plots
 from gan3d.rendering.document import Markup, shorten

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion
 
-from gan3d.metrics.intervals import Z_95
+from gan3d.metrics.rows import Z_95
 from gan3d.metrics.table import BY_KEY
 from gan3d.registry.aliases import BY_HAND, CHAMPION, ROLLED_BACK, note, remember
 from gan3d.tracking.store import MODEL

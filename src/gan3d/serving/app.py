@@ -26,6 +26,7 @@ from gan3d.serving.body import BodyLimit
 from gan3d.serving.cache import AnswerCache, answer_tag, matches
 from gan3d.serving.context import RequestContext
 from gan3d.serving.inference_protocol import UnknownModelError, inference_routes
+from gan3d.serving.inversion_routes import inversion_routes
 from gan3d.serving.latents import latents_routes
 from gan3d.serving.metrics import Metrics
 from gan3d.serving.models import LoadingError, ModelHolder, Models, ServedModel
@@ -158,18 +159,18 @@ def create_app(models: Models, settings: Settings) -> FastAPI:
     _add_health(app, server)
     app.include_router(latents_routes(models, server.find))
     app.include_router(inference_routes(models, server.draw))
+    app.include_router(inversion_routes(models, settings.data, server.find))
     _add_pages(app)
     _describe(app, server)
     # the last one added is the outermost
     app.add_middleware(Access, hosts=settings.hosts, keys=settings.keys, rate=settings.rate)
-    app.add_middleware(BodyLimit, max_bytes=settings.max_body)
+    app.add_middleware(BodyLimit, max_bytes=settings.max_body, max_upload=settings.max_upload)
     app.add_middleware(RequestContext, metrics=server.metrics)
     return app
 
 
 def _add_shapes(app: FastAPI, server: Server) -> None:
     models = server.models
-    find = server.find
 
     @app.post("/shapes", responses=RESPONSES, response_class=Response, summary="Sample shapes")
     async def shapes(request: Request) -> Response:
@@ -179,7 +180,7 @@ def _add_shapes(app: FastAPI, server: Server) -> None:
     @app.post("/models/{name}/shapes", responses=RESPONSES, response_class=Response)
     async def shapes_of(request: Request, name: str) -> Response:
         """Returns one shape as a mesh as the file itself, and several as a zip archive."""
-        return await server.answer(request, name, find(name))
+        return await server.answer(request, name, server.find(name))
 
     problems = {503: {"description": PROBLEMS[503], "model": Problem}, **OTHERS}
 
@@ -193,7 +194,7 @@ def _add_shapes(app: FastAPI, server: Server) -> None:
 
     @app.get("/models/{name}", responses=problems)
     async def model_of(name: str) -> dict[str, Any]:
-        return find(name).current.describe()
+        return server.find(name).current.describe()
 
 
 def _add_health(app: FastAPI, server: Server) -> None:
@@ -224,6 +225,7 @@ def _add_health(app: FastAPI, server: Server) -> None:
 
 def _add_pages(app: FastAPI) -> None:
     """The studio, with what the routes offer, and the documentation of the API."""
+
     @cache
     def page(name: str) -> HTMLResponse:
         if name == "studio":

@@ -104,14 +104,14 @@ def parse_request(body: bytes) -> ShapesRequest:
     return asked
 
 
-def describe_error(errors: Sequence[Mapping[str, Any]]) -> str:
-    """One sentence for the first of pydantic's errors about a body."""
+def describe_error(errors: Sequence[Mapping[str, Any]], names: Sequence[str] | None = None) -> str:
+    """One sentence for the first of pydantic's errors about a body, whose fields have `names`."""
     error = errors[0]
     location = [str(part) for part in error["loc"] if part not in ("body", "query")]
     if error["type"] == "json_invalid":
         return f"the body is not valid JSON: {error.get('ctx', {}).get('error', 'it cannot be read')}."
     if error["type"] == "extra_forbidden":
-        return f"{location[0][:40]!r} is not a known field: use {', '.join(_field_names())}."
+        return f"{location[0][:40]!r} is not a known field: use {', '.join(names or _field_names())}."
     if not location or error["type"] in ("missing", "model_type"):
         return 'the body is not a JSON object: send one, such as {"class": "chair"}, as application/json.'
     field = location[0] + "".join(f"[{part}]" for part in location[1:])

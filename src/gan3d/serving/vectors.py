@@ -36,7 +36,8 @@ def vector_pattern(length: int) -> str:
     middle = "[" + "".join(letter for i, letter in enumerate(_LETTERS) if i % 8 < 5) + "]"
     low, high = ("[" + "".join(_LETTERS[start::2]) + "]" for start in (0, 1))
     whole = any_of + "{4}[A-Vg-z01]" + any_of + "{4}" + middle + any_of + "{4}" + f"(?:{low}{any_of}|{high}[A-X])"
-    rest = ("", any_of + "{4}[A-Vg-z01][AQgw]==", any_of + "{4}[A-Vg-z01]" + any_of + "{4}" + middle + "[AEIMQUYcgkosw048]=")
+    one = any_of + "{4}[A-Vg-z01]"
+    rest = ("", one + "[AQgw]==", one + any_of + "{4}" + middle + "[AEIMQUYcgkosw048]=")
     return f"^(?:{whole}){{{length // 3}}}{rest[length % 3]}$"
 
 

@@ -1,6 +1,7 @@
 """The MLflow store: SQLite and artifacts in mlruns/, unless MLFLOW_TRACKING_URI names another one."""
 
 import contextlib
+import functools
 import os
 import threading
 from collections.abc import Mapping
@@ -223,6 +224,11 @@ def _migrate(url: str) -> None:
         engine.dispose()
 
 
+@functools.cache
+def _newest() -> str:
+    return mlflow_db._get_latest_schema_revision()  # loads 70 migrations
+
+
 def _known() -> set[str]:
     scripts = mlflow_db.ScriptDirectory.from_config(mlflow_db._get_alembic_config(""))
     return {script.revision for script in scripts.walk_revisions()}
@@ -236,7 +242,7 @@ SCHEMA = database.Schema(
     "MLflow",
     _create,
     _migrate,
-    mlflow_db._get_latest_schema_revision,
+    _newest,
     _known,
     _columns,
     ("runs", "registered_models", "logged_models"),
