@@ -50,7 +50,7 @@ style_option = click.option(
 @truncation_option
 @threshold_option
 def sample(
-    model: str,
+    model: str | None,
     class_name: str | None,
     count: int,
     seed: int,
@@ -139,7 +139,7 @@ class SeedOrLatent(click.ParamType):
 @truncation_option
 @threshold_option
 def interpolate(
-    model: str,
+    model: str | None,
     class_name: str | None,
     start: int | Path,
     end: int | Path,

@@ -71,16 +71,16 @@ class Pcg64 {
 }
 
 // Tables of the ziggurat with 256 steps (Marsaglia and Tsang 2000), as float32.
-const RIGHT = 3.6541528853610088, AREA = 0.00492867323399, STEPS = 2 ** 23;
+const RIGHT = 3.6541528853610088, AREA = 0.00492867323399, SCALE = 2 ** 23;
 const table = (() => {
   const density = (x) => Math.exp(-0.5 * x * x), xs = new Float64Array(257), w = new Float32Array(256), f = new Float32Array(256), k = new Uint32Array(256);
   xs[256] = AREA / density(RIGHT);
   xs[255] = RIGHT;
   for (let i = 254; i > 0; i--) xs[i] = Math.sqrt(-2 * Math.log(AREA / xs[i + 1] + density(xs[i + 1])));
   for (let i = 0; i < 256; i++) {
-    w[i] = (i ? xs[i] : xs[256]) / STEPS;
+    w[i] = (i ? xs[i] : xs[256]) / SCALE;
     f[i] = density(i ? xs[i] : 0);
-    k[i] = i === 0 ? Math.floor((RIGHT / xs[256]) * STEPS) : i === 1 ? 0 : Math.floor((xs[i - 1] / xs[i]) * STEPS);
+    k[i] = i === 0 ? Math.floor((RIGHT / xs[256]) * SCALE) : i === 1 ? 0 : Math.floor((xs[i - 1] / xs[i]) * SCALE);
   }
   return { w, f, k };
 })();

@@ -1,7 +1,7 @@
 // A slider for each direction in which the shapes of a class differ most.
 
 import { $ } from "./studio.js";
-import { decodeVector, placeAlong } from "./vectors.js";
+import { decodeVector } from "./vectors.js";
 
 export class Directions {
   constructor(studio) {
@@ -32,7 +32,7 @@ export class Directions {
     $("directions").hidden = !studio.directions.length;
     this.sliders = studio.directions.map(({ name, low, high }, i) => {
       const field = document.createElement("div"), label = document.createElement("label"), value = document.createElement("output");
-      const slider = Object.assign(document.createElement("input"), { type: "range", id: `direction-${i}`, min: low, max: high, step: 0.05 });
+      const slider = Object.assign(document.createElement("input"), { type: "range", id: `direction-${i}`, min: low, max: high, step: 0.1, value: 0 });
       field.className = "field";
       label.htmlFor = slider.id;
       label.textContent = name;
@@ -49,12 +49,11 @@ export class Directions {
   }
 
   mark() {
-    const { studio } = this, shape = studio.current();
-    if (!shape || !this.sliders.length) return;
     this.sliders.forEach(({ slider, value }, i) => {
-      const place = studio.state.values[i] ?? placeAlong(shape.latent, studio.directions[i].vector);
+      const place = this.studio.state.values[i] ?? 0;
       slider.value = place;
       value.textContent = place.toFixed(1);
     });
+    $("straight").disabled = !this.studio.state.values.some(Boolean);
   }
 }

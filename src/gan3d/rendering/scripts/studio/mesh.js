@@ -56,9 +56,8 @@ export class Mesh {
   async complete() {
     const { studio, strip } = this, { model } = studio.state, { resolution, up } = studio.description, { shown } = studio;
     if (!shown) return;
-    const path = `${studio.engine.route(model, "/complete")}?class=${encodeURIComponent(shown.shape.class)}`;
-    const json = {
-      voxels: toBase64(shown.grid.bits), mask: toBase64(halfMask($("half").value, resolution, up)), count: DRAWN,
+    const path = studio.engine.route(model, "/complete"), json = {
+      class: shown.shape.class, voxels: toBase64(shown.grid.bits), mask: toBase64(halfMask($("half").value, resolution, up)), count: DRAWN,
       seed: Math.floor(Math.random() * 2 ** 31),
     };
     $("redraw").disabled = true;
@@ -76,12 +75,10 @@ function describe({ iou, chamfer_x1e3: distance, nearest, message }) {
 
 // Bits of the half of a grid that is given: by the axes of the array, of which `up` points up.
 export function halfMask(half, side, up) {
-  const bits = new Uint8Array(side ** 3 / 8), top = AXES.indexOf(up);
-  const [right, front, turned] = up === "y" ? [0, 2, false] : up === "z" ? [0, 1, true] : [1, 2, true];
+  const bits = new Uint8Array(side ** 3 / 8), top = AXES.indexOf(up), [right, front] = { x: [1, 2], y: [0, 2], z: [0, 1] }[up];
   const axis = { low: top, high: top, left: right, right, front, behind: front }[half];
-  let upper = half === "high" || half === "right" || half === "front";
-  if (up === "z" && axis === front && turned) upper = !upper;
-  if (up === "x" && axis === right && turned) upper = !upper;
+  const reversed = (up === "z" && axis === front) || (up === "x" && axis === right);  // as `unpack` turns grids
+  const upper = ["high", "right", "front"].includes(half) !== reversed;
   let i = 0;
   for (let x = 0; x < side; x++)
     for (let y = 0; y < side; y++)

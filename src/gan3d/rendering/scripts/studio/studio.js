@@ -59,7 +59,7 @@ export class Studio {
     const { at, to, place, values, truncation, threshold } = this.state, start = this.shapeAt(at), end = this.shapeAt(to);
     if (!start) return null;
     const walked = place > 0 && end && end.class === start.class ? slerp(start.latent, end.latent, place) : start.latent;
-    const moved = values.some((value) => value !== undefined);
+    const moved = values.some(Boolean);
     const latent = moved ? along(walked, this.directions.map((one) => one.vector), values) : walked;
     const own = latent === start.latent ? start : { class: start.class };
     return { ...own, latent, truncation, threshold };

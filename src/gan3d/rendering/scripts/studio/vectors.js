@@ -23,18 +23,14 @@ export function slerp(start, end, t) {
   return Float32Array.from(start, (value, i) => u * value + v * end[i]);
 }
 
-// A latent moved so that it lies `value` along each direction that has one.
+// A latent of unit mean square, moved by `values` along directions.
 export function along(latent, directions, values) {
-  const moved = Array.from(latent);
+  const scale = Math.sqrt(latent.length / (dot(latent, latent) || 1)), moved = Array.from(latent, (value) => value * scale);
   directions.forEach((direction, i) => {
-    if (values[i] === undefined) return;
-    const step = (values[i] - dot(moved, direction)) / dot(direction, direction);
-    direction.forEach((part, k) => { moved[k] += step * part; });
+    if (values[i]) direction.forEach((part, k) => { moved[k] += values[i] * part; });
   });
   return Float32Array.from(moved);
 }
-
-export const placeAlong = (latent, direction) => dot(latent, direction) / dot(direction, direction);
 
 // A latent near another: `strength` 0 is the latent itself, 1 the other one.
 export function near(latent, other, strength) {
