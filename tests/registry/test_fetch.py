@@ -113,7 +113,7 @@ def test_an_encoder_goes_along_and_is_found(client, mlruns, tmp_path, monkeypatc
     model, warnings = crisp(), []
     model_file.save(tmp_path / "r08", model)
     save_encoder(tmp_path / "r08.npz", Encoder(model.architecture), model)
-    number = log_candidate(client, tmp_path / "r08", facts(encoder=tmp_path / "r08.npz"))
+    number = log_candidate(client, MODEL, tmp_path / "r08", facts(encoder=tmp_path / "r08.npz"))
     monkeypatch.chdir(tmp_path)  # outside a project
     served = model_folder(f"models:/{MODEL}/{number}", mlruns)
     assert belongs(served / "encoder.npz", model)

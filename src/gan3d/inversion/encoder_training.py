@@ -80,8 +80,8 @@ def train_encoder(
 def make_encoder_step(encoder: "Encoder", generator: Any) -> Callable:
     """Build `step(state, batch, penalised) -> (state, logs)` for `gan3d.backend.compile_steps`.
 
-    The loss is 1 - the cosine between the true and the encoded latent, the cross-entropy of the class, and the soft Dice
-    loss between the shape and the generator's for the encoded latent: what a search starts from is a shape.
+    The loss is 1 - the cosine between the true and the encoded latent, the cross-entropy of the class, and the soft
+    Dice loss between the shape and the generator's for the encoded latent: what a search starts from is a shape.
     """
     from keras import ops
 

@@ -136,11 +136,7 @@ def log_candidate(
         return number
     with _run(run_id, facts.tags, mlruns, parent, name) as run:
         metadata = {"weights": weights, "backend": facts.backend, "resolution": model.architecture.resolution}
-<<<<<<< HEAD
-        info = _log(Path(folder), model, packages, facts, metadata)
-=======
-        info = _log(registered, Path(folder), model, packages, facts, metadata, encoder)
->>>>>>> main
+        info = _log(registered, Path(folder), model, packages, facts, metadata)
         scores = {f"{SCORES}/{name}": value for name, value in means.items() if value is not None}
         mlflow.log_metrics(scores, model_id=info.model_id)
         mlflow.log_image(_picture(model), "samples.png")
@@ -251,19 +247,9 @@ def requirements(backend: str) -> list[str]:
         ) from None
 
 
-<<<<<<< HEAD
-def _log(folder: Path, model: TrainedModel, packages: list[str], facts: Facts, metadata: dict[str, Any]) -> Any:
-=======
 def _log(
-    registered: str,
-    folder: Path,
-    model: TrainedModel,
-    packages: list[str],
-    facts: Facts,
-    metadata: dict[str, Any],
-    encoder: Path | None = None,
+    registered: str, folder: Path, model: TrainedModel, packages: list[str], facts: Facts, metadata: dict[str, Any]
 ) -> Any:
->>>>>>> main
     """The generator as a logged MLflow model."""
     example = pd.DataFrame([{"class": name, "count": 2, "seed": 7} for name in model.architecture.classes[:EXAMPLES]])
     last, split = dict(facts.training[-1]) if facts.training else {}, facts.data["test_split"]

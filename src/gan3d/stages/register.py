@@ -55,9 +55,6 @@ def run(params: Params, project: Project) -> str:
                 name = run_name(params, "register", experiment)
                 adopt(client, params.name)
                 version = log_candidate(
-<<<<<<< HEAD
-                    client, project.model(params.final), candidate, mlruns=project.mlruns, parent=parent, name=name
-=======
                     client,
                     params.name,
                     project.model(params.final),
@@ -65,8 +62,6 @@ def run(params: Params, project: Project) -> str:
                     mlruns=project.mlruns,
                     parent=parent,
                     name=name,
-                    encoder=encoder_of(params.final, project),
->>>>>>> main
                 )
                 check_serving(params.name, version)
                 decision = promote(
