@@ -301,6 +301,7 @@ def _run(
 def _tags(model: TrainedModel, facts: Facts, means: Mapping[str, float | None]) -> dict[str, str]:
     """What promotion compares, and what the list of versions shows."""
     size = model.architecture.resolution
+    numbers = {**means, **error_of_excess(facts.scores, size)}
     by_class = {row["class"]: row.get("one_nna_cd") for row in generated_rows(facts.scores, size)[:TAGGED_CLASSES]}
     return dict(facts.tags) | {
         "resolution": str(size),
@@ -308,11 +309,7 @@ def _tags(model: TrainedModel, facts: Facts, means: Mapping[str, float | None]) 
         "test_split": facts.data["test_split"],
         "protocol": protocol_of(facts.scores, size),
         "one_nna_cd_by_class": json.dumps(by_class),
-        **{
-            name: repr(value)
-            for name, value in ({**means, **error_of_excess(facts.scores, size)}).items()
-            if value is not None
-        },
+        **{name: repr(value) for name, value in numbers.items() if value is not None},
         **({"training_run": facts.training_run} if facts.training_run else {}),
     }
 
@@ -348,7 +345,8 @@ def _versions(packages: Sequence[str]) -> dict[str, str]:
 def _picture(model: TrainedModel, count: int = 8) -> np.ndarray:
     """Samples with seed 0, one row per class, of the first PICTURED classes."""
     sampler = Sampler(model)
-    rows = [sampler.shapes(label, count, 0) for label in range(min(PICTURED, len(sampler.classes)))]
-    colors = [class_color(label) for label in range(len(rows)) for _ in range(count)]
-    shapes = [shape for row in rows for shape in row]
+    shapes = [
+        shape for label in range(min(PICTURED, len(sampler.classes))) for shape in sampler.shapes(label, count, 0)
+    ]
+    colors = [class_color(i // count) for i in range(len(shapes))]
     return sheet(shapes, count, titles=sampler.classes, size=128, up=model.up, colors=colors)
