@@ -337,9 +337,7 @@ def _model_facts(model: TrainedModel, registered: str, number: int) -> dict[str,
 
 
 def _versions(packages: Sequence[str]) -> dict[str, str]:
-    return {"gan3d": version("gan3d")} | {
-        name: number for name, _, number in (package.partition("==") for package in packages)
-    }
+    return {"gan3d": version("gan3d")} | {name: number for name, _, number in (p.partition("==") for p in packages)}
 
 
 def _picture(model: TrainedModel, count: int = 8) -> np.ndarray:
