@@ -5,11 +5,12 @@ from typing import Any
 
 import click
 
+from gan3d.cli.printing_options import print_settings, printing_options
 from gan3d.cli.setup import class_option, model_option, open_sampler, outs_option, path_option
 from gan3d.errors import UserError
 from gan3d.outputs import check_place
 from gan3d.sampling.paths import PATHS
-from gan3d.shape_io.formats import FILES, STYLES, extensions
+from gan3d.shape_io.formats import FILES, STYLES, check_printed, extensions, file_format
 
 truncation_option = click.option(
     "--truncation",
@@ -37,6 +38,7 @@ style_option = click.option(
 @style_option
 @truncation_option
 @threshold_option
+@printing_options
 def sample(
     model: str,
     class_name: str | None,
@@ -46,18 +48,26 @@ def sample(
     style: Any,
     truncation: float,
     threshold: float | None,
+    **printing: Any,
 ) -> None:
     """Write shapes of a class by seed."""
-    from gan3d.shape_io.files import check_output, write_shapes
+    from gan3d.shape_io.files import check_output, write_bodies, write_shapes
 
+    settings = print_settings(**printing)
     for out in outs:
         check_output(out)
+        if settings:
+            check_printed(file_format(out))
     sampler = open_sampler(model)
     from gan3d.sampling.requests import Request, sample_shapes
 
     sampled = sample_shapes(sampler, [Request(class_name, count, seed)], truncation, threshold)
     voxels = sampled.voxels
-    for out in outs:
+    for out in outs if settings else ():
+        for path, body in write_bodies(out, voxels, settings, sampled.up, style):
+            click.echo(path)
+            click.echo(f"{path.name}: {body.describe()}", err=True)
+    for out in () if settings else outs:
         floats, labels, classes = sampled.occupancy, sampled.names, sampled.classes
         for path in write_shapes(out, voxels, labels, sampled.up, floats, sampled.threshold, style, classes):
             click.echo(path)

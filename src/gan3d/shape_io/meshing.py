@@ -12,6 +12,7 @@ from skimage import measure
 
 from gan3d.errors import UserError
 from gan3d.outputs import write_bytes
+from gan3d.shape_io import threemf
 from gan3d.shape_io.formats import STYLES, Style, extensions
 from gan3d.voxels import AXES
 
@@ -31,8 +32,13 @@ def blocks(voxels: np.ndarray) -> trimesh.Trimesh:
     Vertices are merged. The mesh is closed; it is watertight unless two voxels touch only along an edge, where four
     faces meet.
     """
-    side = len(voxels)
-    padded = np.pad(np.asarray(voxels, bool), 1)
+    vertices, faces = block_faces(np.asarray(voxels, bool))
+    return trimesh.Trimesh(vertices / len(voxels), faces, process=False)
+
+
+def block_faces(voxels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The exposed faces of boolean voxels (X, Y, Z): vertices (V, 3), integers in voxels, and triangles (F, 3)."""
+    padded = np.pad(voxels, 1)
     quads = []
     for axis in range(3):
         first, second = (axis + 1) % 3, (axis + 2) % 3  # axis = first × second
@@ -47,10 +53,10 @@ def blocks(voxels: np.ndarray) -> trimesh.Trimesh:
                 quad[:, i, second] += v
             quads.append(quad)
     corners = np.concatenate(quads).reshape(-1, 3)
-    keys, index = np.unique(corners @ np.array([(side + 1) ** 2, side + 1, 1]), return_inverse=True)
-    vertices = np.stack(np.unravel_index(keys, (side + 1,) * 3), 1)
-    faces = index.reshape(-1, 4)[:, [0, 1, 2, 0, 2, 3]].reshape(-1, 3)
-    return trimesh.Trimesh(vertices / side, faces, process=False)
+    lattice = tuple(n + 1 for n in voxels.shape)
+    keys, index = np.unique(np.ravel_multi_index(tuple(corners.T), lattice), return_inverse=True)
+    vertices = np.stack(np.unravel_index(keys, lattice), 1)
+    return vertices, index.reshape(-1, 4)[:, [0, 1, 2, 0, 2, 3]].reshape(-1, 3)
 
 
 def marching_cubes(occupancy: np.ndarray, threshold: float = 0.5) -> trimesh.Trimesh:
@@ -65,6 +71,14 @@ def marching_cubes(occupancy: np.ndarray, threshold: float = 0.5) -> trimesh.Tri
     # Lorensen's table: on booleans, Lewiner's leaves edges shared by four faces
     vertices, faces, _, _ = measure.marching_cubes(padded, threshold, gradient_direction="ascent", method="lorensen")
     return trimesh.Trimesh((vertices - 0.5) / side, faces, process=False)
+
+
+def smooth_faces(voxels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The smooth surface of boolean voxels (X, Y, Z): vertices (V, 3) in voxels, and triangles (F, 3)."""
+    vertices, faces, _, _ = measure.marching_cubes(
+        np.pad(voxels.astype(np.float32), 1), 0.5, gradient_direction="ascent", method="lorensen"
+    )
+    return vertices - 0.5, faces
 
 
 def encode_shape(
@@ -105,6 +119,13 @@ def encode_shape(
         rotation = np.eye(4)
         rotation[:3, :3] = _TO_Y[up]
         mesh.apply_transform(rotation)
+    return mesh_content(mesh, extension, "meter")
+
+
+def mesh_content(mesh: trimesh.Trimesh, extension: str, unit: threemf.Unit) -> bytes:
+    """A mesh as the content of a file; only 3MF names the unit."""
+    if extension == ".3mf":
+        return threemf.encode(mesh, unit)
     content = mesh.export(file_type=extension[1:])
     return content.encode() if isinstance(content, str) else content
 
