@@ -7,8 +7,7 @@ import pytest
 from many_classes import write_many_classes
 
 from gan3d.metrics.evaluation import PICTURED_CLASSES, evaluate_model
-from gan3d.metrics.protocol import MEAN
-from gan3d.metrics.rows import class_scores, most_telling
+from gan3d.metrics.rows import MEAN, class_scores, most_telling
 from gan3d.monitoring.monitor import TrainingMonitor
 from gan3d.networks.architecture import Architecture
 from gan3d.registry.card import card

@@ -5,6 +5,7 @@ import pytest
 from box_dataset import random_boxes
 
 from gan3d.metrics import chamfer, intervals, scores
+from gan3d.metrics.rows import Z_95
 from gan3d.metrics.shape_features import shape_features
 from gan3d.metrics.structure import standing
 
@@ -59,7 +60,7 @@ def test_intervals_cover_the_truth_19_times_of_20(without_jsd, shift, squeeze):
         for name, value in mean_scores(draws).items():
             error = float(np.std(values[name], ddof=1))
             errors[name].append(error)
-            covered[name].append(abs(value - truth[name]) <= intervals.Z_95 * error)
+            covered[name].append(abs(value - truth[name]) <= Z_95 * error)
     for name in truth:
         assert 0.9 <= np.mean(covered[name]) <= 1.0, (name, np.mean(covered[name]))
         assert 0.85 <= np.mean(errors[name]) / spread[name] <= 1.45, (name, np.mean(errors[name]) / spread[name])
@@ -77,7 +78,7 @@ def test_the_plain_bootstrap_would_be_off_by_more_than_its_own_interval():
         for _ in range(200)
     ]
     values = [scores["one_nna_cd"] for scores in bootstrapped]
-    assert np.mean(values) - exact > intervals.Z_95 * np.std(values)
+    assert np.mean(values) - exact > Z_95 * np.std(values)
 
 
 def test_all_shapes_give_the_scores_themselves():

@@ -1,7 +1,7 @@
 """From an address to a model's folder: paths, pretrained names, MLflow URIs."""
 
 import pytest
-from candidates import connect, facts
+from candidates import MODEL, connect, facts
 
 from gan3d import model_file
 from gan3d.errors import UserError
@@ -15,9 +15,9 @@ def registered(new_store, folder):
     """A store with one version, which is champion; and its run."""
     mlruns = new_store("fetched")
     client = connect(mlruns)
-    number = log_candidate(client, folder, facts())
-    client.set_registered_model_alias("gan3d", "champion", str(number))
-    run = client.get_model_version("gan3d", str(number)).run_id
+    number = log_candidate(client, MODEL, folder, facts())
+    client.set_registered_model_alias(MODEL, "champion", str(number))
+    run = client.get_model_version(MODEL, str(number)).run_id
     client.log_artifacts(run, str(folder), "model")
     return mlruns, run
 
@@ -42,10 +42,10 @@ def test_a_pretrained_model_is_found_by_name(tmp_path, monkeypatch):
 
 
 def test_open_sampler_takes_uris(store):
-    assert open_sampler("models:/gan3d@champion", store).classes == ("chair", "table")
+    assert open_sampler("models:/furniture@champion", store).classes == ("chair", "table")
 
 
-@pytest.mark.parametrize("uri", ["models:/gan3d@champion", "models:/gan3d/1", "models:/gan3d/latest"])
+@pytest.mark.parametrize("uri", ["models:/furniture@champion", "models:/furniture/1", "models:/furniture/latest"])
 def test_a_registered_version_is_found_where_it_lies(uri, store, folder):
     found = resolve(uri, store)
     assert found.is_relative_to(store / "artifacts")
@@ -53,7 +53,7 @@ def test_a_registered_version_is_found_where_it_lies(uri, store, folder):
     assert not (store / "downloads" / "models").exists()
 
 
-@pytest.mark.parametrize("path", ["model", "gan3d"])
+@pytest.mark.parametrize("path", ["model", MODEL])
 def test_a_run_s_model_is_found(path, store, registered, folder):
     found = resolve(f"runs:/{registered[1]}/{path}", store)
     assert weights_hash(model_file.load(found)) == weights_hash(model_file.load(folder))
@@ -61,13 +61,21 @@ def test_a_run_s_model_is_found(path, store, registered, folder):
     assert resolve(f"runs:/{registered[1]}/{path}", store) == found
 
 
-@pytest.mark.parametrize(
-    "uri", ["models:/gan3d/9", "models:/gan3d@nobody", "models:/chairs/1", "models:/gan3d", "models:/a/b/c", "models:/"]
-)
+@pytest.mark.parametrize("uri", ["models:/furniture/9", "models:/furniture@nobody", "models:/furniture"])
 def test_an_unknown_version_names_those_that_exist(uri, store):
     with pytest.raises(UserError) as error:
         resolve(uri, store)
-    assert str(error.value) == f"{uri} is not known: choose one of models:/gan3d@champion, models:/gan3d/1."
+    assert str(error.value) == f"{uri} is not known: choose one of models:/furniture@champion, models:/furniture/1."
+
+
+@pytest.mark.parametrize(("uri", "name"), [("models:/chairs/1", "chairs"), ("models:/a/b/c", "a"), ("models:/", "it")])
+def test_an_unknown_model_names_the_champions_of_others(uri, name, store):
+    with pytest.raises(UserError) as error:
+        resolve(uri, store)
+    assert str(error.value) == (
+        f"{uri} is not known: no version of {name} is registered yet, so register a model first, or choose one of"
+        " models:/furniture@champion."
+    )
 
 
 def test_an_unknown_run_and_an_unknown_artifact(store, registered):
@@ -85,11 +93,11 @@ def test_artifacts_without_a_generator(store, registered, tmp_path):
 
 
 def test_an_empty_registry_and_none_at_all(client, mlruns, tmp_path, monkeypatch):
-    with pytest.raises(UserError, match="no version is registered yet"):
-        resolve("models:/gan3d@champion", mlruns)
+    with pytest.raises(UserError, match=r"no version of furniture is registered yet, so register a model first\.$"):
+        resolve("models:/furniture@champion", mlruns)
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     with pytest.raises(UserError, match="holds no registry yet"):
-        resolve("models:/gan3d@champion", tmp_path / "none")
+        resolve("models:/furniture@champion", tmp_path / "none")
     assert not (tmp_path / "none").exists()
 
 

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import onnx
@@ -21,9 +22,20 @@ TOLERANCE = 1e-4
 OTHER_VOXELS = 1e-5  # largest share of voxels on the other side of the threshold
 
 
-@pytest.fixture(scope="module", params=[("chair", "table"), ("shape",)], ids=len)
+@pytest.fixture(
+    scope="module",
+    params=[
+        (("chair", "table"), {}),
+        (("shape",), {}),
+        (("chair", "table", "lamp"), {"mirror": (1, 3, 0), "symmetric": (1.0, 0.4, 0.0)}),
+        (("shape",), {"mirror": (2,), "symmetric": (0.6,)}),
+    ],
+    ids=["two classes", "one class", "symmetric by class", "symmetric"],
+)
 def pair(request):
-    model = tiny(2, request.param)
+    classes, symmetry = request.param
+    model = tiny(2, classes)
+    model = replace(model, architecture=replace(model.architecture, **symmetry))
     return Sampler(model), OnnxSampler(model)
 
 

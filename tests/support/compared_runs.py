@@ -9,7 +9,7 @@ from mlflow import MlflowClient
 from mlflow.entities import Metric, Param, RunTag
 
 from gan3d import model_file
-from gan3d.metrics.protocol import MEAN
+from gan3d.metrics.rows import MEAN
 from gan3d.tracking.history import TRAINING_RUN
 from gan3d.tracking.metric_names import logged_name
 from gan3d.tracking.store import experiment_id

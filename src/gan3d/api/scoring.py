@@ -13,8 +13,8 @@ from gan3d.api.models import Model
 from gan3d.api.shapes import Shapes
 from gan3d.backend_choice import choose_backend
 from gan3d.errors import UserError, short_list
-from gan3d.metrics.protocol import MEAN, Row, evaluate, mean_over_classes
-from gan3d.metrics.rows import class_scores, rounded
+from gan3d.metrics.protocol import evaluate, mean_over_classes
+from gan3d.metrics.rows import MEAN, Row, class_scores, rounded
 from gan3d.metrics.sets import score_sets
 from gan3d.metrics.table import SCORES
 from gan3d.monitoring.progress import progress_bar

@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from gan3d.comparison.subject import Subject
-from gan3d.metrics.intervals import Z_95
-from gan3d.metrics.protocol import MEAN
+from gan3d.metrics.rows import MEAN, Z_95
 from gan3d.metrics.table import SCORES, Score
 
 ABSENT = "–"

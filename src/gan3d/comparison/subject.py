@@ -8,6 +8,7 @@ from typing import Any
 
 from gan3d.metrics.rows import ClassScores, class_scores
 from gan3d.sampling.sampler import Sampler
+from gan3d.serving.onnx_engine import OnnxSampler
 
 Curve = tuple[Sequence[float], Sequence[float]]  # images and values
 CURVES = {  # what is drawn of each stage: what the training calls it -> title
@@ -55,4 +56,4 @@ class Subject:
 
     def open(self) -> Sampler | None:
         """Its generator; None if it is gone."""
-        return None if self.model is None else Sampler.load(self.model())
+        return None if self.model is None else OnnxSampler.load(self.model())  # TensorFlow takes seconds to import

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 from threadpoolctl import threadpool_limits
@@ -10,6 +9,7 @@ from threadpoolctl import threadpool_limits
 from gan3d.metrics import chamfer
 from gan3d.metrics.chamfer import Prepared
 from gan3d.metrics.intervals import REPLICATES, PairedSets, standard_errors
+from gan3d.metrics.rows import Row
 from gan3d.metrics.scores import (
     DRAWN_SCORES,
     EXCESS_SCORE,
@@ -32,7 +32,6 @@ EXCESS = "one_nna_cd_excess"
 EXCESSES = (EXCESS, *(f"{name}_excess" for name in TELL_SCORES))  # of which the score `excess` is the mean
 CHANCE = 0.5  # of 1-NNA and of both tells
 
-Row = dict[str, Any]
 Progress = Callable[[int, int], None]
 
 

@@ -10,8 +10,8 @@ import numpy as np
 from gan3d import model_file
 from gan3d.dataset import VoxelDataset
 from gan3d.errors import UserError, short_list
-from gan3d.metrics.protocol import ClassEvaluation, Progress, Row, evaluate_classes, mean_over_classes
-from gan3d.metrics.rows import rounded
+from gan3d.metrics.protocol import ClassEvaluation, Progress, evaluate_classes, mean_over_classes
+from gan3d.metrics.rows import Row, rounded
 from gan3d.metrics.tell import DIVISIONS
 from gan3d.sampling.latents import draw_latents, slerp
 from gan3d.sampling.sampler import Sampler

@@ -36,7 +36,6 @@ from gan3d.metrics.scores import (
 
 REPLICATES = 200  # enough for a standard error with an error of 5 %
 JSD_REPLICATES = 50  # fewer, since JSD takes whole grids; also of distances in features
-Z_95 = 1.96  # standard errors from the middle of a 95 % interval to its end
 REPLICATE_SEED = 2
 
 Values = dict[str, np.ndarray]

@@ -7,19 +7,18 @@ import numpy as np
 
 from gan3d.dataset import VoxelDataset
 from gan3d.errors import short_list
-from gan3d.metrics.comparison import EXCESS, EXCESSES, ClassEvaluation, Progress, RealSets, Row, compare, occupied
+from gan3d.metrics.comparison import EXCESS, EXCESSES, ClassEvaluation, Progress, RealSets, compare, occupied
 from gan3d.metrics.intervals import REPLICATES
 from gan3d.metrics.reference import reference_rows
+from gan3d.metrics.rows import MEAN, Row
 from gan3d.metrics.scores import ALL_SCORES, TELL_SCORES, mean_if_complete
 from gan3d.metrics.tell import DIVISIONS, GENERATED
 
 __all__ = [
     "EXCESS",
     "EXCESSES",
-    "MEAN",
     "ClassEvaluation",
     "Progress",
-    "Row",
     "evaluate",
     "evaluate_classes",
     "mean_over_classes",
@@ -27,7 +26,6 @@ __all__ = [
 
 MANY_CLASSES = 64  # beyond them, standard errors are estimated from fewer random halves per class
 MIN_REPLICATES = 20
-MEAN = "mean"  # the class of the rows that average over classes
 
 SampleFunction = Callable[[int, int, int], np.ndarray]
 

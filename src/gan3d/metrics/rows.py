@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from gan3d.errors import UserError
-from gan3d.metrics.protocol import MEAN, Row
 from gan3d.metrics.table import SCORES
 from gan3d.outputs import write_text
 
+Row = dict[str, Any]
 Rows = Sequence[Mapping[str, Any]]
+MEAN = "mean"  # the class of the rows that average over classes
+Z_95 = 1.96  # standard errors from the middle of a 95 % interval to its end
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,8 @@ from typing import Any
 
 from gan3d.dataset import UNCONDITIONAL
 from gan3d.errors import short_list
-from gan3d.metrics.protocol import MEAN, mean_over_classes
-from gan3d.metrics.rows import ClassScores, class_scores, for_tables, resolutions, select, without_mean
+from gan3d.metrics.protocol import mean_over_classes
+from gan3d.metrics.rows import MEAN, ClassScores, class_scores, for_tables, resolutions, select, without_mean
 from gan3d.metrics.table import SCORES, WITH_REFERENCE, Score, grouped
 from gan3d.metrics.tell import telling_words
 

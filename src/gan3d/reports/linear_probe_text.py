@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from gan3d.metrics.intervals import Z_95
+from gan3d.metrics.rows import Z_95
 
 
 def linear_probe_text(result: Mapping[str, Any]) -> str:

@@ -6,9 +6,7 @@ from typing import Any
 import numpy as np
 
 from gan3d.metrics.comparison import EXCESS, EXCESSES
-from gan3d.metrics.intervals import Z_95
-from gan3d.metrics.protocol import MEAN
-from gan3d.metrics.rows import ClassScores, most_telling
+from gan3d.metrics.rows import MEAN, Z_95, ClassScores, most_telling
 from gan3d.metrics.scores import TELL_SCORES
 from gan3d.metrics.table import BY_KEY, SCORES, WITH_REFERENCE, Score, grouped
 from gan3d.metrics.tell import telling_words

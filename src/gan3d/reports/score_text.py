@@ -3,9 +3,7 @@
 from collections.abc import Sequence
 
 from gan3d.dataset import resolution_key
-from gan3d.metrics.intervals import Z_95
-from gan3d.metrics.protocol import MEAN
-from gan3d.metrics.rows import ClassScores, Rows, class_scores, for_tables, resolutions
+from gan3d.metrics.rows import MEAN, Z_95, ClassScores, Rows, class_scores, for_tables, resolutions
 from gan3d.metrics.table import SCORES, Score, grouped
 from gan3d.metrics.tell import telling_words
 

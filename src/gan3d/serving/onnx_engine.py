@@ -12,6 +12,7 @@ import numpy as np
 from gan3d.dataset import resolution_key
 from gan3d.errors import UserError
 from gan3d.model_file import TrainedModel
+from gan3d.networks.architecture import GATE_SLOPE, Architecture
 from gan3d.sampling.sampler import Sampler
 
 OPSET, IR_VERSION = 17, 8  # that ONNX Runtime 1.13 and later read
@@ -92,13 +93,14 @@ def build_graph(model: TrainedModel) -> bytes:
     a, weights, graph = model.architecture, model.ema, _Graph()
     latents, labels = _with_copies(graph, "latents"), _with_copies(graph, "labels")
     x = graph.add("Mul", graph.pixel_norm(latents), "truncation")
+    gates = _symmetry(graph, a, x, labels)
     if len(a.classes) > 1:
         conditions = graph.constant(np.eye(len(a.classes)) * a.latent**0.5)
         x = graph.add("Concat", x, graph.add("Gather", conditions, labels), axis=1)
     kernel = weights["first/kernel"].astype(np.float32)
     kernel = kernel * np.float32(2**0.5 / 4 / kernel.shape[0] ** 0.5)
     x = graph.add("Gemm", x, graph.constant(kernel), graph.constant(weights["first/bias"]))
-    x = graph.add("Slice", x, graph.constant([0], np.int64), graph.constant([-COPIES], np.int64))
+    x = _without_copies(graph, x)
     x = graph.add("Reshape", x, graph.constant([-1, 4, 4, 4, a.widths[0]], np.int64))
     x = graph.activate(graph.add("Transpose", x, perm=[0, 4, 1, 2, 3]), a.widths[0])
     for resolution, width in zip(a.resolutions, a.widths, strict=True):
@@ -106,6 +108,7 @@ def build_graph(model: TrainedModel) -> bytes:
             x = _convolution(graph, x, weights, f"{resolution_key(resolution)}_{resample}", resample)
             x = graph.activate(x, width)
     head = _convolution(graph, x, weights, f"{resolution_key(a.resolution)}_head", "same", gain=1.0)
+    head = _symmetrise(graph, head, gates)
     shape = graph.constant([-1, *(a.resolution,) * 3], np.int64)
     graph.add("Reshape", graph.add("Sigmoid", head), shape, name="occupancy")
     made = helper.make_graph(
@@ -127,6 +130,32 @@ def _with_copies(graph: _Graph, rows: str) -> str:
     """Append copies of the first row: a single row would be summed in another order than those of a batch."""
     first = graph.add("Slice", rows, graph.constant([0], np.int64), graph.constant([1], np.int64))
     return graph.add("Concat", rows, *[first] * COPIES, axis=0)
+
+
+def _without_copies(graph: _Graph, rows: str) -> str:
+    return graph.add("Slice", rows, graph.constant([0], np.int64), graph.constant([-COPIES], np.int64))
+
+
+def _symmetry(graph: _Graph, a: Architecture, latents: str, labels: str) -> dict[int, str]:
+    """How symmetric each shape is, (n, 1, 1, 1, 1), by the axis of (n, 1, R, R, R)."""
+    gates = {}
+    for axis, quantiles in a.symmetry_quantiles().items():
+        first = graph.add("Gather", latents, graph.constant([0], np.int64), axis=1)
+        above = graph.add("Sub", graph.add("Gather", graph.constant(quantiles), labels), first)
+        gate = graph.add("Sigmoid", graph.add("Mul", above, graph.constant(GATE_SLOPE)))
+        shape = graph.constant([-1, 1, 1, 1, 1], np.int64)
+        gates[axis + 1] = graph.add("Reshape", _without_copies(graph, gate), shape)
+    return gates
+
+
+def _symmetrise(graph: _Graph, logits: str, gates: dict[int, str]) -> str:
+    """Logits averaged with their mirror image as far as the shape is symmetric."""
+    for axis, gate in gates.items():
+        last, end, along, back = (graph.constant([value], np.int64) for value in (-1, -(2**31), axis, -1))
+        mirrored = graph.add("Slice", logits, last, end, along, back)
+        half = graph.add("Mul", gate, graph.constant(0.5))
+        logits = graph.add("Add", logits, graph.add("Mul", half, graph.add("Sub", mirrored, logits)))
+    return logits
 
 
 def _convolution(

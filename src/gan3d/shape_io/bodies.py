@@ -99,7 +99,9 @@ def _fill_corners(body: np.ndarray) -> bool:
 
 def _window(grid: np.ndarray, starts: dict[int, int]) -> np.ndarray:
     """A view of a grid that is one shorter along some axes, from 0 or 1 on."""
-    return grid[tuple(slice(starts[a], grid.shape[a] - 1 + starts[a]) if a in starts else slice(None) for a in range(3))]
+    return grid[
+        tuple(slice(starts[a], grid.shape[a] - 1 + starts[a]) if a in starts else slice(None) for a in range(3))
+    ]
 
 
 def _without_small_pieces(voxels: np.ndarray, drop: float) -> tuple[np.ndarray, int]:

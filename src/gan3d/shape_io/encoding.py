@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from gan3d.data.formats import binvox
 from gan3d.errors import UserError
 from gan3d.sampling.requests import Shapes
 from gan3d.shape_io.formats import STYLES, output_format
@@ -43,6 +44,8 @@ def encode(shapes: Shapes, output: str, style: str = STYLES[0]) -> list[EncodedS
         return [EncodedShape(", ".join(dict.fromkeys(shapes.names)), wanted.media_type, encode_png(pixels))]
     if wanted.kind == "mesh":
         contents = [_encode_mesh(shapes, i, wanted.extension, style) for i in range(len(shapes.names))]
+    elif output == "binvox":
+        contents = [binvox.encode(binvox.Binvox(shape)) for shape in shapes.voxels]
     else:
         contents = [row.tobytes() for row in pack_bits(shapes.voxels)]
     return [EncodedShape(name, wanted.media_type, part) for name, part in zip(shapes.names, contents, strict=True)]
@@ -51,12 +54,10 @@ def encode(shapes: Shapes, output: str, style: str = STYLES[0]) -> list[EncodedS
 def _encode_mesh(shapes: Shapes, i: int, extension: str, style: str) -> bytes:
     if style not in STYLES:
         raise UserError(f"style {style[:40]!r} does not exist: choose one of {', '.join(STYLES)}.")
-    # imported late: grids are answered without trimesh and scikit-image
+    # imported late: grids are answered without trimesh
     from gan3d.shape_io import meshing
 
-    occupancy = np.asarray(shapes.occupancy[i])
-    voxels = occupancy > shapes.threshold
-    content = meshing.encode_shape(extension, voxels, occupancy, style, shapes.threshold, shapes.up)
+    content = meshing.encode_shape(extension, np.asarray(shapes.voxels[i]), style, shapes.up)
     if not content:
         which = f"shape {i + 1} of {len(shapes.names)}" if len(shapes.names) > 1 else "the shape"
         raise UserError(f"{which} is empty and has no mesh: choose another seed or threshold.")

@@ -39,8 +39,6 @@ def write_shapes(
     voxels: np.ndarray,
     labels: Sequence[str],
     up: str = "y",
-    occupancy: np.ndarray | None = None,
-    threshold: float = 0.5,
     style: Style = STYLES[0],
     classes: Sequence[str] = (),
 ) -> list[Path]:
@@ -52,8 +50,6 @@ def write_shapes(
         voxels: booleans (n, R, R, R).
         labels: the class of each.
         up: the axis that points up.
-        occupancy: the generator's floats (n, R, R, R), for smoother marching cubes.
-        threshold: of the occupancy.
         style: of meshes, one of `gan3d.shape_io.formats.STYLES`.
         classes: all classes of the model, whose order sets the colours of pictures; by default those of `labels`.
 
@@ -71,8 +67,7 @@ def write_shapes(
     paths = [path.with_stem(f"{path.stem}_{i:03d}") if several else path for i in range(len(voxels))]
     for i, one in enumerate(paths):
         if wanted.kind == "mesh":
-            floats = None if occupancy is None else occupancy[i]
-            meshing.save_shape(one, voxels[i], floats, style, threshold, up)
+            meshing.save_shape(one, voxels[i], style, up)
         else:
             write_bytes(one, binvox.encode(binvox.Binvox(voxels[i])))
     return paths

@@ -5,7 +5,7 @@ from scipy import ndimage
 
 from gan3d.data.voxelization.voxelize import rasterise_surface
 from gan3d.shape_io.bodies import fill_contacts
-from gan3d.shape_io.meshing import block_faces
+from gan3d.shape_io.surface import block_surface
 
 CELLS = 2  # of the cavities' grid across a wall: the more, the closer they follow the surface
 FINEST = 256  # cells along an edge of the grid
@@ -37,7 +37,7 @@ def cavities(vertices: np.ndarray, faces: np.ndarray, wall: float) -> tuple[np.n
     straight = ndimage.distance_transform_cdt(inside, "chessboard") >= np.ceil(depth) + 1
     cavity = straight | (ndimage.distance_transform_edt(inside) >= depth + np.sqrt(3))
     cavity = ~fill_contacts(~_without_small(cavity, depth**3))
-    corners, outward = block_faces(cavity)
+    corners, outward = block_surface(cavity)
     return low + (corners - 1) * cell, outward[:, ::-1]
 
 

@@ -17,7 +17,7 @@ from gan3d.errors import UserError
 from gan3d.shape_io.bodies import Repairs, fill_contacts, one_body
 from gan3d.shape_io.formats import STYLES, Style
 from gan3d.shape_io.hollow import cavities
-from gan3d.shape_io.meshing import block_faces, smooth_faces
+from gan3d.shape_io.surface import block_surface, smooth_surface
 from gan3d.voxels import AXES
 
 THINNEST = 0.8  # mm: two lines of the usual nozzle of 0.4 mm; thinner walls are refused
@@ -126,7 +126,7 @@ def printable(
     body = np.pad(body[tuple(slice(low, high) for low, high in _bounds(body))], 1)
     if settings.base:
         body = _with_base(body, settings.size)
-    vertices, faces = (block_faces if style == "blocks" else smooth_faces)(body)
+    vertices, faces = (block_surface if style == "blocks" else smooth_surface)(body)
     voxel = settings.size / float(np.ptp(vertices, axis=0).max())
     count = 0
     if settings.hollow is not None:

@@ -74,6 +74,12 @@ def block_quads(voxels: np.ndarray) -> Quads:
     return Quads(np.argwhere(used), index[corners], np.concatenate(directions), np.concatenate(inside), voxels.shape)
 
 
+def block_surface(voxels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The exposed faces of boolean voxels (X, Y, Z): vertices (V, 3), integers in voxels, and triangles (F, 3)."""
+    quads = block_quads(np.asarray(voxels, bool))
+    return quads.corners, quads.faces[:, [0, 1, 2, 0, 2, 3]].reshape(-1, 3)
+
+
 def smooth_surface(voxels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The smooth surface of boolean voxels (X, Y, Z), closed and oriented outwards.
 

@@ -11,8 +11,7 @@ from gan3d.config.schema import Params, resolution_of
 from gan3d.dataset import VoxelDataset
 from gan3d.metrics.evaluation import ModelEvaluation, evaluate_model, load_sampler
 from gan3d.metrics.names import metric_name
-from gan3d.metrics.protocol import MEAN, Row
-from gan3d.metrics.rows import ClassScores, class_mean, class_scores, most_telling, summary, write_json
+from gan3d.metrics.rows import MEAN, ClassScores, Row, class_mean, class_scores, most_telling, summary, write_json
 from gan3d.metrics.tell import DIVISIONS
 from gan3d.monitoring.progress import progress_bar
 from gan3d.outputs import remove_others

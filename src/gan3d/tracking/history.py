@@ -7,10 +7,10 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-import mlflow
 from mlflow import MlflowClient
 from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
+from mlflow.tracking.context.default_context import DefaultRunContext
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
 from gan3d.tracking.delivery import LOCAL_TAG, resolve_run
@@ -129,11 +129,13 @@ def read_artifact(client: MlflowClient, run: Run, path: str) -> bytes | None:
             return None
 
 
-def log_page(name: str, page: str, file: str, tags: Mapping[str, str]) -> str:
+def log_page(client: MlflowClient, name: str, page: str, file: str, tags: Mapping[str, str]) -> str:
     """Log a page as a run of its own; returns the run's id."""
-    with mlflow.start_run(run_name=name, tags=dict(tags)) as run:
-        mlflow.log_text(page, file)
-        return run.info.run_id
+    tags = DefaultRunContext().tags() | tags  # alone: MLflow's other contexts import GitPython and IPython
+    run = client.create_run(experiment_id(client), run_name=name, tags=tags).info.run_id
+    client.log_text(run, page, file)
+    client.set_terminated(run)
+    return run
 
 
 def _search(client: MlflowClient, filter_string: str) -> list[Run]:

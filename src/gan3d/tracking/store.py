@@ -1,6 +1,7 @@
 """The MLflow store: SQLite and artifacts in mlruns/, unless MLFLOW_TRACKING_URI names another one."""
 
 import contextlib
+import functools
 import os
 import threading
 from collections.abc import Mapping
@@ -23,7 +24,6 @@ from gan3d.tracking import database
 from gan3d.tracking.limits import bounded, limit_requests
 
 EXPERIMENT = "gan3d"
-MODEL = "gan3d"
 URI_VARIABLE = "MLFLOW_TRACKING_URI"
 RUN_VARIABLE = "MLFLOW_RUN_ID"
 CREATION_SECONDS = 120.0  # on a busy machine; 3 s on an idle one
@@ -223,6 +223,11 @@ def _migrate(url: str) -> None:
         engine.dispose()
 
 
+@functools.cache
+def _newest() -> str:
+    return mlflow_db._get_latest_schema_revision()  # loads 70 migrations
+
+
 def _known() -> set[str]:
     scripts = mlflow_db.ScriptDirectory.from_config(mlflow_db._get_alembic_config(""))
     return {script.revision for script in scripts.walk_revisions()}
@@ -236,7 +241,7 @@ SCHEMA = database.Schema(
     "MLflow",
     _create,
     _migrate,
-    mlflow_db._get_latest_schema_revision,
+    _newest,
     _known,
     _columns,
     ("runs", "registered_models", "logged_models"),
