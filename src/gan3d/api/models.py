@@ -201,8 +201,8 @@ def load(address: str | Path | Any, mlruns: str | Path | None = None) -> Model:
 
     Args:
         address: a folder such as models/r16; a pretrained model's name (`gan3d pretrained list`); a registered version,
-            such as models:/furniture@champion or models:/furniture/3; or an MLflow run, as runs:/ID, its ID alone, or the run
-            itself.
+            such as models:/furniture@champion or models:/furniture/3; or an MLflow run, as runs:/ID, its ID alone, or
+            the run itself.
         mlruns: the MLflow store; by default that of the project around the current folder, or MLFLOW_TRACKING_URI.
 
     Raises:

@@ -21,6 +21,7 @@ from gan3d.dataset import VoxelDataset
 from gan3d.errors import short_list
 from gan3d.model_file import TrainedModel
 from gan3d.monitoring.callbacks import CallbackList, FirstSamples, ProgressBar, SampleSheets
+from gan3d.monitoring.checkpoint_folder import checkpoint_folder
 from gan3d.monitoring.cost import CostEstimate, estimate_cost, measure_conv_rate
 from gan3d.monitoring.monitor import TrainingMonitor
 from gan3d.monitoring.validation import validation
@@ -36,7 +37,6 @@ from gan3d.tracking.provenance import provenance_tags
 from gan3d.tracking.store import connect_later
 from gan3d.training.callback import Row, TrainingView
 from gan3d.training.checkpoint import sole_writer
-from gan3d.training.fingerprint import training_fingerprint
 from gan3d.training.loop import Validate, train
 from gan3d.training.stage import StageSpec, build_stage, finish_stage
 
@@ -61,15 +61,14 @@ def run(params: Params, stage: str, project: Project, dry_run: bool = False) -> 
     print(f"{stage}: {cost}", flush=True)
     if dry_run:
         return
-    fingerprint = training_fingerprint(data, start[2], spec.recipe)
-    checkpoints = project.checkpoints / stage / fingerprint
+    checkpoints = checkpoint_folder(project.checkpoints, stage, data, start, spec.recipe)
     schedule = logging_schedule(params, spec.recipe.images)
     if rank() > 0:  # only the first process writes
         train(data, start, spec.recipe, checkpoints, schedule)
         wait_for_first()
         return
     with sole_writer(checkpoints, lambda: print(waiting_sentence(stage, checkpoints), flush=True)):
-        tracker = mlflow_callback(params, spec, data, project, fingerprint, cost)
+        tracker = mlflow_callback(params, spec, data, project, checkpoints.name, cost)
         monitor = TrainingMonitor(data, start, schedule.samples_per_class)
         scored = validation(data, start[2])
         best = BestModel(scored)
@@ -92,7 +91,7 @@ def run(params: Params, stage: str, project: Project, dry_run: bool = False) -> 
             progress.close()
             keep_models(tracker, f"{params.name} {stage}", project.model(stage), rows, best)
             tracker.finish(write_outputs(params.name, spec, project, trained, rows, sheets))
-        record = {"run_id": tracker.run_id, "training_fingerprint": fingerprint, "images": rows[-1]["images"]}
+        record = {"run_id": tracker.run_id, "training_fingerprint": checkpoints.name, "images": rows[-1]["images"]}
         write_text(project.run_file(stage), json.dumps(record, indent=2) + "\n")
     wait_for_first()
 
