@@ -29,6 +29,10 @@ MAY_IMPORT = {
     "sampling": ("errors", "backend", "dataset", "model_file"),
     "metrics": ("errors", "dataset", "voxels", "networks", "model_file", "sampling"),
     "training": ("errors", "array_archive", "backend", "dataset", "voxels", "networks", "model_file", "sampling"),
+    "inversion": (
+        *("errors", "array_archive", "backend", "dataset", "voxels", "networks", "model_schema", "model_file"),
+        *("sampling", "metrics.chamfer", "training.optimizer", "training.recipe", "training.step"),
+    ),
     "monitoring": (
         *("errors", "dataset", "voxels", "networks", "model_file", "sampling", "metrics", "training"),
         "rendering.sheets",
@@ -42,13 +46,17 @@ MAY_IMPORT = {
     "tracking": ("addresses", "errors", "metrics.names", "rendering", "training.callback"),
     "registry": (
         *("addresses", "errors", "dataset", "model_file", "sampling", "metrics", "rendering", "shape_io"),
-        *("config.project", "tracking", "monitoring.progress"),
+        *("inversion.encoder_file", "config.project", "tracking", "monitoring.progress"),
     ),
     "comparison": (
         *("errors", "dataset", "model_file", "sampling", "metrics", "rendering", "config.project", "tracking"),
         *("registry", "serving.onnx_engine"),
     ),
-    "serving": (*("errors", "dataset", "voxels", "model_file", "sampling", "rendering.pages", "shape_io", "registry"),),
+    "serving": (
+        *("errors", "dataset", "voxels", "model_file", "sampling", "inversion", "shape_io", "registry"),
+        *("rendering.pages", "rendering.scripts", "rendering.voxels"),
+        *("networks.architecture", "data.formats.extensions"),
+    ),
 }
 CORE = (
     "addresses",
@@ -64,6 +72,7 @@ CORE = (
     "sampling",
     "metrics",
     "training",
+    "inversion",
 )
 CORE += tuple(
     f"monitoring.{m}" for m in ("remote", "monitor", "diagnostics", "advice", "fixed_samples", "validation", "cost")

@@ -31,6 +31,7 @@ ACCEPTED = [
     {"class": "chair", "count": 1024, "seed": SEED_LIMIT - 1, "truncation": 0, "threshold": 1},
     {"class": "chair", "count": 64, "output": "glb", "style": "blocks", "threshold": 0.1},
     {"class": "table", "latents": [[0.5] * 8]},
+    {"class": "table", "latents": ["AAAAPwAAAD8AAAA/AAAAPwAAAD8AAAA/AAAAPwAAAD8="]},
     {"class": "chair", "to": 3, "steps": 2, "seed": None, "path": "linear"},
     {"class": "chair", "count": 2.0},
 ]

@@ -58,7 +58,7 @@ def test_limits_follow_kind_and_resolution():
 def test_unknown_formats_are_named_with_the_known_ones():
     with pytest.raises(UserError, match=r"chair\.fbx cannot be written: give it one of the extensions \.npy, \.npz"):
         formats.file_format(Path("chair.fbx"))
-    with pytest.raises(UserError, match="output 'npy' does not exist: choose one of grid, bits, stl"):
+    with pytest.raises(UserError, match="output 'npy' does not exist: choose one of grid, bits, binvox, stl"):
         formats.max_shapes("npy", 8)
 
 

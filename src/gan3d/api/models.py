@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 from pathlib import Path
@@ -15,6 +16,11 @@ from gan3d.errors import UserError
 from gan3d.sampling.paths import PATHS, PathName
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from gan3d.api.inversion import Inverted
+    from gan3d.inversion.directions import ClassDirections
+    from gan3d.inversion.inverter import Inverter
     from gan3d.model_file import TrainedModel
     from gan3d.sampling.sampler import Sampler
     from gan3d.training.callback import Row
@@ -37,10 +43,18 @@ class Model:
         history: rows logged in training, by `gan3d.train`; empty otherwise.
     """
 
-    def __init__(self, trained: TrainedModel, name: str = "", history: list[Row] | None = None):
+    def __init__(
+        self,
+        trained: TrainedModel,
+        name: str = "",
+        history: list[Row] | None = None,
+        encoders: Sequence[Path] = (),
+    ):
         self.trained, self.name = trained, name
         self.history: list[Row] = history or []
         self._sampler: Sampler | None = None
+        self._inverter: Inverter | None = None
+        self._encoders = encoders
 
     @property
     def sampler(self) -> Sampler:
@@ -50,6 +64,17 @@ class Model:
 
             self._sampler = Sampler(self.trained)
         return self._sampler
+
+    @property
+    def inverter(self) -> Inverter:
+        """Finds latents of shapes (`gan3d.inversion.inverter`), with the encoder that `gan3d encode` made, if any."""
+        if self._inverter is None:
+            from gan3d.inversion.encoder_file import open_encoder
+            from gan3d.inversion.inverter import Inverter
+
+            warn = logging.getLogger("gan3d").warning
+            self._inverter = Inverter(self.sampler, open_encoder(self._encoders, self.trained, warn))
+        return self._inverter
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -148,6 +173,122 @@ class Model:
         shapes = self._shapes(request, next(iter(known), 1.0), threshold, path)
         return _with_origins(shapes, [f"{path} {i / (steps - 1):.2f}" for i in range(steps)])
 
+    def invert(
+        self, voxels: np.ndarray | str | Path, class_name: str | None = None, turn: bool | None = None
+    ) -> Inverted:
+        """Find the latent whose shape comes closest to given voxels, or to the mesh or grid of a file.
+
+        >>> model = gan3d.load("modelnet10-r32")
+        >>> mine = model.invert("chair.obj", "chair")  # doctest: +SKIP
+        >>> model.vary(mine.shape, strength=0.3, count=8).save("like-mine.png")  # doctest: +SKIP
+
+        Args:
+            voxels: booleans (R, R, R), or a file of any format that `gan3d prepare` reads.
+            class_name: None: the class that fits best.
+            turn: whether the shape may be turned and placed first; by default only that of a file.
+
+        Raises:
+            gan3d.errors.UserError: for another resolution, an empty shape, an unknown class, or an unreadable file.
+        """
+        from gan3d.api.inversion import as_inverted
+
+        origin = "array"
+        if isinstance(voxels, str | Path):
+            from gan3d.shape_io.one_shape import read_shape
+
+            path = Path(voxels)
+            origin, turn, voxels = path.name, turn is not False, read_shape(path, self.resolution)
+        return as_inverted(self.inverter.invert(voxels, class_name, bool(turn)), self.inverter, f"inverted {origin}")
+
+    def vary(
+        self,
+        shape: Shape | np.ndarray | int,
+        strength: float = 0.3,
+        count: int = 8,
+        seed: int = 0,
+        class_name: str | None = None,
+    ) -> Shapes:
+        """Shapes around one: their latents are turned from its latent toward random ones.
+
+        Args:
+            shape: a sampled or inverted shape, a latent vector (latent,), or a seed.
+            strength: from 0, the shape itself, to 1, shapes that have nothing in common with it.
+            count: of shapes.
+            seed: of the directions.
+            class_name: of a vector or seed; optional where the model has one class.
+
+        Raises:
+            gan3d.errors.UserError: for an unknown class, or a strength or count out of range.
+        """
+        from gan3d.inversion.vectors import vary
+
+        if count < 1:
+            raise UserError(f"count {count} is out of range: request at least 1 shape.")
+        name = shape.name if isinstance(shape, Shape) else class_name
+        vectors = vary(self._latent(shape), strength, count, seed)
+        return self.sample(name, latents=vectors)
+
+    def combine(
+        self,
+        a: Shape | np.ndarray | int,
+        b: Shape | np.ndarray | int,
+        c: Shape | np.ndarray | int,
+        class_name: str | None = None,
+    ) -> Shape:
+        """The shape of a - b + c: what distinguishes c from b, applied to a.
+
+        Args:
+            a: a sampled or inverted shape, a latent vector (latent,), or a seed.
+            b: likewise.
+            c: likewise.
+            class_name: by default that of `a`; of a vector or seed, optional where the model has one class.
+
+        Raises:
+            gan3d.errors.UserError: for an unknown class, or latents that cancel each other out.
+        """
+        from gan3d.inversion.vectors import combine
+
+        name = a.name if isinstance(a, Shape) and class_name is None else class_name
+        vector = combine([self._latent(a), self._latent(c)], [self._latent(b)])
+        return self.sample(name, latents=vector[None])[0]
+
+    def complete(
+        self,
+        voxels: np.ndarray,
+        given: np.ndarray,
+        class_name: str | None = None,
+        count: int = 4,
+        seed: int = 0,
+    ) -> Shapes:
+        """Whole shapes around a part: what is given stays, the rest is drawn; the best match first.
+
+        Args:
+            voxels: booleans (R, R, R).
+            given: booleans (R, R, R), true where the voxels are known, occupied or empty.
+            class_name: None: the class that fits best.
+            count: of shapes.
+            seed: of the latents that they start from.
+
+        Raises:
+            gan3d.errors.UserError: for another resolution, nothing given, or a count out of range.
+        """
+        from gan3d.api.inversion import as_shapes
+        from gan3d.inversion.completion import complete
+
+        done = complete(self.inverter, voxels, given, class_name, count, seed)
+        origins = [f"completed, IoU {score:.2f} where given" for score in done.ious]
+        return as_shapes(self.inverter, done.occupancy, done.latents, done.class_name, origins)
+
+    def directions(self, class_name: str | None = None) -> ClassDirections:
+        """The directions in which a class varies most, named by what they change (`gan3d.inversion.directions`).
+
+        Raises:
+            gan3d.errors.UserError: for an unknown class.
+        """
+        from gan3d.inversion.directions import find_directions
+
+        return find_directions(self.sampler, self.sampler.label(class_name))
+
     def save(self, folder: str | Path) -> Path:
         """Write the model into a folder, from which `gan3d.load` and every command read it."""
         from gan3d import model_file
@@ -211,7 +352,7 @@ def load(address: str | Path | Any, mlruns: str | Path | None = None) -> Model:
     choose_backend()
     from gan3d import model_file
     from gan3d.config.project import in_project
-    from gan3d.registry.models import model_folder
+    from gan3d.registry.models import encoder_places, model_folder
 
     address = str(getattr(getattr(address, "info", None), "run_id", address))
     if RUN.fullmatch(address):
@@ -223,7 +364,7 @@ def load(address: str | Path | Any, mlruns: str | Path | None = None) -> Model:
 
         mlruns = cache_folder() / "mlruns"  # of downloads alone
     folder = model_folder(address, None if mlruns is None else Path(mlruns))
-    return Model(model_file.load(folder), address)
+    return Model(model_file.load(folder), address, encoders=encoder_places(folder))
 
 
 def _with_origins(shapes: Shapes, origins: list[str]) -> Shapes:

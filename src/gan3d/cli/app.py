@@ -17,6 +17,7 @@ import click
 from gan3d import __version__
 from gan3d.cli.compare import compare
 from gan3d.cli.data import data
+from gan3d.cli.inversion import complete, directions, encode, invert
 from gan3d.cli.notebook import notebook
 from gan3d.cli.pipeline import check, evaluate, pack, prepare, register, sync, train
 from gan3d.cli.pretrained import pretrained
@@ -51,6 +52,10 @@ for command in (
     register,
     sample,
     interpolate,
+    invert,
+    complete,
+    directions,
+    encode,
     show,
     data,
     sync,

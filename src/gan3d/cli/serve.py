@@ -38,6 +38,12 @@ from gan3d.errors import UserError
 )
 @click.option("--connections", type=click.IntRange(1), default=1000, show_default=True, help="At once.")
 @click.option("--max-body", type=click.IntRange(1), default=1024, show_default=True, help="KiB of a request's body.")
+@click.option("--max-upload", type=click.IntRange(1), default=16, show_default=True, help="MiB of a shape to invert.")
+@click.option(
+    "--data",
+    type=path_option,
+    help="Prepared data whose training shapes are compared with; default: the project's, if they fit the model.",
+)
 @click.option("--cache", type=click.IntRange(0), default=64, show_default=True, help="MiB of answers that are kept.")
 @click.option(
     "--drain",
@@ -82,6 +88,8 @@ def _serve(
     queue: int,
     connections: int,
     max_body: int,
+    max_upload: int,
+    data: Path | None,
     cache: int,
     drain: float,
     poll: float,
@@ -112,6 +120,8 @@ def _serve(
     settings = Settings(
         queue=queue * MEBI,
         max_body=max_body * 1024,
+        max_upload=max_upload * MEBI,
+        data=training_data(data),
         poll=poll,
         drain=drain,
         connections=connections,
@@ -127,6 +137,21 @@ def _serve(
         for name, address in parse_models(models or [champion_address()]).items()
     }
     run(Models(holders), listening, settings, log_format, click.echo)
+
+
+def training_data(given: Path | None) -> Path | None:
+    """The prepared data set of the option --data, or else of the project, if there is one.
+
+    Raises:
+        UserError: when the option names none.
+    """
+    from gan3d.config.project import find_project, in_project
+    from gan3d.dataset import VoxelDataset
+
+    if given is not None:
+        return VoxelDataset(given).folder
+    voxels = find_project().voxels if in_project() else None
+    return voxels if voxels is not None and (voxels / "manifest.csv").is_file() else None
 
 
 def check_file(option: str, path: Path | None) -> Path | None:
@@ -163,17 +188,33 @@ def ui(port: int) -> None:
 
 @click.command()
 @model_option
-@outs_option("NAME.onnx, or a folder for a SavedModel")
+@outs_option("NAME.onnx, NAME.html, or a folder for a SavedModel")
 def export(model: str | None, outs: tuple[Path, ...]) -> None:
-    """Write the generator as ONNX, verified against Keras, or as TensorFlow SavedModel."""
-    from gan3d.shape_io.formats import check_export
+    """Write the generator as ONNX, verified against Keras, as TensorFlow SavedModel, or as a studio in one page."""
+    from gan3d.shape_io.formats import STUDIO, check_export
 
     for out in outs:
         check_export(out)
+    pages = [out for out in outs if out.suffix.lower() == STUDIO]
+    for out in pages:
+        _export_studio(model or champion_address(), out)
+    others = [out for out in outs if out not in pages]
+    if not others:
+        return
     sampler = open_sampler(model)
     from gan3d.registry import export as exporting
 
-    for out in outs:
+    for out in others:
         difference = exporting.write(sampler, out)
         note = "" if difference is None else f"; ONNX Runtime differs from Keras by at most {difference:.1g}"
         click.echo(f"{out}{note}")
+
+
+def _export_studio(model: str, out: Path) -> None:
+    from gan3d import model_file
+    from gan3d.registry.models import model_folder
+    from gan3d.registry.offline import write_studio
+
+    name = model.removeprefix("models:/") if model.startswith("models:/") else Path(model).name
+    write_studio(model_file.load(model_folder(model)), name, out)
+    click.echo(f"{out}; {out.stat().st_size / 1e6:.1f} MB")

@@ -23,6 +23,7 @@ from gan3d.rendering import plots
 from gan3d.rendering.document import Markup, shorten
 from gan3d.rendering.pages import fill_template
 from gan3d.rendering.plots import Series, smooth
+from gan3d.rendering.scripts import bundle
 from gan3d.rendering.viewer import encode
 from gan3d.rendering.voxels import class_color
 from gan3d.sampling.sampler import Sampler
@@ -57,6 +58,7 @@ def comparison_page(subjects: Sequence[Subject]) -> str:
         params=differing_params(subjects),
         params_known=sum(bool(subject.params) for subject in subjects) > 1,
         data=_shapes(subjects),
+        script=bundle("viewer"),
         curves=_curves(subjects),
         equal_curves=_equal_stages(subjects),
         sheets=_sheets(subjects),

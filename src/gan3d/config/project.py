@@ -66,6 +66,11 @@ class Project:
         """A stage's model, as `models/r16`."""
         return self.work / "models" / stage
 
+    @property
+    def encoders(self) -> Path:
+        """Encoders of the stages' models, as `encoders/r16.npz`: beside models/, on which the scores depend."""
+        return self.work / "encoders"
+
     def run_file(self, stage: str) -> Path:
         """The id of the MLflow run that made a stage's model; nothing in the pipeline depends on it."""
         return self.work / "runs" / f"{stage}.json"

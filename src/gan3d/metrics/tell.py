@@ -150,8 +150,7 @@ def tells(
         return dict.fromkeys(LOOKS)
     sets = [(getattr(train if floor else generated, name), getattr(train, name), getattr(test, name)) for name in LOOKS]
     jobs = [(tables, parts) for tables in sets for parts in rows]
-    # trees of a few hundred shapes are grown one thread each: several threads wait for each other on a busy machine
-    with threadpool_limits(1), ThreadPoolExecutor(os.cpu_count()) as threads:
+    with ThreadPoolExecutor(os.cpu_count()) as threads:
         results = list(threads.map(lambda job: _judge(*job), jobs))
     count = len(train) if floor else len(generated)
     return {name: Tell(results[i * divisions : (i + 1) * divisions], count, len(test)) for i, name in enumerate(LOOKS)}
@@ -180,9 +179,11 @@ def _judge(tables: tuple[np.ndarray, np.ndarray, np.ndarray], parts: Parts) -> D
     x = np.concatenate([of_generated[fakes], of_train[learned]])
     y = np.r_[np.zeros(len(fakes)), np.ones(len(learned))]
     weight = np.where(y == 0, 1 / max(len(fakes), 1), 1 / len(learned)) * len(y)
-    trees = HistGradientBoostingClassifier(**TREES).fit(x, y, weight)
     judging = np.concatenate([of_generated[held], of_test[tested]])
-    above, below = placements(trees.predict_proba(judging)[:, 1], len(held))
+    # one thread for the trees of a few hundred shapes; OpenMP's limit holds for the thread that sets it
+    with threadpool_limits(1, user_api="openmp"):
+        trees = HistGradientBoostingClassifier(**TREES).fit(x, y, weight)
+        above, below = placements(trees.predict_proba(judging)[:, 1], len(held))
     alone = np.array([placements(column, len(held))[0].mean() for column in judging.T])
     return Division(held, tested, above, below, alone)
 

@@ -2,9 +2,15 @@
 
 import math
 from dataclasses import asdict, dataclass
+from statistics import NormalDist
 from typing import Any
 
+import numpy as np
+
 from gan3d.voxels import RESOLUTIONS
+
+GATE_SLOPE = 5.0  # of the sigmoid between symmetric and free shapes; steeper ones leave out nearly symmetric shapes
+MAX_SYMMETRIC = 0.999  # share of symmetric shapes, whose quantile must be finite
 
 
 @dataclass(frozen=True)
@@ -46,6 +52,15 @@ class Architecture:
         """Logit of the data's occupancy: an untrained generator draws neither a full nor an empty cube."""
         share = min(max(self.occupancy[self.resolutions.index(resolution)], 1e-4), 1 - 1e-4)
         return math.log(share / (1 - share))
+
+    def symmetry_quantiles(self) -> dict[int, np.ndarray]:
+        """Of each axis of symmetry, the normal quantiles of the classes' shares of symmetric shapes, (classes, 1)."""
+        quantiles = {}
+        for axis in sorted(set(self.mirror) - {0}):
+            shares = np.where(np.equal(self.mirror, axis), self.symmetric, 0)
+            shares = np.clip(shares, 1 - MAX_SYMMETRIC, MAX_SYMMETRIC)
+            quantiles[axis] = np.array([[NormalDist().inv_cdf(share)] for share in shares], np.float32)
+        return quantiles
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)

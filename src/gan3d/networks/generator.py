@@ -1,18 +1,13 @@
 """The generator: a latent vector and a class become the occupancy of every voxel."""
 
-from statistics import NormalDist
 from typing import Any
 
 import keras
-import numpy as np
 from keras import ops
 
 from gan3d.dataset import resolution_key
-from gan3d.networks.architecture import Architecture
+from gan3d.networks.architecture import GATE_SLOPE, Architecture
 from gan3d.networks.layers import SERIAL, EqualizedConv3D, EqualizedDense, Tensor, blend, leaky, pixel_norm, upsample
-
-GATE_SLOPE = 5.0  # of the sigmoid between symmetric and free shapes; steeper ones leave out nearly symmetric shapes
-MAX_SYMMETRIC = 0.999  # share of symmetric shapes, whose quantile must be finite
 
 
 @SERIAL
@@ -86,13 +81,11 @@ class Generator(keras.Model):
         The first latent decides, so that symmetry is interpolated like everything else: below the quantile of the
         class's share of symmetric shapes it tends to 1, above it to 0.
         """
-        a = self.architecture
+        one_hot = ops.one_hot(labels, len(self.architecture.classes), dtype="float32")
         gates = {}
-        for axis in sorted(set(a.mirror) - {0}):
-            shares = np.clip(np.where(np.equal(a.mirror, axis), a.symmetric, 0), 1 - MAX_SYMMETRIC, MAX_SYMMETRIC)
-            quantiles = ops.convert_to_tensor([NormalDist().inv_cdf(share) for share in shares], "float32")
-            one_hot = ops.one_hot(labels, len(a.classes), dtype="float32")
-            gate = ops.sigmoid(GATE_SLOPE * (one_hot @ quantiles[:, None] - ops.cast(latent, "float32")[:, None]))
+        for axis, quantiles in self.architecture.symmetry_quantiles().items():
+            bound = one_hot @ ops.convert_to_tensor(quantiles)
+            gate = ops.sigmoid(GATE_SLOPE * (bound - ops.cast(latent, "float32")[:, None]))
             gates[axis] = ops.reshape(gate, (-1, 1, 1, 1, 1))
         return gates
 

@@ -27,6 +27,7 @@ from gan3d import model_file
 from gan3d.addresses import mask
 from gan3d.dataset import SPLITS, VoxelDataset
 from gan3d.errors import UserError
+from gan3d.inversion.encoder_file import ENCODER
 from gan3d.metrics.protocol import mean_over_classes
 from gan3d.metrics.rows import select, without_mean
 from gan3d.metrics.table import TAGGED
@@ -89,6 +90,7 @@ def log_candidate(
     mlruns: Path | None = None,
     parent: str | None = None,
     name: str = "register",
+    encoder: Path | None = None,
 ) -> int:
     """Register a trained model as a version; equal weights, scores and data give the same version.
 
@@ -104,6 +106,7 @@ def log_candidate(
         mlruns: folder of the store, where a killed call is noticed.
         parent: id of the experiment's run, the new run's parent.
         name: of the new run.
+        encoder: of the generator, to be kept with a new version; None: it has none.
 
     Returns:
         The number of the version, which may have existed before.
@@ -133,7 +136,7 @@ def log_candidate(
         return number
     with _run(run_id, facts.tags, mlruns, parent, name) as run:
         metadata = {"weights": weights, "backend": facts.backend, "resolution": model.architecture.resolution}
-        info = _log(registered, Path(folder), model, packages, facts, metadata)
+        info = _log(registered, Path(folder), model, packages, facts, metadata, encoder)
         scores = {f"{SCORES}/{name}": value for name, value in means.items() if value is not None}
         mlflow.log_metrics(scores, model_id=info.model_id)
         mlflow.log_image(_picture(model), "samples.png")
@@ -245,7 +248,13 @@ def requirements(backend: str) -> list[str]:
 
 
 def _log(
-    registered: str, folder: Path, model: TrainedModel, packages: list[str], facts: Facts, metadata: dict[str, Any]
+    registered: str,
+    folder: Path,
+    model: TrainedModel,
+    packages: list[str],
+    facts: Facts,
+    metadata: dict[str, Any],
+    encoder: Path | None = None,
 ) -> Any:
     """The generator as a logged MLflow model."""
     example = pd.DataFrame([{"class": name, "count": 2, "seed": 7} for name in model.architecture.classes[:EXAMPLES]])
@@ -255,6 +264,8 @@ def _log(
         serving.mkdir()
         for name in SERVED:
             shutil.copy(folder / name, serving / name)
+        if encoder is not None:
+            shutil.copy(encoder, serving / ENCODER)
         # MLflow puts the folder around `sources` first on the path, where a gan3d would shadow an installed one
         sources = Path(scratch) / "gan3d_sources"
         shutil.copytree(Path(__file__).parents[1], sources / "gan3d", ignore=shutil.ignore_patterns("__pycache__"))

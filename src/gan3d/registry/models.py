@@ -5,6 +5,7 @@ from pathlib import Path
 from gan3d import model_file
 from gan3d.config.project import find_project, in_project
 from gan3d.errors import UserError
+from gan3d.inversion.encoder_file import ENCODER
 from gan3d.sampling.sampler import Sampler
 
 REGISTERED = ("models:/", "runs:/")  # beginnings of MLflow URIs
@@ -41,6 +42,12 @@ def model_folder(address: str | Path, mlruns: Path | None = None) -> Path:
         )
     model_file.read_config(folder)
     return folder
+
+
+def encoder_places(folder: Path) -> list[Path]:
+    """Where the encoder of a model may lie: in its folder, and in the current project, whose names say little."""
+    project = sorted(find_project().encoders.glob("*.npz")) if in_project() else []
+    return [folder / ENCODER, *project]
 
 
 def pretrained_models() -> dict[str, Path]:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from gan3d.rendering.pages import fill_template, save_page
+from gan3d.rendering.scripts import bundle
 from gan3d.rendering.sheets import colors_of
 from gan3d.rendering.voxels import upright
 from gan3d.voxels import pack_bits
@@ -64,7 +65,7 @@ def page(
             for name, step in steps
         ],
     }
-    return fill_template("viewer", title=title, note=note, data=data, embedded=embedded)
+    return fill_template("viewer", title=title, note=note, data=data, embedded=embedded, script=bundle("viewer"))
 
 
 def encode(shapes: np.ndarray, up: str) -> list[str]:

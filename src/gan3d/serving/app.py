@@ -7,11 +7,14 @@ import hashlib
 import re
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
+from functools import cache
 from typing import Any
 
 import numpy as np
 from fastapi import FastAPI, Request, Response
-from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse
+from fastapi.exceptions import RequestValidationError
+from fastapi.openapi.utils import get_openapi
+from fastapi.responses import HTMLResponse, JSONResponse
 from starlette.exceptions import HTTPException
 
 from gan3d import __version__
@@ -23,13 +26,16 @@ from gan3d.serving.body import BodyLimit
 from gan3d.serving.cache import AnswerCache, answer_tag, matches
 from gan3d.serving.context import RequestContext
 from gan3d.serving.inference_protocol import UnknownModelError, inference_routes
+from gan3d.serving.inversion_routes import inversion_routes
+from gan3d.serving.latents import latents_routes
 from gan3d.serving.metrics import Metrics
 from gan3d.serving.models import LoadingError, ModelHolder, Models, ServedModel
 from gan3d.serving.openapi import describe_api, media_types
 from gan3d.serving.response import cost_of, encode_answer, keep_of
 from gan3d.serving.scheduler import ClientGoneError, QueueFullError, Scheduler, StoppingError
-from gan3d.serving.schema import Grid, Problem, parse_request
+from gan3d.serving.schema import Grid, Problem, describe_error, parse_request
 from gan3d.serving.settings import Settings
+from gan3d.serving.studio import studio_page
 from gan3d.shape_io.formats import max_shapes
 
 DESCRIPTION = (
@@ -64,6 +70,12 @@ class Server:
         self.scheduler = Scheduler(settings.queue)
         self.cache = AnswerCache(settings.cache)
         self.metrics = Metrics(models, self.scheduler, self.cache)
+
+    def find(self, name: str) -> ModelHolder:
+        """The holder of a model's name; raises UnknownModelError without one."""
+        if name not in self.models:
+            raise UnknownModelError(f"model {name[:40]!r} is not served: choose one of {', '.join(self.models)}.")
+        return self.models[name]
 
     async def answer(self, request: Request, name: str, holder: ModelHolder) -> Response:
         """The response to a request for shapes of a model."""
@@ -145,23 +157,20 @@ def create_app(models: Models, settings: Settings) -> FastAPI:
     _handle_errors(app)
     _add_shapes(app, server)
     _add_health(app, server)
-    _add_pages(app)
+    app.include_router(latents_routes(models, server.find))
     app.include_router(inference_routes(models, server.draw))
+    app.include_router(inversion_routes(models, settings.data, server.find))
+    _add_pages(app)
     _describe(app, server)
     # the last one added is the outermost
     app.add_middleware(Access, hosts=settings.hosts, keys=settings.keys, rate=settings.rate)
-    app.add_middleware(BodyLimit, max_bytes=settings.max_body)
+    app.add_middleware(BodyLimit, max_bytes=settings.max_body, max_upload=settings.max_upload)
     app.add_middleware(RequestContext, metrics=server.metrics)
     return app
 
 
 def _add_shapes(app: FastAPI, server: Server) -> None:
     models = server.models
-
-    def find(name: str) -> ModelHolder:
-        if name not in models:
-            raise UnknownModelError(f"model {name[:40]!r} is not served: choose one of {', '.join(models)}.")
-        return models[name]
 
     @app.post("/shapes", responses=RESPONSES, response_class=Response, summary="Sample shapes")
     async def shapes(request: Request) -> Response:
@@ -171,7 +180,7 @@ def _add_shapes(app: FastAPI, server: Server) -> None:
     @app.post("/models/{name}/shapes", responses=RESPONSES, response_class=Response)
     async def shapes_of(request: Request, name: str) -> Response:
         """Returns one shape as a mesh as the file itself, and several as a zip archive."""
-        return await server.answer(request, name, find(name))
+        return await server.answer(request, name, server.find(name))
 
     problems = {503: {"description": PROBLEMS[503], "model": Problem}, **OTHERS}
 
@@ -185,7 +194,7 @@ def _add_shapes(app: FastAPI, server: Server) -> None:
 
     @app.get("/models/{name}", responses=problems)
     async def model_of(name: str) -> dict[str, Any]:
-        return find(name).current.describe()
+        return server.find(name).current.describe()
 
 
 def _add_health(app: FastAPI, server: Server) -> None:
@@ -215,23 +224,30 @@ def _add_health(app: FastAPI, server: Server) -> None:
 
 
 def _add_pages(app: FastAPI) -> None:
-    page = fill_template("server", title="gan3d")
-    policy = _content_policy(page)
+    """The studio, with what the routes offer, and the documentation of the API."""
+
+    @cache
+    def page(name: str) -> HTMLResponse:
+        if name == "studio":
+            text = studio_page(list(get_openapi(title="", version="", routes=app.routes)["paths"]))
+        else:
+            text = fill_template("server", title="gan3d")
+        return HTMLResponse(text, headers={"Content-Security-Policy": _content_policy(text)})
+
+    @app.get("/", include_in_schema=False)
+    async def studio() -> HTMLResponse:
+        return page("studio")
 
     @app.get("/docs", include_in_schema=False)
     async def docs() -> HTMLResponse:
-        return HTMLResponse(page, headers={"Content-Security-Policy": policy})
-
-    @app.get("/", include_in_schema=False)
-    async def root() -> RedirectResponse:
-        return RedirectResponse("/docs")
+        return page("server")
 
 
 def _content_policy(page: str) -> str:
     """Only the page's own script and style run, and nobody frames it."""
 
     def hashes(tag: str) -> str:
-        found = re.findall(rf"<{tag}>(.*?)</{tag}>", page, re.DOTALL)
+        found = re.findall(rf"<{tag}(?: type=\"module\")?>(.*?)</{tag}>", page, re.DOTALL)
         digests = [base64.b64encode(hashlib.sha256(part.encode()).digest()).decode() for part in found]
         return " ".join(f"'sha256-{digest}'" for digest in digests)
 
@@ -267,6 +283,10 @@ def _handle_errors(app: FastAPI) -> None:
     @app.exception_handler(UserError)
     async def user_error(request: Request, error: UserError) -> JSONResponse:
         return _problem(request, 400, str(error))
+
+    @app.exception_handler(RequestValidationError)
+    async def invalid_query(request: Request, error: RequestValidationError) -> JSONResponse:
+        return _problem(request, 400, describe_error(error.errors()))
 
     @app.exception_handler(EmptyShapeError)
     async def empty_shape(request: Request, error: EmptyShapeError) -> JSONResponse:

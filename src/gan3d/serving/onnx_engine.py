@@ -5,7 +5,6 @@ rounding.
 """
 
 from collections.abc import Callable
-from statistics import NormalDist
 from typing import Any
 
 import numpy as np
@@ -13,14 +12,13 @@ import numpy as np
 from gan3d.dataset import resolution_key
 from gan3d.errors import UserError
 from gan3d.model_file import TrainedModel
-from gan3d.networks.architecture import Architecture
+from gan3d.networks.architecture import GATE_SLOPE, Architecture
 from gan3d.sampling.sampler import Sampler
 
 OPSET, IR_VERSION = 17, 8  # that ONNX Runtime 1.13 and later read
 COPIES = 3  # of the first row, dropped after the first layer
 SLOPE = 0.2  # of leaky ReLU, as in gan3d.networks.layers
 EPSILON = 1e-8  # of pixel norm
-GATE_SLOPE, MAX_SYMMETRIC = 5.0, 0.999  # of symmetry, as in gan3d.networks.generator
 
 
 class OnnxSampler(Sampler):
@@ -141,11 +139,9 @@ def _without_copies(graph: _Graph, rows: str) -> str:
 def _symmetry(graph: _Graph, a: Architecture, latents: str, labels: str) -> dict[int, str]:
     """How symmetric each shape is, (n, 1, 1, 1, 1), by the axis of (n, 1, R, R, R)."""
     gates = {}
-    for axis in sorted(set(a.mirror) - {0}):
-        shares = np.clip(np.where(np.equal(a.mirror, axis), a.symmetric, 0), 1 - MAX_SYMMETRIC, MAX_SYMMETRIC)
-        quantiles = graph.constant([[NormalDist().inv_cdf(share)] for share in shares])
+    for axis, quantiles in a.symmetry_quantiles().items():
         first = graph.add("Gather", latents, graph.constant([0], np.int64), axis=1)
-        above = graph.add("Sub", graph.add("Gather", quantiles, labels), first)
+        above = graph.add("Sub", graph.add("Gather", graph.constant(quantiles), labels), first)
         gate = graph.add("Sigmoid", graph.add("Mul", above, graph.constant(GATE_SLOPE)))
         shape = graph.constant([-1, 1, 1, 1, 1], np.int64)
         gates[axis + 1] = graph.add("Reshape", _without_copies(graph, gate), shape)

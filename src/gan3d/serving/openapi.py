@@ -6,6 +6,7 @@ from gan3d.sampling.paths import PATHS
 from gan3d.sampling.requests import SEED_LIMIT
 from gan3d.serving.models import Models, ServedModel
 from gan3d.serving.schema import ShapesRequest
+from gan3d.serving.vectors import vector_pattern
 from gan3d.shape_io.formats import ARCHIVE, OUTPUTS, max_shapes
 
 LATENT_BOUND = 1e15  # of a latent's numbers: squares stay finite in float32
@@ -26,7 +27,8 @@ def request_schema(model: ServedModel) -> dict[str, Any]:
     seed = {"type": "integer", "minimum": 0, "maximum": SEED_LIMIT - 1}
     number = {"type": "number", "exclusiveMinimum": -LATENT_BOUND, "exclusiveMaximum": LATENT_BOUND}
     fraction = {"type": "number", "minimum": 0, "maximum": 1}
-    vector = {"type": "array", "items": number, "minItems": architecture.latent, "maxItems": architecture.latent}
+    numbers = {"type": "array", "items": number, "minItems": architecture.latent, "maxItems": architecture.latent}
+    vector = {"anyOf": [numbers, {"type": "string", "pattern": vector_pattern(architecture.latent)}]}
     path = {"type": "string", "enum": list(PATHS)}
     one_class = len(architecture.classes) == 1
     forms = []
@@ -65,7 +67,10 @@ def describe_api(document: dict[str, Any], models: Models, secured: bool) -> dic
     """Complete FastAPI's document: what each model accepts, its own route if there are several, and keys."""
     paths = document["paths"]
     template = paths.pop("/models/{name}/shapes")["post"]
-    description = paths.pop("/models/{name}")["get"]
+    descriptions = {
+        "": (paths.pop("/models/{name}")["get"], "The model"),
+        "/latents": (paths.pop("/models/{name}/latents")["get"], "The latents of a seed for"),
+    }
     for name, holder in models.items():
         if holder.loaded is None:
             continue
@@ -74,8 +79,10 @@ def describe_api(document: dict[str, Any], models: Models, secured: bool) -> dic
         if len(models) > 1:
             own = template | {"operationId": f"shapes_{name}", "summary": f"Sample shapes from {name}"}
             routes.append((f"/models/{name}/shapes", own))
-            about = description | {"operationId": f"model_{name}", "summary": f"The model {name}"}
-            paths[f"/models/{name}"] = {"get": {key: value for key, value in about.items() if key != "parameters"}}
+            for path, (description, summary) in descriptions.items():
+                about = description | {"operationId": f"{path[1:] or 'model'}_{name}", "summary": f"{summary} {name}"}
+                parameters = [one for one in about.pop("parameters", []) if one["in"] != "path"]
+                paths[f"/models/{name}{path}"] = {"get": about | ({"parameters": parameters} if parameters else {})}
         for path, operation in routes:
             operation = {key: value for key, value in operation.items() if key != "parameters"}
             operation["requestBody"] = {"required": True, "content": {"application/json": {"schema": schema}}}

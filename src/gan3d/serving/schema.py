@@ -13,6 +13,7 @@ from gan3d.errors import UserError
 from gan3d.sampling import requests
 from gan3d.sampling.paths import PATHS
 from gan3d.sampling.paths import PathName as Path
+from gan3d.serving.vectors import decode_vector
 from gan3d.shape_io.formats import OUTPUTS, STYLES, Style
 
 if TYPE_CHECKING:
@@ -26,7 +27,13 @@ def _whole(value: Any) -> Any:
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
+def _decoded(value: Any) -> Any:
+    return decode_vector(value) if isinstance(value, str) else value
+
+
 Integer = Annotated[int, BeforeValidator(_whole)]
+# fail_fast: a million invalid numbers would otherwise become a million errors and block the server
+Vector = Annotated[list[float], Field(fail_fast=True), BeforeValidator(_decoded)]
 
 EXAMPLES: list[Any] = [
     {"class": "chair", "seed": 7, "output": "glb"},
@@ -43,9 +50,10 @@ class ShapesRequest(BaseModel):
     class_name: str | None = Field(None, alias="class", description="Class; optional where the model has only one.")
     count: Integer | None = Field(None, description="Number of shapes; 1 unless latents or steps set it.")
     seed: Integer | None = Field(None, description="Default 0; the same seed gives the same shapes.")
-    # fail_fast: a million invalid numbers would otherwise become a million errors and block the server
-    latents: list[Annotated[list[float], Field(fail_fast=True)]] | None = Field(
-        None, fail_fast=True, description="Explicit latent vectors, instead of a seed."
+    latents: list[Vector] | None = Field(
+        None,
+        fail_fast=True,
+        description="Explicit latent vectors, instead of a seed: numbers, or base64 of little-endian float32.",
     )
     to: Integer | None = Field(None, description="Seed of the last shape of an interpolation that starts at `seed`.")
     steps: Integer | None = Field(
@@ -96,17 +104,21 @@ def parse_request(body: bytes) -> ShapesRequest:
     return asked
 
 
-def describe_error(errors: Sequence[Mapping[str, Any]]) -> str:
-    """One sentence for the first of pydantic's errors about a body."""
+def describe_error(errors: Sequence[Mapping[str, Any]], names: Sequence[str] | None = None) -> str:
+    """One sentence for the first of pydantic's errors about a body, whose fields have `names`."""
     error = errors[0]
-    location = [str(part) for part in error["loc"] if part != "body"]
+    location = [str(part) for part in error["loc"] if part not in ("body", "query")]
     if error["type"] == "json_invalid":
         return f"the body is not valid JSON: {error.get('ctx', {}).get('error', 'it cannot be read')}."
     if error["type"] == "extra_forbidden":
-        return f"{location[0][:40]!r} is not a known field: use {', '.join(_field_names())}."
+        return f"{location[0][:40]!r} is not a known field: use {', '.join(names or _field_names())}."
+    if location and error["type"] == "missing":
+        return f"{location[0]} is missing: a body has the fields {', '.join(names or _field_names())}."
     if not location or error["type"] in ("missing", "model_type"):
         return 'the body is not a JSON object: send one, such as {"class": "chair"}, as application/json.'
     field = location[0] + "".join(f"[{part}]" for part in location[1:])
+    if error["type"] == "value_error":
+        return f"{field} {error['ctx']['error']}."
     return f"{field} has the wrong type: {error['msg'][0].lower()}{error['msg'][1:]}."
 
 

@@ -17,6 +17,8 @@ class Settings:
     Attributes:
         queue: voxels that may wait, those being drawn included.
         max_body: bytes of a request's body.
+        max_upload: bytes of an uploaded shape.
+        data: the prepared data set whose training shapes are compared with.
         poll: seconds between two checks of the models' aliases and of the keys.
         drain: seconds to answer what was accepted, when the server stops.
         connections: at once.
@@ -29,6 +31,8 @@ class Settings:
 
     queue: int = 64 * MEBI
     max_body: int = MEBI
+    max_upload: int = 16 * MEBI
+    data: Path | None = None
     poll: float = 5.0
     drain: float = 30.0
     connections: int = 1000

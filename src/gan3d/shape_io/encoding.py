@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from gan3d.data.formats import binvox
 from gan3d.errors import UserError
 from gan3d.sampling.requests import Shapes
 from gan3d.shape_io.formats import STYLES, output_format
@@ -43,6 +44,8 @@ def encode(shapes: Shapes, output: str, style: str = STYLES[0]) -> list[EncodedS
         return [EncodedShape(", ".join(dict.fromkeys(shapes.names)), wanted.media_type, encode_png(pixels))]
     if wanted.kind == "mesh":
         contents = [_encode_mesh(shapes, i, wanted.extension, style) for i in range(len(shapes.names))]
+    elif output == "binvox":
+        contents = [binvox.encode(binvox.Binvox(shape)) for shape in shapes.voxels]
     else:
         contents = [row.tobytes() for row in pack_bits(shapes.voxels)]
     return [EncodedShape(name, wanted.media_type, part) for name, part in zip(shapes.names, contents, strict=True)]

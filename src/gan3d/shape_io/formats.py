@@ -15,7 +15,7 @@ Style = Literal["marching_cubes", "blocks"]
 
 STYLES: tuple[Style, ...] = get_args(Style)  # of meshes; the first is the default
 MAX_VOXELS = 2**26  # per request, since all its shapes are in memory at once
-ONNX = ".onnx"
+ONNX, STUDIO = EXPORTS = (".onnx", ".html")  # files of `gan3d export`; a folder is a SavedModel
 ARCHIVE = "application/zip"  # media type of several files in one body
 
 
@@ -51,7 +51,7 @@ FORMATS = (
     Format("bits", "array", "application/octet-stream", many=True, file=False, max_shapes=1024),
     Format("npy", "array", "application/octet-stream", many=True, http=False),
     Format("npz", "array", "application/zip", many=True, http=False),
-    Format("binvox", "array", "application/octet-stream", http=False),
+    Format("binvox", "array", "application/octet-stream"),
     Format("stl", "mesh", "model/stl"),
     Format("obj", "mesh", "model/obj"),
     Format("ply", "mesh", "model/ply"),
@@ -87,7 +87,7 @@ def check_export(path: Path) -> None:
         UserError: if it is refused.
     """
     extension = path.suffix.lower()
-    if extension == ONNX:
+    if extension in EXPORTS:
         in_the_way = path.is_dir()
     elif path.is_dir():
         in_the_way = any(path.iterdir()) and not (path / "saved_model.pb").is_file()
@@ -95,9 +95,10 @@ def check_export(path: Path) -> None:
         in_the_way = path.exists()
     if in_the_way:
         raise UserError(f"{path} exists and is not an export: name a path that does not exist.")
-    if extension[1:2].isalpha() and extension != ONNX and not path.is_dir():  # .2 belongs to a version
+    if extension[1:2].isalpha() and extension not in EXPORTS and not path.is_dir():  # .2 belongs to a version
         raise UserError(
-            f"{path} ends as a file of another kind: name a file that ends in {ONNX}, or a folder for a SavedModel."
+            f"{path} ends as a file of another kind: name a file that ends in {' or '.join(EXPORTS)}, or a folder for a"
+            " SavedModel."
         )
 
 

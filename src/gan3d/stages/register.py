@@ -5,15 +5,18 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 from filelock import FileLock
 from mlflow import MlflowClient
 
+from gan3d import model_file
 from gan3d.config.project import Project
 from gan3d.config.schema import Params, resolution_of
 from gan3d.dataset import VoxelDataset
 from gan3d.errors import UserError
+from gan3d.inversion.encoder_file import belongs
 from gan3d.metrics import protocol
 from gan3d.metrics.evaluation import SAMPLE_SEED
 from gan3d.metrics.rows import read_rows, without_mean, write_json
@@ -51,8 +54,16 @@ def run(params: Params, project: Project) -> str:
             with part_of(experiment, client, project) as parent:
                 name = run_name(params, "register", experiment)
                 adopt(client, params.name)
-                folder, mlruns = project.model(params.final), project.mlruns
-                version = log_candidate(client, params.name, folder, candidate, mlruns=mlruns, parent=parent, name=name)
+                version = log_candidate(
+                    client,
+                    params.name,
+                    project.model(params.final),
+                    candidate,
+                    mlruns=project.mlruns,
+                    parent=parent,
+                    name=name,
+                    encoder=encoder_of(params.final, project),
+                )
                 check_serving(params.name, version)
                 decision = promote(
                     client, params.name, version, params.promote.margin, lambda other: rescore(other, params, project)
@@ -106,6 +117,12 @@ def facts(params: Params, project: Project) -> Facts:
         training_run=trained[params.final].get("run_id"),
         backend=params.train.backend,
     )
+
+
+def encoder_of(stage: str, project: Project) -> Path | None:
+    """The encoder that `gan3d encode` made of a stage's model, if it made one of just this model."""
+    path = project.encoders / f"{stage}.npz"
+    return path if belongs(path, model_file.load(project.model(stage))) else None
 
 
 def source_of(project: Project) -> str:

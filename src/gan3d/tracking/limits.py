@@ -136,7 +136,7 @@ def bounded(place: str) -> Iterator[None]:
 
     def after(connection: Any, *rest: Any) -> None:
         start = connection.info.pop("gan3d.start", None)
-        if start is not None:  # a statement of another thread may have begun before this block
+        if start is not None:  # a statement of another thread may be older than this block
             budget.spend(time.monotonic() - start)
 
     retries = os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"]

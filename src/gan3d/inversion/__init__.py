@@ -1,0 +1,1 @@
+"""From a shape back to the latent it could come from, and what follows from that."""

@@ -1,0 +1,83 @@
+// The large view: one shape, or several side by side, under one camera.
+
+import { Camera, cameraKeys, dragToTurn } from "../camera.js";
+import { blocks, smooth } from "../meshing.js";
+import { Renderer } from "../renderer.js";
+
+const RATIO = 2;  // pixels per CSS pixel, at most
+const BELOW = 58;  // CSS pixels at the bottom that controls cover
+
+export class Stage {
+  // captions: the element that names figures standing side by side.
+  constructor(canvas, captions) {
+    Object.assign(this, { canvas, captions, figures: [], look: { style: "smooth", smoothness: 8 }, waiting: false });
+    this.camera = new Camera(() => this.redraw());
+    this.renderer = new Renderer(canvas, () => this.redraw());
+    dragToTurn([canvas], this.camera, { wheelScrolls: () => false });
+    canvas.addEventListener("keydown", (event) => {
+      const act = !event.ctrlKey && !event.metaKey && !event.altKey && cameraKeys(this.camera)[event.key];
+      if (act) { event.preventDefault(); act(); }
+    });
+    new ResizeObserver(() => this.redraw()).observe(canvas);
+  }
+
+  // Show figures: { grid, color, name, tint }.
+  show(figures) {
+    this.figures = figures.map((figure) => ({ ...figure, surface: this.surfaceOf(figure.grid) }));
+    this.captions.replaceChildren(...(figures.length < 2 ? [] : figures.map(({ name }) => caption(name))));
+    this.redraw();
+  }
+
+  restyle(look) {
+    Object.assign(this.look, look);
+    this.show(this.figures);
+  }
+
+  surfaceOf(grid) {
+    const { style, smoothness } = this.look, key = style === "smooth" && smoothness > 0 ? `${smoothness}` : "blocks";
+    grid.surfaces ??= {};
+    grid.surfaces[key] ??= key === "blocks" ? blocks(grid) : smooth(grid, smoothness);
+    return grid.surfaces[key];
+  }
+
+  redraw() {
+    if (!this.waiting) requestAnimationFrame(() => this.draw());
+    this.waiting = true;
+  }
+
+  draw(width, height, camera = this.camera) {
+    this.waiting = false;
+    if (!this.renderer.ready) return;
+    const ratio = Math.min(devicePixelRatio || 1, RATIO), below = width ? 0 : Math.round(BELOW * ratio);
+    width ??= Math.round(this.canvas.clientWidth * ratio);
+    height ??= Math.round(this.canvas.clientHeight * ratio);
+    this.renderer.clear(width, height);
+    const count = this.figures.length, across = Math.floor(width / (count || 1));
+    this.figures.forEach(({ grid, surface, color }, i) => {
+      const lines = this.look.style === "blocks" ? grid.side : 0;
+      const clip = [i * across, 0, across, height], place = [i * across, below, across, height - below];
+      this.renderer.draw(surface, place, camera, { color, lines, clip });
+    });
+  }
+
+  // A picture of this many pixels, as a canvas; the view itself is drawn again afterwards.
+  picture(width, height, camera = this.camera, background = null) {
+    const copy = Object.assign(document.createElement("canvas"), { width, height }), context = copy.getContext("2d");
+    this.draw(width, height, camera);
+    if (background) {
+      context.fillStyle = background;
+      context.fillRect(0, 0, width, height);
+    }
+    context.drawImage(this.canvas, 0, 0);
+    this.redraw();
+    return copy;
+  }
+}
+
+function caption(text) {
+  const cell = document.createElement("div"), name = document.createElement("span");
+  name.className = "caption";
+  name.textContent = text;
+  cell.append(name);
+  return cell;
+}

@@ -1,0 +1,280 @@
+"""The routes of inversion: a file to a latent, a part to whole shapes, directions, the nearest training shape."""
+
+import asyncio
+import base64
+import functools
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+import orjson
+from fastapi import APIRouter, Request, Response
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from starlette.exceptions import HTTPException
+
+from gan3d.errors import UserError
+from gan3d.inversion.completion import LARGEST_COUNT
+from gan3d.inversion.nearest import Nearest
+from gan3d.serving.inversion_jobs import ModelTools, NoGradientsError, NoTrainingDataError, read_upload
+from gan3d.serving.models import ModelHolder, Models, ServedModel
+from gan3d.serving.scheduler import QueueFullError
+from gan3d.serving.schema import describe_error
+from gan3d.voxels import pack_bits, unpack_bits
+
+WAITING = 8  # inversions and completions that may wait; each takes seconds
+SECONDS = 5  # of one, for the header Retry-After
+Result = TypeVar("Result")
+
+
+class CompleteRequest(BaseModel):
+    """A part of a shape, to be completed."""
+
+    model_config = ConfigDict(strict=True, extra="forbid")
+
+    voxels: str = Field(description="Bits of the grid (R, R, R) in C order, most significant first, in base64.")
+    mask: str = Field(description="Bits likewise, 1 where the voxel is given.")
+    class_name: str | None = Field(None, alias="class", description="Class; without it, the one that fits best.")
+    count: int = Field(4, ge=1, le=LARGEST_COUNT)
+    seed: int = Field(0, ge=0, lt=2**63)
+
+
+class NearestRequest(BaseModel):
+    """A shape, of which the nearest training shape is asked for."""
+
+    model_config = ConfigDict(strict=True, extra="forbid")
+
+    voxels: str = Field(description="Bits of the grid (R, R, R) in C order, most significant first, in base64.")
+    class_name: str | None = Field(None, alias="class", description="Class; optional where the model has one.")
+
+
+class Inversions:
+    """The tools of the served models, and the one thread that inverts beside the one that draws."""
+
+    def __init__(self, models: Models, data: Path | None) -> None:
+        self.models, self.data = models, data
+        self._tools: dict[int, ModelTools] = {}
+        self._thread = ThreadPoolExecutor(1, "inverting")
+        self._waiting = 0
+
+    def tools(self, holder: ModelHolder) -> ModelTools:
+        """The tools of the model that a holder serves now; those of its earlier versions are dropped."""
+        model = holder.current
+        known = self._tools.get(id(holder))
+        if known is None or known.model is not model:
+            known = self._tools[id(holder)] = ModelTools(model, _folder(holder, model), self.data)
+        return known
+
+    async def run(self, function: Callable[..., Result], *arguments: Any) -> Result:
+        """Call a function in its turn.
+
+        Raises:
+            QueueFullError: if too many wait.
+        """
+        if self._waiting >= WAITING:
+            raise QueueFullError(SECONDS * WAITING)
+        self._waiting += 1
+        try:
+            return await asyncio.get_running_loop().run_in_executor(
+                self._thread, functools.partial(function, *arguments)
+            )
+        except NoGradientsError as error:
+            raise HTTPException(501, str(error)) from None
+        except NoTrainingDataError as error:
+            raise HTTPException(404, str(error)) from None
+        finally:
+            self._waiting -= 1
+
+
+def inversion_routes(models: Models, data: Path | None, find: Callable[[str], ModelHolder]) -> APIRouter:
+    """The routes, for the first model and, below /models/NAME, for each.
+
+    Args:
+        models: served.
+        data: the prepared data set whose training shapes are compared with; None: there are none.
+        find: the holder of a name.
+    """
+    router, inversions = APIRouter(include_in_schema=False), Inversions(models, data)
+
+    async def invert(request: Request, holder: ModelHolder) -> Response:
+        asked = request.query_params
+        content, tools = await request.body(), inversions.tools(holder)
+        if not content:
+            raise UserError("the body is empty: send a file's bytes, and its name as ?filename=chair.stl.")
+        if unknown := set(asked) - {"class", "filename", "turn"}:
+            raise UserError(f"{min(unknown)[:40]!r} is not a known parameter: use class, filename, turn.")
+        turn = asked.get("turn", "true") != "false"
+        return _json(await inversions.run(_invert, tools, content, asked.get("filename", ""), asked.get("class"), turn))
+
+    async def complete(request: Request, holder: ModelHolder) -> Response:
+        asked, tools = _parse(CompleteRequest, await request.body()), inversions.tools(holder)
+        return _json(await inversions.run(_complete, tools, asked))
+
+    async def directions(holder: ModelHolder, class_name: str | None) -> Response:
+        tools = inversions.tools(holder)
+        label = tools.model.sampler.label(class_name)
+        return _json(await inversions.run(_directions, tools, label))
+
+    async def nearest(request: Request, holder: ModelHolder) -> Response:
+        asked, tools = _parse(NearestRequest, await request.body()), inversions.tools(holder)
+        return _json(await inversions.run(_nearest, tools, asked))
+
+    @router.post("/invert", summary="A mesh or grid as a latent", response_class=Response)
+    async def invert_first(request: Request) -> Response:
+        """Takes a file's bytes, with its name as `filename`; `class` is optional, `turn=false` leaves it as it lies."""
+        return await invert(request, models.first)
+
+    @router.post("/models/{name}/invert", response_class=Response)
+    async def invert_of(request: Request, name: str) -> Response:
+        """The same with one of the served models."""
+        return await invert(request, find(name))
+
+    @router.post("/complete", summary="Whole shapes around a part", response_class=Response)
+    async def complete_first(request: Request) -> Response:
+        """What the mask covers stays, the rest is drawn."""
+        return await complete(request, models.first)
+
+    @router.post("/models/{name}/complete", response_class=Response)
+    async def complete_of(request: Request, name: str) -> Response:
+        """The same with one of the served models."""
+        return await complete(request, find(name))
+
+    @router.get("/directions", summary="Directions of most variance, by what they change", response_class=Response)
+    async def directions_first(request: Request) -> Response:
+        """Takes `class`, optional where the model has one."""
+        return await directions(models.first, request.query_params.get("class"))
+
+    @router.get("/models/{name}/directions", response_class=Response)
+    async def directions_of(request: Request, name: str) -> Response:
+        """The same with one of the served models."""
+        return await directions(find(name), request.query_params.get("class"))
+
+    @router.post("/nearest", summary="The nearest training shape", response_class=Response)
+    async def nearest_first(request: Request) -> Response:
+        """Needs the training shapes (`gan3d serve --data`)."""
+        return await nearest(request, models.first)
+
+    @router.post("/models/{name}/nearest", response_class=Response)
+    async def nearest_of(request: Request, name: str) -> Response:
+        """The same with one of the served models."""
+        return await nearest(request, find(name))
+
+    return router
+
+
+def _invert(tools: ModelTools, content: bytes, name: str, class_name: str | None, turn: bool) -> dict[str, Any]:
+    inverter = tools.inverter()
+    if class_name is not None:
+        tools.model.sampler.label(class_name)  # raises before the file is read
+    voxels = read_upload(content, name, inverter.resolution)
+    found = inverter.invert(voxels, class_name, turn)
+    return {
+        "latent": floats(found.latent),
+        "class": found.class_name,
+        "iou": found.iou,
+        "chamfer_x1e3": found.chamfer_x1e3,
+        "nearest": _nearest_or_none(tools, found.target, found.class_name),
+        "known": found.known,
+        "message": found.message,
+        "voxels": bits(found.voxels),
+        "input": bits(found.target),
+    }
+
+
+def _complete(tools: ModelTools, asked: CompleteRequest) -> dict[str, Any]:
+    from gan3d.inversion.completion import complete
+
+    inverter = tools.inverter()
+    voxels, mask = (grid_of(name, getattr(asked, name), inverter.resolution) for name in ("voxels", "mask"))
+    done = complete(inverter, voxels, mask, asked.class_name, asked.count, asked.seed)
+    return {
+        "class": done.class_name,
+        "latents": [floats(vector) for vector in done.latents],
+        "voxels": [bits(shape) for shape in done.voxels],
+        "iou": done.ious.tolist(),
+    }
+
+
+def _directions(tools: ModelTools, label: int) -> dict[str, Any]:
+    found = tools.directions(label)
+    return {
+        "mean": floats(found.mean),
+        "directions": [
+            {"name": each.name, "vector": floats(each.vector), "low": each.low, "high": each.high, "share": each.share}
+            for each in found.directions
+        ],
+    }
+
+
+def _nearest(tools: ModelTools, asked: NearestRequest) -> dict[str, Any]:
+    sampler = tools.model.sampler
+    class_name = sampler.classes[sampler.label(asked.class_name)]
+    voxels = grid_of("voxels", asked.voxels, sampler.model.architecture.resolution)
+    if not voxels.any():
+        raise UserError("voxels is empty: send a shape.")
+    found = tools.training().nearest(voxels, class_name)
+    if found is None:
+        raise NoTrainingDataError(f"the training shapes have none of the class {class_name}: name other data.")
+    return _describe(found) | {"voxels": bits(found.voxels)}
+
+
+def _nearest_or_none(tools: ModelTools, voxels: np.ndarray, class_name: str) -> dict[str, Any] | None:
+    try:
+        found = tools.training().nearest(voxels, class_name)
+    except NoTrainingDataError:
+        return None
+    return None if found is None else _describe(found)
+
+
+def _describe(found: Nearest) -> dict[str, Any]:
+    return {"name": found.name, "iou": found.iou, "chamfer_x1e3": found.chamfer_x1e3}
+
+
+def floats(vector: np.ndarray) -> str:
+    """A vector as base64 of little-endian float32."""
+    return base64.b64encode(vector.astype("<f4").tobytes()).decode()
+
+
+def bits(voxels: np.ndarray) -> str:
+    """Booleans (R, R, R) as base64 of their packed bits."""
+    return base64.b64encode(pack_bits(voxels[None]).tobytes()).decode()
+
+
+def grid_of(field: str, text: str, resolution: int) -> np.ndarray:
+    """The inverse of `bits`.
+
+    Raises:
+        UserError: if the text is not such a grid; names the field.
+    """
+    size = resolution**3 // 8
+    try:
+        content = base64.b64decode(text, validate=True)
+    except ValueError:
+        raise UserError(f"{field} is not base64: send packed bits, encoded.") from None
+    if len(content) != size:
+        raise UserError(f"{field} has {len(content):,} bytes: a grid of {resolution}³ has {size:,}.")
+    return unpack_bits(np.frombuffer(content, np.uint8)[None], resolution)[0]
+
+
+def _parse(kind: Any, body: bytes) -> Any:
+    try:
+        return kind.model_validate_json(body or b"null")
+    except ValidationError as error:
+        names = [field.alias or name for name, field in kind.model_fields.items()]
+        raise UserError(describe_error(error.errors(include_url=False, include_input=False), names)) from None
+
+
+def _json(answer: dict[str, Any]) -> Response:
+    return Response(orjson.dumps(answer), media_type="application/json")
+
+
+def _folder(holder: ModelHolder, model: ServedModel) -> Path | None:
+    """Where the files of a served model lie."""
+    from gan3d.registry.models import model_folder
+
+    exact = f"models:/{model.version}" if holder.address.startswith("models:/") else holder.address
+    try:
+        return model_folder(exact, holder.mlruns)
+    except UserError:
+        return None
