@@ -25,10 +25,9 @@ from gan3d.monitoring.checkpoint_folder import checkpoint_folder
 from gan3d.monitoring.cost import CostEstimate, estimate_cost, measure_conv_rate
 from gan3d.monitoring.monitor import TrainingMonitor
 from gan3d.monitoring.validation import validation
-from gan3d.outputs import copy_folder, new_file, new_folder, remove_others, write_text
-from gan3d.rendering.training_plots import training_curves
-from gan3d.rendering.viewer import write_page
+from gan3d.outputs import new_file, remove_others, write_text
 from gan3d.stages.experiment import experiment_run, run_name, trained_run, what
+from gan3d.stages.output import write_stage
 from gan3d.stages.spec import check_training_shapes, logging_schedule, stage_spec
 from gan3d.tracking.history import GROWN_FROM
 from gan3d.tracking.links import NOTE, run_link
@@ -191,25 +190,13 @@ def write_outputs(
     name: str, spec: StageSpec, project: Project, trained: TrainedModel, rows: list[Row], sheets: SampleSheets
 ) -> dict[str, Path]:
     """Write curves, plots, page and model; returns what goes to MLflow, by artifact folder."""
-    output, stage, title = project.output(name), spec.name, f"{name} at {spec.resolution}³"
+    stage = spec.name
     diagnosed = [row for row in rows if any("/" in name for name in row)]
     write_rows(project.curves(stage), [name for name in rows[-1] if "/" not in name], rows)
     write_rows(project.health(stage), [name for name in rows[-1] if "/" in name], diagnosed)
-    plots = output / "loss" / stage
-    training_curves(rows, plots, title)
-    images, shapes = sheets.frames[-1]
-    page = write_page(
-        output / "vis" / stage / "shapes.html",
-        shapes,
-        [trained.architecture.classes[label] for label in sheets.labels],
-        title,
-        note=f"After {images:,} images.",
-        up=trained.up,
-        frames=sheets.frames[:-1],
+    plots, page = write_stage(
+        project.output(name), stage, project.model(stage), trained, rows, sheets.frames, sheets.labels
     )
-    with new_folder(output / "model" / stage) as model:
-        copy_folder(project.model(stage), model)
-        trained.build_generator().save(model / "generator.keras")
     return {"plots": plots, "": page, "model": project.model(stage)}
 
 
