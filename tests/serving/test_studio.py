@@ -45,7 +45,7 @@ def chromium():
 
 @pytest.fixture
 def page(chromium, address):
-    opened = chromium.open(address)
+    opened = chromium.open(address, 800, "light", 620)  # small, since Chromium draws on the processor here
     until(opened, "studio.strip.length == 12 && !document.querySelector('#strip .wait')")
     yield opened
     assert opened.errors == []
