@@ -23,7 +23,7 @@ RUN useradd --system --uid 10001 --no-create-home --shell /usr/sbin/nologin gan3
     && chown gan3d /app/mlruns
 USER 10001
 
-# A folder, such as the mounted /model, or a URI such as models:/gan3d@champion with MLFLOW_TRACKING_URI set.
+# A folder, such as the mounted /model, or a URI such as models:/furniture@champion with MLFLOW_TRACKING_URI set.
 ENV GAN3D_MODEL=/model
 EXPOSE 8000
 HEALTHCHECK --interval=30s --timeout=5s --start-period=60s \

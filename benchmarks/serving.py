@@ -120,8 +120,8 @@ def register(root: Path) -> None:
         model = replace(model, threshold=float(np.quantile(drawn, 0.9)))  # a tenth is occupied, as in furniture
         model_file.save(root / f"r{resolution}", model)
         data = {"source": "none", "counts": {}, "test_split": "none"}
-        number = log_candidate(client, root / f"r{resolution}", Facts(data, [], []))
-        client.set_registered_model_alias("gan3d", f"r{resolution}", str(number))
+        number = log_candidate(client, MODEL, root / f"r{resolution}", Facts(data, [], []))
+        client.set_registered_model_alias(MODEL, f"r{resolution}", str(number))
 
 
 @dataclass(frozen=True)
@@ -156,6 +156,7 @@ def bentoml_body(count: int, seed: int, output: str) -> bytes:
     return json.dumps({"rows": [{"class": "chair", "count": count, "seed": seed}]}).encode()
 
 
+MODEL = "benchmark"  # name of the registered model
 GAN3D = (sys.executable, "-m", "gan3d", "serve", "--model", "{uri}", "--port", "{port}")
 MLFLOW = (sys.executable, "-m", "mlflow", "models", "serve", "-m", "{uri}", "--env-manager", "local")
 MLFLOW += ("--host", "127.0.0.1", "--port", "{port}")
@@ -193,7 +194,7 @@ def contenders(before: Path | None, bentoml: Path | None) -> dict[str, Contender
 @contextmanager
 def server(contender: Contender, root: Path, resolution: int) -> Iterator[tuple[psutil.Process, int, float]]:
     """Start a server; yields its process, its port and the seconds until it answered."""
-    port, uri = free_port(), f"models:/gan3d@r{resolution}"
+    port, uri = free_port(), f"models:/{MODEL}@r{resolution}"
     environment = {**os.environ, "MLFLOW_TRACKING_URI": f"sqlite:///{root / 'mlruns' / 'mlflow.db'}", "MODEL": uri}
     environment |= contender.environment
     environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment['PATH']}"
@@ -425,9 +426,11 @@ def mover(root: Path) -> Callable[[bool], None]:
     from gan3d.registry.log import Facts, log_candidate
 
     client = MlflowClient()
-    old = client.get_model_version_by_alias("gan3d", "r16").version
-    new = log_candidate(client, root / "r16", Facts({"source": "none", "counts": {}, "test_split": "none"}, [], []))
-    return lambda forward: client.set_registered_model_alias("gan3d", "r16", str(new if forward else old))
+    old = client.get_model_version_by_alias(MODEL, "r16").version
+    new = log_candidate(
+        client, MODEL, root / "r16", Facts({"source": "none", "counts": {}, "test_split": "none"}, [], [])
+    )
+    return lambda forward: client.set_registered_model_alias(MODEL, "r16", str(new if forward else old))
 
 
 def median_of(rows: list[Any]) -> Any:

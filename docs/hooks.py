@@ -26,6 +26,7 @@ PAGES = {  # outside docs/: file of the repository -> page of the site
 }
 ORDER = [
     "library",
+    "inversion",
     "data",
     "training",
     "evaluation",

@@ -24,7 +24,7 @@ OPEN = (
     "http://[::1]:5000/a@b",
     "s3://bucket/user@example.org/data.zip",
     "sqlite:////tmp/mlruns/mlflow.db",
-    "models:/gan3d@champion",
+    "models:/furniture@champion",
     "data/raw/a.zip",
 )
 

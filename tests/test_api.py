@@ -226,12 +226,12 @@ def test_a_run_is_an_address(monkeypatch):
         raise UserError("asked")
 
     monkeypatch.setattr("gan3d.registry.models.model_folder", answer)
-    for address in ("0" * 32, "runs:/" + "1" * 32, "runs:/x/other", "models:/gan3d@champion", Path("models/r16")):
+    for address in ("0" * 32, "runs:/" + "1" * 32, "runs:/x/other", "models:/furniture@champion", Path("models/r16")):
         with pytest.raises(UserError, match="asked"):
             gan3d.load(address)
     first, second, *others = asked
     assert (first, second) == ("runs:/" + "0" * 32 + "/model", "runs:/" + "1" * 32 + "/model")
-    assert others == ["runs:/x/other", "models:/gan3d@champion", "models/r16"]
+    assert others == ["runs:/x/other", "models:/furniture@champion", "models/r16"]
 
 
 @pytest.mark.slow

@@ -4,7 +4,7 @@ The public API, imported on first use:
 
     import gan3d
 
-    model = gan3d.load("modelnet10-r32")  # or models/r16, models:/gan3d@champion, an MLflow run
+    model = gan3d.load("modelnet10-r32")  # or models/r16, models:/furniture@champion, an MLflow run
     chairs = model.sample("chair", 16, seed=7, truncation=0.8)  # in a notebook: shapes that turn
     chairs.voxels, chairs.occupancy, chairs.latents  # NumPy
     chairs[0].mesh().export("chair.stl")

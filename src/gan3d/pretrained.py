@@ -157,7 +157,7 @@ def _pull(name: str, folder: Path) -> None:
 
 
 def register(name: str, folder: Path, project: Any) -> int:
-    """Register a pretrained model as a version of the registry; returns its number. The champion stays.
+    """Register a pretrained model under its own name; returns the number of its version.
 
     Raises:
         UserError: as `get`.
@@ -179,4 +179,4 @@ def register(name: str, folder: Path, project: Any) -> int:
     tags = provenance_tags(project.work) | {"name": name, "licence": entry.licence, "pretrained": name}
     client = connect(project.mlruns)
     with FileLock(project.mlruns / ".register.lock"):
-        return log_candidate(client, place, Facts(data, [], [], tags), mlruns=project.mlruns)
+        return log_candidate(client, name, place, Facts(data, [], [], tags), mlruns=project.mlruns)

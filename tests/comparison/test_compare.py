@@ -8,7 +8,7 @@ import time
 import mlflow
 import pytest
 from browser import browser, keep_picture, needs_chromium, overflow, violations
-from candidates import connect, facts, tiny
+from candidates import MODEL, connect, facts, tiny
 from click.testing import CliRunner
 from compared_runs import log_training, score_rows
 
@@ -35,7 +35,8 @@ def project(new_store, tmp_path_factory):
     slow = log_training(client, tmp_path_factory.mktemp("files"), "slow", 0.8, 0.001)
     log_training(client, tmp_path_factory.mktemp("files"), "fast", 0.65, 0.01, seed=1)
     model_file.save(work / "models" / "r08", tiny(1))
-    aliases.promote(client, log_candidate(client, work / "models" / "r08", facts(0.8, training_run=slow)), "the first")
+    number = log_candidate(client, MODEL, work / "models" / "r08", facts(0.8, training_run=slow))
+    aliases.promote(client, MODEL, number, "the first")
     (work / "params.yaml").write_text(PARAMS)
     (work / "dvc.yaml").write_text("stages: {}\n")
     write_json(work / "evaluation" / "table.json", score_rows(0.65))

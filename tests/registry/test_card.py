@@ -8,7 +8,7 @@ from gan3d.metrics.table import GROUPS, SCORES
 from gan3d.registry.card import card, shorten, table
 
 MODEL = {
-    "name": "gan3d",
+    "name": "furniture",
     "version": 12,
     "classes": ["chair", "table"],
     "resolution": 16,
@@ -32,7 +32,15 @@ def lines_of(page: str, start: str) -> list[list[str]]:
 
 def test_the_card_shows_everything():
     page = card(MODEL, DATA, TRAINING, rows(0.71234, resolution=16), {"keras": "3.15.1"})
-    for text in ("gan3d, version 12", "models:/gan3d/12", "16³", "chair and table", "64 numbers", "123,456", "0.4"):
+    for text in (
+        "furniture, version 12",
+        "models:/furniture/12",
+        "16³",
+        "chair and table",
+        "64 numbers",
+        "123,456",
+        "0.4",
+    ):
         assert text in page
     assert "the z axis points up" in page
     assert "(16, 16, 16, 16)" in page

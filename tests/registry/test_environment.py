@@ -7,7 +7,7 @@ import sys
 
 import numpy as np
 import pytest
-from candidates import connect, facts
+from candidates import MODEL, connect, facts
 from scoring import environment, post, scoring_server
 
 from gan3d import model_file
@@ -28,8 +28,8 @@ def run(*command, **options) -> None:
 def test_its_requirements_are_complete(new_store, folder, tmp_path):
     mlruns = new_store("moved")
     client = connect(mlruns)
-    version = log_candidate(client, folder, facts())
-    client.set_registered_model_alias("gan3d", "champion", str(version))
+    version = log_candidate(client, MODEL, folder, facts())
+    client.set_registered_model_alias(MODEL, "champion", str(version))
     (requirements,) = (mlruns / "artifacts" / "models").glob("*/artifacts/requirements.txt")
     uri = f"sqlite:///{mlruns / 'mlflow.db'}"
     elsewhere = {"cwd": tmp_path, "env": environment(uri)}

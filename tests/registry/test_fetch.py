@@ -1,13 +1,16 @@
 """From an address to a model's folder: paths, pretrained names, MLflow URIs."""
 
 import pytest
-from candidates import connect, facts
+from candidates import MODEL, connect, facts
+from small_inverter import crisp
 
 from gan3d import model_file
 from gan3d.errors import UserError
+from gan3d.inversion.encoder import Encoder
+from gan3d.inversion.encoder_file import belongs, open_encoder, save_encoder
 from gan3d.registry.fetch import resolve, version_name
 from gan3d.registry.log import log_candidate, weights_hash
-from gan3d.registry.models import model_folder, open_sampler
+from gan3d.registry.models import encoder_places, model_folder, open_sampler
 
 
 @pytest.fixture(scope="module")
@@ -15,9 +18,9 @@ def registered(new_store, folder):
     """A store with one version, which is champion; and its run."""
     mlruns = new_store("fetched")
     client = connect(mlruns)
-    number = log_candidate(client, folder, facts())
-    client.set_registered_model_alias("gan3d", "champion", str(number))
-    run = client.get_model_version("gan3d", str(number)).run_id
+    number = log_candidate(client, MODEL, folder, facts())
+    client.set_registered_model_alias(MODEL, "champion", str(number))
+    run = client.get_model_version(MODEL, str(number)).run_id
     client.log_artifacts(run, str(folder), "model")
     return mlruns, run
 
@@ -42,10 +45,10 @@ def test_a_pretrained_model_is_found_by_name(tmp_path, monkeypatch):
 
 
 def test_open_sampler_takes_uris(store):
-    assert open_sampler("models:/gan3d@champion", store).classes == ("chair", "table")
+    assert open_sampler("models:/furniture@champion", store).classes == ("chair", "table")
 
 
-@pytest.mark.parametrize("uri", ["models:/gan3d@champion", "models:/gan3d/1", "models:/gan3d/latest"])
+@pytest.mark.parametrize("uri", ["models:/furniture@champion", "models:/furniture/1", "models:/furniture/latest"])
 def test_a_registered_version_is_found_where_it_lies(uri, store, folder):
     found = resolve(uri, store)
     assert found.is_relative_to(store / "artifacts")
@@ -53,7 +56,7 @@ def test_a_registered_version_is_found_where_it_lies(uri, store, folder):
     assert not (store / "downloads" / "models").exists()
 
 
-@pytest.mark.parametrize("path", ["model", "gan3d"])
+@pytest.mark.parametrize("path", ["model", MODEL])
 def test_a_run_s_model_is_found(path, store, registered, folder):
     found = resolve(f"runs:/{registered[1]}/{path}", store)
     assert weights_hash(model_file.load(found)) == weights_hash(model_file.load(folder))
@@ -61,13 +64,21 @@ def test_a_run_s_model_is_found(path, store, registered, folder):
     assert resolve(f"runs:/{registered[1]}/{path}", store) == found
 
 
-@pytest.mark.parametrize(
-    "uri", ["models:/gan3d/9", "models:/gan3d@nobody", "models:/chairs/1", "models:/gan3d", "models:/a/b/c", "models:/"]
-)
+@pytest.mark.parametrize("uri", ["models:/furniture/9", "models:/furniture@nobody", "models:/furniture"])
 def test_an_unknown_version_names_those_that_exist(uri, store):
     with pytest.raises(UserError) as error:
         resolve(uri, store)
-    assert str(error.value) == f"{uri} is not known: choose one of models:/gan3d@champion, models:/gan3d/1."
+    assert str(error.value) == f"{uri} is not known: choose one of models:/furniture@champion, models:/furniture/1."
+
+
+@pytest.mark.parametrize(("uri", "name"), [("models:/chairs/1", "chairs"), ("models:/a/b/c", "a"), ("models:/", "it")])
+def test_an_unknown_model_names_the_champions_of_others(uri, name, store):
+    with pytest.raises(UserError) as error:
+        resolve(uri, store)
+    assert str(error.value) == (
+        f"{uri} is not known: no version of {name} is registered yet, so register a model first, or choose one of"
+        " models:/furniture@champion."
+    )
 
 
 def test_an_unknown_run_and_an_unknown_artifact(store, registered):
@@ -85,14 +96,26 @@ def test_artifacts_without_a_generator(store, registered, tmp_path):
 
 
 def test_an_empty_registry_and_none_at_all(client, mlruns, tmp_path, monkeypatch):
-    with pytest.raises(UserError, match="no version is registered yet"):
-        resolve("models:/gan3d@champion", mlruns)
+    with pytest.raises(UserError, match=r"no version of furniture is registered yet, so register a model first\.$"):
+        resolve("models:/furniture@champion", mlruns)
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     with pytest.raises(UserError, match="holds no registry yet"):
-        resolve("models:/gan3d@champion", tmp_path / "none")
+        resolve("models:/furniture@champion", tmp_path / "none")
     assert not (tmp_path / "none").exists()
 
 
 def test_a_folder_without_a_model(store, tmp_path):
     with pytest.raises(UserError, match="holds no model"):
         model_folder(tmp_path, store)
+
+
+def test_an_encoder_goes_along_and_is_found(client, mlruns, tmp_path, monkeypatch):
+    model, warnings = crisp(), []
+    model_file.save(tmp_path / "r08", model)
+    save_encoder(tmp_path / "r08.npz", Encoder(model.architecture), model)
+    number = log_candidate(client, MODEL, tmp_path / "r08", facts(encoder=tmp_path / "r08.npz"))
+    monkeypatch.chdir(tmp_path)  # outside a project
+    served = model_folder(f"models:/{MODEL}/{number}", mlruns)
+    assert belongs(served / "encoder.npz", model)
+    assert open_encoder(encoder_places(served), model, warnings.append) is not None
+    assert not warnings

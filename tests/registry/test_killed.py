@@ -7,13 +7,13 @@ from concurrent.futures import ThreadPoolExecutor
 
 import mlflow
 import pytest
-from candidates import connect, facts
+from candidates import MODEL, connect, facts
 from paths import SUPPORT
 
 from gan3d.registry import log
 from gan3d.registry.log import log_candidate
 from gan3d.tracking.delivery import sync
-from gan3d.tracking.store import MODEL, experiment_id
+from gan3d.tracking.store import experiment_id
 
 
 class Killed(BaseException):
@@ -34,23 +34,23 @@ def killed_before_its_tag(client, folder, mlruns, monkeypatch):
     with monkeypatch.context() as patched:
         patched.setattr(log, "_finish", die)
         with pytest.raises(Killed):
-            log_candidate(client, folder, facts(), mlruns=mlruns)
+            log_candidate(client, MODEL, folder, facts(), mlruns=mlruns)
     assert "content" not in versions(client)[1]
     return client
 
 
 def test_the_next_call_finishes_the_version(killed_before_its_tag, folder, mlruns):
     client = killed_before_its_tag
-    assert log_candidate(client, folder, facts(), mlruns=mlruns) == 1
+    assert log_candidate(client, MODEL, folder, facts(), mlruns=mlruns) == 1
     assert list(versions(client)) == [1]
     assert len(versions(client)[1]["content"]) == 16
     assert client.get_model_version(MODEL, "1").description
-    assert log_candidate(client, folder, facts(), mlruns=mlruns) == 1
+    assert log_candidate(client, MODEL, folder, facts(), mlruns=mlruns) == 1
 
 
 def test_an_unfinished_version_of_another_content_is_deleted(killed_before_its_tag, folder, mlruns):
     client = killed_before_its_tag
-    number = log_candidate(client, folder, facts(0.7), mlruns=mlruns)
+    number = log_candidate(client, MODEL, folder, facts(0.7), mlruns=mlruns)
     assert list(versions(client)) == [number]
 
 
@@ -59,7 +59,7 @@ def test_versions_of_people_stay(client, folder, mlruns, killed_before_its_tag):
     client.set_registered_model_alias(MODEL, "mine", "1")
     source = client.get_model_version(MODEL, "1").source
     by_hand = int(client.create_model_version(MODEL, source).version)
-    number = log_candidate(client, folder, facts(0.7), mlruns=mlruns)
+    number = log_candidate(client, MODEL, folder, facts(0.7), mlruns=mlruns)
     assert sorted(versions(client)) == sorted({1, by_hand, number})
 
 
@@ -68,13 +68,13 @@ import os, sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
 from filelock import FileLock
-from candidates import connect, facts
+from candidates import MODEL, connect, facts
 from gan3d.registry import log
 mlruns, moment = Path(sys.argv[2]), sys.argv[4]
 if moment:
     setattr(log, moment, lambda *arguments, **named: os._exit(9))
 with FileLock(mlruns / ".register.lock"):
-    print(log.log_candidate(connect(mlruns), sys.argv[3], facts(), mlruns=mlruns))
+    print(log.log_candidate(connect(mlruns), MODEL, sys.argv[3], facts(), mlruns=mlruns))
 """
 
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 import mlflow
 import numpy as np
 import pytest
-from candidates import CLASSES, connect, facts, rows, tiny
+from candidates import CLASSES, MODEL, connect, facts, rows, tiny
 
 from gan3d import model_file
 from gan3d.errors import UserError
@@ -25,7 +25,7 @@ def first(new_store, folder):
 @pytest.fixture
 def registered(first):
     client = connect(first[0])
-    return client, client.get_model_version("gan3d", str(first[1]))
+    return client, client.get_model_version(MODEL, str(first[1]))
 
 
 @pytest.fixture
@@ -66,7 +66,7 @@ def test_only_what_sampling_needs_goes_in(model):
 
 def test_requirements_are_pinned_to_what_is_installed(model):
     lines = (model / "requirements.txt").read_text().splitlines()
-    needed = {"mlflow", "numpy", "pandas", "scipy", "keras", "tensorflow", "trimesh", "scikit-image", "pillow"}
+    needed = {"mlflow", "numpy", "pandas", "scipy", "keras", "tensorflow", "trimesh", "pillow"}
     assert {line.split("==")[0] for line in lines} == needed
     assert all("==" in line for line in lines)
     assert f"numpy=={np.__version__}" in lines
@@ -81,7 +81,7 @@ def test_signature_metadata_and_example(registered, model):
     assert info.signature.outputs.inputs[0].shape == (-1, 8, 8, 8)
     assert info.signature.outputs.inputs[0].type == np.uint8
     defaults = {parameter.name: parameter.default for parameter in info.signature.params.params}
-    assert defaults == {"truncation": 1.0, "threshold": 0.5, "output": "grid", "style": "marching_cubes"}
+    assert defaults == {"truncation": 1.0, "threshold": 0.5, "output": "grid", "style": "smooth"}
     assert info.metadata["backend"] == "tensorflow"
     assert info.metadata["classes"] == list(CLASSES)
     example = json.loads((model / "serving_input_example.json").read_text())
@@ -112,27 +112,27 @@ def test_run_has_card_picture_and_scores(registered):
 
 @pytest.mark.slow
 def test_equal_content_is_one_version(client, folder, tmp_path):
-    one = log_candidate(client, folder, facts())
+    one = log_candidate(client, MODEL, folder, facts())
     model_file.save(tmp_path / "copy", model_file.load(folder))
-    assert log_candidate(client, tmp_path / "copy", facts(tags={"git.commit": "other"})) == one
+    assert log_candidate(client, MODEL, tmp_path / "copy", facts(tags={"git.commit": "other"})) == one
     model_file.save(tmp_path / "other", tiny(seed=1))
-    assert log_candidate(client, tmp_path / "other", facts()) == 2
-    assert log_candidate(client, folder, facts(0.7)) == 3
+    assert log_candidate(client, MODEL, tmp_path / "other", facts()) == 2
+    assert log_candidate(client, MODEL, folder, facts(0.7)) == 3
     data = dict(facts().data) | {"test_split": "fedcba9876543210"}
-    assert log_candidate(client, folder, facts(data=data)) == 4
-    assert log_candidate(client, folder, facts()) == one
-    assert len(client.search_model_versions("name = 'gan3d'")) == 4
+    assert log_candidate(client, MODEL, folder, facts(data=data)) == 4
+    assert log_candidate(client, MODEL, folder, facts()) == one
+    assert len(client.search_model_versions("name = 'furniture'")) == 4
     assert len(client.search_runs([client.get_experiment_by_name("gan3d").experiment_id])) == 4
 
 
 @pytest.mark.slow
 def test_a_version_that_was_never_finished_is_finished(client, folder):
-    assert log_candidate(client, folder, facts()) == 1
-    content = client.get_model_version("gan3d", "1").tags["content"]
+    assert log_candidate(client, MODEL, folder, facts()) == 1
+    content = client.get_model_version(MODEL, "1").tags["content"]
     client.delete_model_version_tag("gan3d", "1", "content")
     client.update_model_version("gan3d", "1", description="")
-    assert log_candidate(client, folder, facts()) == 1
-    version = client.get_model_version("gan3d", "1")
+    assert log_candidate(client, MODEL, folder, facts()) == 1
+    version = client.get_model_version(MODEL, "1")
     assert version.tags["content"] == content
     assert "gan3d, version 1" in version.description
 
@@ -140,18 +140,18 @@ def test_a_version_that_was_never_finished_is_finished(client, folder):
 @pytest.mark.slow
 def test_the_given_run_takes_the_model(client, folder, tmp_path):
     with mlflow.start_run(run_name="mine") as run:
-        inside = log_candidate(client, folder, facts(), run.info.run_id)
+        inside = log_candidate(client, MODEL, folder, facts(), run.info.run_id)
         assert mlflow.active_run().info.run_id == run.info.run_id
     model_file.save(tmp_path / "other", tiny(seed=1))
-    again = log_candidate(client, tmp_path / "other", facts(), run.info.run_id)
+    again = log_candidate(client, MODEL, tmp_path / "other", facts(), run.info.run_id)
     assert mlflow.active_run() is None
     for number in (inside, again):
-        assert client.get_model_version("gan3d", str(number)).run_id == run.info.run_id
+        assert client.get_model_version(MODEL, str(number)).run_id == run.info.run_id
     assert client.get_run(run.info.run_id).info.run_name == "mine"
 
 
 def test_without_scores_there_is_a_reason_and_no_number(client, folder):
-    version = client.get_model_version("gan3d", str(log_candidate(client, folder, facts(None))))
+    version = client.get_model_version(MODEL, str(log_candidate(client, MODEL, folder, facts(None))))
     assert "one_nna_cd" not in version.tags
     assert json.loads(version.tags["one_nna_cd_by_class"]) == {"chair": None, "table": None}
     assert "no scores: 20 generated and 4 real shapes remain" in version.description
@@ -160,7 +160,7 @@ def test_without_scores_there_is_a_reason_and_no_number(client, folder):
 @pytest.mark.slow
 def test_a_long_card_is_whole_in_the_run_and_shortened_in_the_version(client, folder):
     stages = [{"stage": f"r{i:03d}", "remark": "x" * 90} for i in range(100)]
-    version = client.get_model_version("gan3d", str(log_candidate(client, folder, facts(training=stages))))
+    version = client.get_model_version(MODEL, str(log_candidate(client, MODEL, folder, facts(training=stages))))
     assert len(version.description) <= log.DESCRIPTION
     uri = client.get_run(version.run_id).info.artifact_uri
     assert "r099" in mlflow.artifacts.load_text(f"{uri}/card.md")
@@ -168,10 +168,10 @@ def test_a_long_card_is_whole_in_the_run_and_shortened_in_the_version(client, fo
 
 def test_errors_name_the_folder_and_the_backend(client, folder, tmp_path):
     with pytest.raises(UserError, match=r"nothing holds no model"):
-        log_candidate(client, tmp_path / "nothing", facts())
+        log_candidate(client, MODEL, tmp_path / "nothing", facts())
     with pytest.raises(UserError, match="no-such-backend, which trained this model, is not installed"):
-        log_candidate(client, folder, facts(backend="no-such-backend"))
-    assert not client.search_model_versions("name = 'gan3d'")
+        log_candidate(client, MODEL, folder, facts(backend="no-such-backend"))
+    assert not client.search_model_versions("name = 'furniture'")
 
 
 def test_weights_hash_depends_on_all_that_is_drawn_and_nothing_else():

@@ -1,6 +1,7 @@
 """Who becomes champion, in a real registry: every rule, and what is recorded."""
 
 import pytest
+from candidates import MODEL
 from hypothesis import given
 from hypothesis import strategies as st
 from mlflow.entities.model_registry import ModelVersion
@@ -18,27 +19,27 @@ def no_rescoring(version: int) -> float | None:
 @pytest.fixture
 def register(client):
     """Makes versions as `log_candidate` tags them, without a model behind them."""
-    client.create_registered_model("gan3d")
+    client.create_registered_model(MODEL)
 
     def make(score: float | None, **tags) -> int:
         scored = {} if score is None else {"excess": repr(score)}
-        return int(client.create_model_version("gan3d", "file:///nowhere", tags=TAGS | scored | tags).version)
+        return int(client.create_model_version(MODEL, "file:///nowhere", tags=TAGS | scored | tags).version)
 
     return make
 
 
 def champion(client) -> int | None:
-    number = client.get_registered_model("gan3d").aliases.get(CHAMPION)
+    number = client.get_registered_model(MODEL).aliases.get(CHAMPION)
     return None if number is None else int(number)
 
 
 def tags(client, number: int) -> tuple[str | None, str | None]:
-    found = client.get_model_version("gan3d", str(number)).tags
+    found = client.get_model_version(MODEL, str(number)).tags
     return found.get("promotion"), found.get("promotion_reason")
 
 
 def test_the_first_version_becomes_champion(client, register):
-    decision = promote(client, register(0.9), 0.01, no_rescoring)
+    decision = promote(client, MODEL, register(0.9), 0.01, no_rescoring)
     assert decision.promoted
     assert (decision.candidate, decision.champion) == (0.9, None)
     assert champion(client) == 1
@@ -46,14 +47,14 @@ def test_the_first_version_becomes_champion(client, register):
 
 
 def test_the_first_version_needs_no_score(client, register):
-    assert promote(client, register(None), 0.01, no_rescoring).promoted
+    assert promote(client, MODEL, register(None), 0.01, no_rescoring).promoted
     assert champion(client) == 1
     assert "without a score" in tags(client, 1)[1]
 
 
 def test_a_better_version_replaces_the_champion_and_both_say_why(client, register):
-    promote(client, register(0.9), 0.01, no_rescoring)
-    decision = promote(client, register(0.8), 0.01, no_rescoring)
+    promote(client, MODEL, register(0.9), 0.01, no_rescoring)
+    decision = promote(client, MODEL, register(0.8), 0.01, no_rescoring)
     assert (decision.promoted, decision.candidate, decision.champion) == (True, 0.8, 0.9)
     assert champion(client) == 2
     assert tags(client, 2) == ("promoted", "excess 0.800 beats the 0.900 of version 1 by the margin of 0.01")
@@ -63,9 +64,9 @@ def test_a_better_version_replaces_the_champion_and_both_say_why(client, registe
 
 @pytest.mark.parametrize("score", [0.9, 0.895, 0.95])
 def test_without_the_margin_the_champion_stays(client, register, score):
-    promote(client, register(0.9), 0.01, no_rescoring)
+    promote(client, MODEL, register(0.9), 0.01, no_rescoring)
     before = tags(client, 1)
-    decision = promote(client, register(score), 0.01, no_rescoring)
+    decision = promote(client, MODEL, register(score), 0.01, no_rescoring)
     assert not decision.promoted
     assert champion(client) == 1
     assert tags(client, 2)[0] == "not promoted"
@@ -74,17 +75,17 @@ def test_without_the_margin_the_champion_stays(client, register, score):
 
 
 def test_the_champion_itself_changes_nothing(client, register):
-    promote(client, register(0.9), 0.01, no_rescoring)
+    promote(client, MODEL, register(0.9), 0.01, no_rescoring)
     before = tags(client, 1)
-    decision = promote(client, 1, 0.01, no_rescoring)
+    decision = promote(client, MODEL, 1, 0.01, no_rescoring)
     assert not decision.promoted
     assert decision.reason == "version 1 is the champion already"
     assert (champion(client), tags(client, 1)) == (1, before)
 
 
 def test_a_candidate_without_score_does_not_replace(client, register):
-    promote(client, register(None), 0.01, no_rescoring)
-    decision = promote(client, register(None), 0.01, no_rescoring)
+    promote(client, MODEL, register(None), 0.01, no_rescoring)
+    decision = promote(client, MODEL, register(None), 0.01, no_rescoring)
     assert not decision.promoted
     assert "no score to compare" in decision.reason
     assert champion(client) == 1
@@ -93,9 +94,9 @@ def test_a_candidate_without_score_does_not_replace(client, register):
 @pytest.mark.parametrize("changed", [{"test_split": "bbbb"}, {"protocol": "50 shapes"}])
 @pytest.mark.parametrize(("present", "promoted"), [(0.85, True), (0.75, False)])
 def test_on_another_test_split_the_champion_is_scored_again(client, register, changed, present, promoted):
-    promote(client, register(0.6), 0.01, no_rescoring)
+    promote(client, MODEL, register(0.6), 0.01, no_rescoring)
     asked = []
-    decision = promote(client, register(0.8, **changed), 0.01, lambda version: asked.append(version) or present)
+    decision = promote(client, MODEL, register(0.8, **changed), 0.01, lambda version: asked.append(version) or present)
     assert asked == [1]
     assert (decision.promoted, decision.champion) == (promoted, present)
     assert champion(client) == (2 if promoted else 1)
@@ -103,47 +104,47 @@ def test_on_another_test_split_the_champion_is_scored_again(client, register, ch
 
 
 def test_a_champion_without_score_is_scored_only_on_another_test_split(client, register):
-    promote(client, register(None), 0.01, no_rescoring)
-    decision = promote(client, register(0.8), 0.01, no_rescoring)
+    promote(client, MODEL, register(None), 0.01, no_rescoring)
+    decision = promote(client, MODEL, register(0.8), 0.01, no_rescoring)
     assert decision.promoted
     assert "version 1 cannot be scored" in decision.reason
 
 
 def test_a_champion_that_cannot_be_scored_is_replaced(client, register):
-    promote(client, register(0.6), 0.01, no_rescoring)
-    decision = promote(client, register(0.8, test_split="bbbb"), 0.01, lambda version: None)
+    promote(client, MODEL, register(0.6), 0.01, no_rescoring)
+    decision = promote(client, MODEL, register(0.8, test_split="bbbb"), 0.01, lambda version: None)
     assert (decision.promoted, decision.champion) == (True, None)
     assert champion(client) == 2
     assert tags(client, 2)[1] == "excess 0.800; version 1 cannot be scored on the present test split"
 
 
 def test_a_version_that_a_person_has_replaced_does_not_return_by_its_score(client, register):
-    promote(client, register(0.9), 0.01, no_rescoring)
-    promote(client, register(0.7), 0.01, no_rescoring)
-    aliases.rollback(client, "its seats have holes")
+    promote(client, MODEL, register(0.9), 0.01, no_rescoring)
+    promote(client, MODEL, register(0.7), 0.01, no_rescoring)
+    aliases.rollback(client, MODEL, "its seats have holes")
     for _ in range(2):
-        decision = promote(client, 2, 0.01, no_rescoring)
+        decision = promote(client, MODEL, 2, 0.01, no_rescoring)
         assert not decision.promoted
         assert decision.reason == "it was rolled back to version 1: its seats have holes; promote it by hand"
         assert (champion(client), tags(client, 2)[0]) == (1, "rolled back")
-    aliases.promote(client, 2, "fixed")
-    aliases.promote(client, 1, "no, it was not")
-    assert not promote(client, 2, 0.01, no_rescoring).promoted
-    assert promote(client, register(0.6), 0.01, no_rescoring).promoted
+    aliases.promote(client, MODEL, 2, "fixed")
+    aliases.promote(client, MODEL, 1, "no, it was not")
+    assert not promote(client, MODEL, 2, 0.01, no_rescoring).promoted
+    assert promote(client, MODEL, register(0.6), 0.01, no_rescoring).promoted
 
 
 def test_if_the_champion_changes_while_it_is_scored_the_new_one_is_compared(client, register):
-    promote(client, register(0.9), 0.01, no_rescoring)
+    promote(client, MODEL, register(0.9), 0.01, no_rescoring)
     best, candidate = register(0.5, test_split="bbbb"), register(0.7, test_split="bbbb")
 
     def meanwhile(version: int) -> float:
-        aliases.promote(client, best, "by hand")
+        aliases.promote(client, MODEL, best, "by hand")
         return 0.9
 
-    decision = promote(client, candidate, 0.01, meanwhile)
+    decision = promote(client, MODEL, candidate, 0.01, meanwhile)
     assert (decision.promoted, decision.champion) == (False, 0.5)
     assert champion(client) == best
-    assert aliases.former(client) == [1]
+    assert aliases.former(client, MODEL) == [1]
 
 
 @pytest.mark.parametrize(
@@ -154,8 +155,8 @@ def test_if_the_champion_changes_while_it_is_scored_the_new_one_is_compared(clie
     ],
 )
 def test_a_champion_with_other_classes_or_resolution_stays(client, register, changed, words):
-    promote(client, register(0.9), 0.01, no_rescoring)
-    decision = promote(client, register(0.6, test_split="bbbb", **changed), 0.01, no_rescoring)
+    promote(client, MODEL, register(0.9), 0.01, no_rescoring)
+    decision = promote(client, MODEL, register(0.6, test_split="bbbb", **changed), 0.01, no_rescoring)
     assert not decision.promoted
     assert words in decision.reason
     assert champion(client) == 1
@@ -163,9 +164,9 @@ def test_a_champion_with_other_classes_or_resolution_stays(client, register, cha
 
 
 def test_a_deleted_champion_leaves_no_champion(client, register):
-    promote(client, register(0.6), 0.01, no_rescoring)
-    client.delete_model_version("gan3d", "1")
-    assert promote(client, register(0.9), 0.01, no_rescoring).promoted
+    promote(client, MODEL, register(0.6), 0.01, no_rescoring)
+    client.delete_model_version(MODEL, "1")
+    assert promote(client, MODEL, register(0.9), 0.01, no_rescoring).promoted
     assert champion(client) == 2
 
 
@@ -190,8 +191,8 @@ def test_two_models_never_replace_each_other_alternately(a, b, margin):
 
 
 def test_the_reason_has_the_intervals_of_both(client, register):
-    promote(client, register(0.9, excess_se="0.05"), 0.01, no_rescoring)
-    reason = promote(client, register(0.8, excess_se="0.02"), 0.01, no_rescoring).reason
+    promote(client, MODEL, register(0.9, excess_se="0.05"), 0.01, no_rescoring)
+    reason = promote(client, MODEL, register(0.8, excess_se="0.02"), 0.01, no_rescoring).reason
     assert reason == "excess 0.800 ± 0.039 beats the 0.900 ± 0.098 of version 1 by the margin of 0.01"
 
 

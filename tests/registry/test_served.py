@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import trimesh
-from candidates import connect, facts, tiny
+from candidates import MODEL, connect, facts, tiny
 from mlflow.exceptions import MlflowException
 from mlflow.pyfunc import PythonModelContext
 from paths import REPOSITORY
@@ -122,7 +122,7 @@ def test_a_picture_holds_all_shapes(ask):
     ("params", "words"),
     [
         ({"output": "fbx"}, "output 'fbx' does not exist: choose one of grid, bits, stl, obj, ply, glb, png."),
-        ({"output": "glb", "style": "round"}, "style 'round' does not exist: choose one of marching_cubes, blocks."),
+        ({"output": "glb", "style": "round"}, "style 'round' does not exist: choose one of smooth, blocks."),
         ({"output": "stl", "threshold": 1.0}, "shape 1 of 6 is empty and has no mesh"),
         ({"truncation": 1.5}, "truncation 1.5 is out of range: give a number from 0 to 1."),
     ],
@@ -190,7 +190,7 @@ def champion(new_store, folder):
     """The URI of a store whose champion is the model."""
     mlruns = new_store("served")
     client = connect(mlruns)
-    client.set_registered_model_alias("gan3d", "champion", str(log_candidate(client, folder, facts())))
+    client.set_registered_model_alias(MODEL, "champion", str(log_candidate(client, MODEL, folder, facts())))
     os.environ.pop("MLFLOW_TRACKING_URI")
     return f"sqlite:///{mlruns / 'mlflow.db'}"
 
@@ -207,7 +207,7 @@ except ModuleNotFoundError:
     pass
 
 import mlflow, numpy, pandas
-model = mlflow.pyfunc.load_model("models:/gan3d@champion")
+model = mlflow.pyfunc.load_model("models:/furniture@champion")
 requests, invalid = json.loads(sys.argv[1])
 numpy.save("voxels.npy", model.predict(pandas.DataFrame(requests)))
 errors = []
@@ -261,7 +261,7 @@ def test_it_loads_where_gan3d_is_not_installed(champion, tmp_path, expected):
 
 INSTALLED = """
 import mlflow, pandas
-model = mlflow.pyfunc.load_model("models:/gan3d@champion")
+model = mlflow.pyfunc.load_model("models:/furniture@champion")
 model.predict(pandas.DataFrame([{"class": "chair"}]))
 import gan3d
 print(gan3d.__file__)

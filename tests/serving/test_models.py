@@ -17,7 +17,7 @@ from gan3d.serving.models import LoadingError, ModelHolder, parse_models
 @pytest.mark.parametrize(
     ("given", "expected"),
     [
-        (["models:/gan3d@champion"], {"gan3d": "models:/gan3d@champion"}),
+        (["models:/furniture@champion"], {"furniture": "models:/furniture@champion"}),
         (
             ["furniture@champion", "chairs@7"],
             {"furniture": "models:/furniture@champion", "chairs": "models:/chairs/7"},

@@ -6,7 +6,7 @@ import time
 
 import numpy as np
 import pytest
-from candidates import connect, facts, tiny
+from candidates import MODEL, connect, facts, tiny
 from loopback import serving
 
 from gan3d import model_file
@@ -25,8 +25,8 @@ def registry(tmp_path_factory):
     client = connect(root / "mlruns")
     for i, seed in enumerate((0, 2)):  # of these seeds, both classes have shapes: a server refuses a version without
         model_file.save(root / f"m{i}", tiny(seed))
-        log_candidate(client, root / f"m{i}", facts())
-    client.set_registered_model_alias("gan3d", "champion", "1")
+        log_candidate(client, MODEL, root / f"m{i}", facts())
+    client.set_registered_model_alias(MODEL, "champion", "1")
     yield root, client
     os.environ.pop("MLFLOW_TRACKING_URI", None)
 
@@ -45,7 +45,7 @@ def test_no_request_is_dropped_when_the_alias_moves(registry):
         sampler = Sampler(model_file.load(root / f"m{number - 1}"))
         expected[f"gan3d/{number}"] = np.packbits(sampler.shapes(0, 4, 3)).tobytes()
     replies, stop = [], threading.Event()
-    with serving(ModelHolder("models:/gan3d@champion", root / "mlruns").load()) as server:
+    with serving(ModelHolder("models:/furniture@champion", root / "mlruns").load()) as server:
 
         def client_loop():
             while not stop.is_set():
@@ -55,10 +55,10 @@ def test_no_request_is_dropped_when_the_alias_moves(registry):
         for thread in clients:
             thread.start()
         wait_until(lambda: len(replies) > 5)
-        aliases.promote(client, 2, "a test")
-        wait_until(lambda: replies[-1].headers["x-model"] == "gan3d/2")
-        aliases.rollback(client, "another test")
-        wait_until(lambda: replies[-1].headers["x-model"] == "gan3d/1")
+        aliases.promote(client, MODEL, 2, "a test")
+        wait_until(lambda: replies[-1].headers["x-model"] == "furniture/2")
+        aliases.rollback(client, MODEL, "another test")
+        wait_until(lambda: replies[-1].headers["x-model"] == "furniture/1")
         stop.set()
         for thread in clients:
             thread.join()
@@ -70,21 +70,21 @@ def test_no_request_is_dropped_when_the_alias_moves(registry):
 
 def test_an_unreachable_alias_does_not_stop_the_server(registry, caplog):
     root, client = registry
-    client.set_registered_model_alias("gan3d", "wandering", "1")
-    holder = ModelHolder("models:/gan3d@wandering", root / "mlruns").load()
-    client.delete_registered_model_alias("gan3d", "wandering")
+    client.set_registered_model_alias(MODEL, "wandering", "1")
+    holder = ModelHolder("models:/furniture@wandering", root / "mlruns").load()
+    client.delete_registered_model_alias(MODEL, "wandering")
     assert not holder.refresh()
     assert not holder.refresh()
-    assert (holder.failures, holder.current.version) == (2, "gan3d/1")
+    assert (holder.failures, holder.current.version) == (2, "furniture/1")
     assert len([record for record in caplog.records if "still serving" in record.message]) == 1
-    client.set_registered_model_alias("gan3d", "wandering", "2")
+    client.set_registered_model_alias(MODEL, "wandering", "2")
     assert holder.refresh()
-    assert holder.current.version == "gan3d/2"
+    assert holder.current.version == "furniture/2"
 
 
 def test_version_numbers_and_folders_never_reload(registry):
     root, _ = registry
-    for model, name in (("models:/gan3d/2", "gan3d/2"), (str(root / "m0"), str(root / "m0"))):
+    for model, name in (("models:/furniture/2", "furniture/2"), (str(root / "m0"), str(root / "m0"))):
         holder = ModelHolder(model, root / "mlruns").load()
         assert holder.current.version == name
         assert not holder.refresh()

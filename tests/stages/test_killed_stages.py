@@ -42,6 +42,6 @@ def test_every_stage_goes_on_after_a_kill(new_clone, tmp_path, kills):
     for run in client.search_runs([experiment]):
         states[run.info.run_name].add(run.info.status)
     assert all("FINISHED" in found and found <= {"FINISHED", "KILLED"} for found in states.values()), states
-    (version,) = client.search_model_versions("name = 'gan3d'")
+    (version,) = client.search_model_versions("name = 'furniture'")
     assert "content" in version.tags
     assert not [path for path in (project.root / "mlruns" / "outbox").glob("*") if path.is_dir()]

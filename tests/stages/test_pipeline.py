@@ -9,6 +9,7 @@ import sys
 
 import numpy as np
 import pytest
+from candidates import MODEL
 from mlflow import MlflowClient
 
 pytestmark = pytest.mark.slow
@@ -30,7 +31,7 @@ def stages_run(output):
 
 
 def test_every_stage_ran_once(repro):
-    expected = {"synthetic", "source", "prepare", "train@r04", "train@r08", "evaluate", "register"}
+    expected = {"synthetic", "source", "prepare", "train@r04", "train@r08", "evaluate", "output", "register"}
     assert sorted(stages_run(repro.first.stdout)) == sorted(expected)
 
 
@@ -129,7 +130,7 @@ def test_contact_sheets_of_the_evaluation(repro):
 
 
 def test_the_first_version_is_champion(repro, client):
-    version = client.get_model_version_by_alias("gan3d", "champion")
+    version = client.get_model_version_by_alias(MODEL, "champion")
     assert str(version.version) == "1"
     assert "first champion" in version.tags["promotion_reason"]
     assert "1-NNA-CD" in version.description
@@ -144,7 +145,7 @@ def test_the_registered_model_equals_the_command_line(repro, tmp_path):
         "import sys, mlflow, numpy, pandas\n"
         f"sys.path[:] = [p for p in sys.path if not p.endswith('src')]\n"
         f"mlflow.set_tracking_uri('sqlite:///{mlruns}')\n"
-        "model = mlflow.pyfunc.load_model('models:/gan3d@champion')\n"
+        "model = mlflow.pyfunc.load_model('models:/furniture@champion')\n"
         "voxels = model.predict(pandas.DataFrame([{'class': 'table', 'count': 5, 'seed': 7}]))\n"
         "assert 'artifacts' in sys.modules['gan3d'].__file__, sys.modules['gan3d'].__file__\n"
         f"numpy.save({str(tmp_path / 'served.npy')!r}, voxels)\n"
@@ -199,15 +200,19 @@ def test_a_learning_rate_reruns_its_stage_and_what_follows(repro, client):
     repro.edit(change)
     assert "train@r08" in repro.run("dvc", "status").stdout
     done = repro.run("dvc", "repro")
-    assert stages_run(done.stdout) == ["source", "train@r08", "evaluate", "register"]
-    assert len(client.search_model_versions("name = 'gan3d'")) == 2
-    second = client.get_model_version("gan3d", "2")
+    assert sorted(stages_run(done.stdout)) == sorted(["source", "train@r08", "evaluate", "output", "register"])
+    assert len(client.search_model_versions("name = 'furniture'")) == 2
+    second = client.get_model_version(MODEL, "2")
     assert second.tags["promotion"] in ("promoted", "not promoted")
     assert second.tags["promotion_reason"]
 
 
 def test_going_back_takes_the_result_from_the_cache(repro):
     run = (repro.root / "runs" / "r08.json").read_text()
+    kept, weights = repro.root / "output/furniture/model/r08/generator.npz", repro.root / "models/r08/generator.npz"
+    pictures = sorted(path.name for path in (repro.root / "output/furniture/vis/r08").iterdir())
+    before = kept.read_bytes()
+    assert before == weights.read_bytes()
 
     def back(tree):
         tree["train"]["stages"]["r08"]["lr_g"] = 0.005
@@ -216,6 +221,8 @@ def test_going_back_takes_the_result_from_the_cache(repro):
     done = repro.run("dvc", "repro")
     assert "train@r08" not in stages_run(done.stdout)
     assert json.loads((repro.root / "runs" / "r08.json").read_text()) != json.loads(run)
+    assert before != kept.read_bytes() == weights.read_bytes()
+    assert sorted(path.name for path in (repro.root / "output/furniture/vis/r08").iterdir()) == pictures  # of training
 
 
 def test_an_experiment_in_a_copy_writes_into_the_same_store(repro, client):

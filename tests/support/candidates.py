@@ -12,6 +12,7 @@ from gan3d.tracking import store
 from gan3d.training.growth import grow
 
 CLASSES = ("chair", "table")
+MODEL = "furniture"  # name of the registered model
 
 
 def tiny(seed: int = 0, classes: tuple[str, ...] = CLASSES) -> TrainedModel:

@@ -24,7 +24,7 @@ def scoring_server(python: str, uri: str, folder: Path):
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    command = [python, "-m", "mlflow", "models", "serve", "-m", "models:/gan3d@champion"]
+    command = [python, "-m", "mlflow", "models", "serve", "-m", "models:/furniture@champion"]
     command += ["--env-manager", "local", "--host", "127.0.0.1", "--port", str(port)]
     path = f"{Path(python).parent}{os.pathsep}{os.environ['PATH']}"
     log = folder / "server.log"

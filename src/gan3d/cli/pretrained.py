@@ -39,7 +39,7 @@ def get(name: str) -> None:
 @pretrained.command()
 @click.argument("name")
 def register(name: str) -> None:
-    """Register model NAME as a version; `gan3d registry promote` makes it champion."""
+    """Register model NAME under its own name; `gan3d registry promote` makes it champion."""
     from gan3d.config.project import find_project
 
     project = find_project()
@@ -47,4 +47,4 @@ def register(name: str) -> None:
     from gan3d.pretrained import register as log
 
     number = log(name, project.pretrained, project)
-    click.echo(f"gan3d version {number}; promote it with `gan3d registry promote {number} --reason …`")
+    click.echo(f"{name} version {number}; promote it with `gan3d registry promote {name}/{number} --reason …`")

@@ -13,16 +13,20 @@ def registry() -> None:
     """List and promote registered versions."""
 
 
+name_argument = click.argument("name", required=False)
+
+
 @registry.command("list")
-def list_versions() -> None:
-    """List all versions, newest first."""
-    client = _client()
+@name_argument
+def list_versions(name: str | None) -> None:
+    """List the versions of the project's model, or of NAME, newest first."""
+    client, name = _open(name)
     from gan3d.metrics.table import BY_KEY
     from gan3d.registry import aliases
 
-    champion, versions = aliases.champion(client), aliases.versions(client)
+    champion, versions = aliases.champion(client, name), aliases.versions(client, name)
     if not versions:
-        click.echo("no version is registered yet")
+        click.echo(f"no version of {name} is registered yet")
     for version in versions:
         tags = version.tags
         created = datetime.fromtimestamp(version.creation_timestamp / 1000).strftime("%Y-%m-%d %H:%M")
@@ -37,31 +41,34 @@ def list_versions() -> None:
 @click.argument("version")
 @reason_option
 def promote(version: str, reason: str) -> None:
-    """Make VERSION the champion, regardless of its score."""
-    client = _client()
+    """Make VERSION, such as 3 or chairs/3, the champion, regardless of its score."""
+    client, name = _open(None)
     from gan3d.registry import aliases
 
-    move = aliases.promote(client, aliases.number_of(client, version), reason)
+    move = aliases.promote(client, *aliases.find_version(client, version, name), reason)
     click.echo(f"version {move.new} is now champion" + (f" instead of {move.old}" if move.old else ""))
 
 
 @registry.command()
+@name_argument
 @reason_option
-def rollback(reason: str) -> None:
-    """Restore the previous champion."""
-    client = _client()
+def rollback(name: str | None, reason: str) -> None:
+    """Restore the previous champion of the project's model, or of NAME."""
+    client, name = _open(name)
     from gan3d.registry import aliases
 
-    move = aliases.rollback(client, reason)
+    move = aliases.rollback(client, name, reason)
     click.echo(f"version {move.new} is champion again instead of {move.old}")
 
 
-def _client() -> Any:
+def _open(name: str | None) -> tuple[Any, str]:
+    """The registry, and the name of a model in it."""
     from gan3d.config.project import find_project
     from gan3d.registry.aliases import open_registry
-    from gan3d.tracking.store import MODEL
 
-    return open_registry(find_project().mlruns, MODEL)
+    project = find_project()
+    name = name or project.name
+    return open_registry(project.mlruns, name), name
 
 
 def _promotion(tags: dict[str, str]) -> str:

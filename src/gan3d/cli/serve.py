@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from gan3d.cli.setup import CHAMPION, choose_backend, model_option, open_sampler, outs_option, path_option
+from gan3d.cli.setup import champion_address, choose_backend, model_option, open_sampler, outs_option, path_option
 from gan3d.errors import UserError
 
 
@@ -18,8 +18,7 @@ from gan3d.errors import UserError
     "--model",
     "models",
     multiple=True,
-    default=[CHAMPION],
-    show_default=True,
+    show_default="the project's champion",
     help="A folder, a pretrained model's name, a registry URI, or NAME@ALIAS or NAME@VERSION of the registry; may be"
     " repeated, and named as NAME=MODEL.",
 )
@@ -135,7 +134,7 @@ def _serve(
     )
     holders = {
         name: ModelHolder(address, open_sampler=open_sampler, engine=engine)
-        for name, address in parse_models(models).items()
+        for name, address in parse_models(models or [champion_address()]).items()
     }
     run(Models(holders), listening, settings, log_format, click.echo)
 
@@ -183,13 +182,14 @@ def ui(port: int) -> None:
     from gan3d.config.project import find_project
     from gan3d.tracking import ui as server
 
-    raise SystemExit(server.serve(find_project().mlruns, port, click.echo))
+    project = find_project()
+    raise SystemExit(server.serve(project.mlruns, project.name, port, click.echo))
 
 
 @click.command()
 @model_option
 @outs_option("NAME.onnx, NAME.html, or a folder for a SavedModel")
-def export(model: str, outs: tuple[Path, ...]) -> None:
+def export(model: str | None, outs: tuple[Path, ...]) -> None:
     """Write the generator as ONNX, verified against Keras, as TensorFlow SavedModel, or as a studio in one page."""
     from gan3d.shape_io.formats import STUDIO, check_export
 
@@ -197,7 +197,7 @@ def export(model: str, outs: tuple[Path, ...]) -> None:
         check_export(out)
     pages = [out for out in outs if out.suffix.lower() == STUDIO]
     for out in pages:
-        _export_studio(model, out)
+        _export_studio(model or champion_address(), out)
     others = [out for out in outs if out not in pages]
     if not others:
         return

@@ -9,8 +9,6 @@ import click
 
 from gan3d.backend_choice import choose_backend
 
-CHAMPION = "models:/gan3d@champion"
-
 
 class PathOption(click.Path):
     """A path whose leading ~ is the home folder, also where the shell left it, as in --out=~/shapes."""
@@ -42,8 +40,7 @@ def outs_option(what: str) -> Callable:
 
 model_option = click.option(
     "--model",
-    default=CHAMPION,
-    show_default=True,
+    show_default="the project's champion",
     help="A folder such as models/r16, a pretrained model's name, or a registry URI.",
 )
 class_option = click.option("--class", "class_name", help="Class of the shapes; required where the model has several.")
@@ -60,8 +57,16 @@ def project_and_params() -> tuple[Any, Any]:
     return params, project
 
 
-def open_sampler(address: str) -> Any:
-    """Choose the backend and open a model, as `gan3d.registry.models.open_sampler` does."""
+def champion_address() -> str:
+    """The address of the project's champion, such as models:/furniture@champion."""
+    from gan3d.config.project import find_project
+
+    return f"models:/{find_project().name}@champion"
+
+
+def open_sampler(address: str | None) -> Any:
+    """Choose the backend and open a model, or the champion, as `gan3d.registry.models.open_sampler` does."""
+    address = address or champion_address()
     choose_backend()
     from gan3d.registry import models
 

@@ -44,7 +44,7 @@ def compare_with_champion(project: Project, out: Path) -> Path | None:
     try:
         with bounded(store_uri(project.mlruns)):
             client = store_client(project)
-            number = None if client is None else aliases.champion(client)
+            number = None if client is None else aliases.champion(client, project.name)
             if client is None or number is None:
                 return None
             subjects = [find_subject(address, project, client) for address in (str(number), str(project.work))]

@@ -9,7 +9,7 @@ from gan3d.comparison.from_project import folder_subject, revision_of, revision_
 from gan3d.comparison.subject import Subject
 from gan3d.config.project import Project
 from gan3d.errors import UserError
-from gan3d.registry.aliases import number_of
+from gan3d.registry.aliases import find_version
 from gan3d.registry.models import pretrained_models
 from gan3d.tracking.history import find_training
 
@@ -35,7 +35,7 @@ def find_subject(address: str, project: Project, client: MlflowClient | None) ->
         return Subject(address, facts={"model": f"pretrained {address}"}, model=lambda: models[address])
     if client is not None and not address.startswith("runs:/"):
         try:
-            return version_subject(client, number_of(client, address), project.mlruns)
+            return version_subject(client, *find_version(client, address, project.name), project.mlruns)
         except UserError:
             if address.startswith("models:/"):
                 raise

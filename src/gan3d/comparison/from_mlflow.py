@@ -16,7 +16,6 @@ from gan3d.metrics.rows import MEAN
 from gan3d.metrics.table import TAGGED
 from gan3d.registry.models import model_folder
 from gan3d.tracking import history
-from gan3d.tracking.store import MODEL
 
 STAGE_PARAMS = ("width", "widths", "batch", "lr_g", "lr_d", "fade_in", "stabilise", "parameters_g", "parameters_d")
 
@@ -47,9 +46,9 @@ def training_subject(client: MlflowClient, training: Run, name: str, mlruns: Pat
     )
 
 
-def version_subject(client: MlflowClient, number: int, mlruns: Path) -> Subject:
+def version_subject(client: MlflowClient, model: str, number: int, mlruns: Path) -> Subject:
     """A registered version, with the training that it comes from, if MLflow still has it."""
-    version = client.get_model_version(MODEL, str(number))
+    version = client.get_model_version(model, str(number))
     name, tags = f"version {number}", version.tags
     training = history.find_training(client, tags.get(history.TRAINING_RUN, ""))
     known = Subject(name) if training is None else training_subject(client, training, name, mlruns)
@@ -62,7 +61,7 @@ def version_subject(client: MlflowClient, number: int, mlruns: Path) -> Subject:
         rows=known.rows or _tagged_rows(version),
         curves=known.curves,
         pictures=known.pictures,
-        model=partial(model_folder, f"models:/{MODEL}/{number}", mlruns),
+        model=partial(model_folder, f"models:/{model}/{number}", mlruns),
     )
 
 

@@ -4,6 +4,8 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+import yaml
+
 from gan3d.errors import UserError
 
 
@@ -22,6 +24,18 @@ class Project:
     @property
     def params(self) -> Path:
         return self.work / "params.yaml"
+
+    @property
+    def name(self) -> str:
+        """`name` in params.yaml: of the registered model, and of the folder in output/.
+
+        Raises:
+            UserError: if it cannot be read.
+        """
+        try:
+            return str(yaml.safe_load(self.params.read_text(encoding="utf-8"))["name"])
+        except (OSError, UnicodeError, yaml.YAMLError, KeyError, TypeError) as error:
+            raise UserError(f"name cannot be read from {self.params}: run `gan3d check`.") from error
 
     @property
     def recipes(self) -> Path:
@@ -52,10 +66,9 @@ class Project:
         """A stage's model, as `models/r16`."""
         return self.work / "models" / stage
 
-    @property
-    def encoders(self) -> Path:
-        """Encoders of the stages' models, as `encoders/r16.npz`: beside models/, on which the scores depend."""
-        return self.work / "encoders"
+    def encoder(self, stage: str) -> Path:
+        """The encoder of a stage's model: beside models/, whose content the scores depend on."""
+        return self.work / "encoders" / f"{stage}.npz"
 
     def run_file(self, stage: str) -> Path:
         """The id of the MLflow run that made a stage's model; nothing in the pipeline depends on it."""

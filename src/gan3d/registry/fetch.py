@@ -17,8 +17,8 @@ from mlflow.store.artifact.utils.models import get_model_name_and_version
 from gan3d.config.project import find_project
 from gan3d.errors import UserError
 from gan3d.registry.aliases import open_registry
-from gan3d.tracking.store import MODEL
 
+LISTED = 100  # registered models
 SCHEMES = {"models:/": ModelsArtifactRepository, "runs:/": RunsArtifactRepository}
 
 
@@ -26,7 +26,7 @@ def resolve(uri: str, mlruns: Path) -> Path:
     """The folder with the files of a model (`gan3d.model_file`).
 
     Args:
-        uri: models:/gan3d@champion, models:/gan3d/3, or runs:/RUN/model.
+        uri: models:/furniture@champion, models:/furniture/3, or runs:/RUN/model.
         mlruns: the MLflow store (`gan3d.tracking.store.connect`). Downloads go into its folder `downloads`; artifacts
             on this machine are used in place.
 
@@ -43,7 +43,7 @@ def resolve(uri: str, mlruns: Path) -> Path:
 
 
 def version_name(address: str, mlruns: Path | None = None) -> str:
-    """The version that a registry URI points to now, as gan3d/3; any other address is returned unchanged.
+    """The version that a registry URI points to now, as furniture/3; any other address is returned unchanged.
 
     Raises:
         UserError: as `resolve`.
@@ -84,9 +84,13 @@ def _advice(client: MlflowClient, uri: str) -> str:
     """What to name instead."""
     if uri.startswith("runs:/"):
         return "MLflow has no such run or no such artifact in it, so look the run up with `mlflow ui`"
-    versions = sorted(int(version.version) for version in client.search_model_versions(f"name = '{MODEL}'"))
-    if not versions:
-        return "no version is registered yet, so register a model first"
-    aliases = client.get_registered_model(MODEL).aliases
-    known = [f"models:/{MODEL}@{alias}" for alias in sorted(aliases)]
-    return "choose one of " + ", ".join(known + [f"models:/{MODEL}/{number}" for number in versions])
+    model = re.split("[/@]", uri.removeprefix("models:/"))[0]
+    known = [each for each in client.search_registered_models(max_results=LISTED) if each.latest_versions]
+    if model not in {each.name for each in known}:
+        others = [f"models:/{each.name}@{alias}" for each in known for alias in sorted(each.aliases)]
+        register = f"no version of {model or 'it'} is registered yet, so register a model first"
+        return f"{register}, or choose one of {', '.join(others)}" if others else register
+    aliases = client.get_registered_model(model).aliases
+    numbers = sorted(int(version.version) for version in client.search_model_versions(f"name = '{model}'"))
+    named = [f"models:/{model}@{alias}" for alias in sorted(aliases)]
+    return "choose one of " + ", ".join(named + [f"models:/{model}/{number}" for number in numbers])

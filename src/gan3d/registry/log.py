@@ -1,4 +1,4 @@
-"""Log a trained generator as an MLflow model, and register it as a version of `gan3d`."""
+"""Log a trained generator as an MLflow model, and register it as a version of a registered model."""
 
 import hashlib
 import json
@@ -39,9 +39,9 @@ from gan3d.sampling.sampler import Sampler
 from gan3d.shape_io.encoding import STYLES
 from gan3d.tracking.delivery import marked_alive
 from gan3d.tracking.metric_names import SCORES
-from gan3d.tracking.store import MODEL, parent_run
+from gan3d.tracking.store import parent_run
 
-NEEDED = ("mlflow", "numpy", "pandas", "scipy", "keras", "trimesh", "scikit-image", "pillow")  # and a backend
+NEEDED = ("mlflow", "numpy", "pandas", "scipy", "keras", "trimesh", "pillow")  # and a backend
 DESCRIPTION = 5000  # characters that MLflow's database holds of a version's description
 UNFINISHED_SECONDS = 600  # after which a version without content is one that nobody finishes
 RULE = "excess of three"  # which scores promotion compares
@@ -61,6 +61,7 @@ class Facts:
         tags: the version's provenance, such as `gan3d.tracking.provenance.provenance_tags` returns.
         training_run: id of the MLflow run that trained the last stage.
         backend: Keras backend used for training.
+        encoder: file of the generator's encoder, if it has one.
     """
 
     data: Mapping[str, Any]
@@ -69,6 +70,7 @@ class Facts:
     tags: Mapping[str, str] = field(default_factory=dict)
     training_run: str | None = None
     backend: str = "tensorflow"
+    encoder: Path | None = None
 
 
 def data_facts(dataset: VoxelDataset, resolution: int, source: str) -> dict[str, Any]:
@@ -83,28 +85,28 @@ def data_facts(dataset: VoxelDataset, resolution: int, source: str) -> dict[str,
 
 def log_candidate(
     client: MlflowClient,
+    registered: str,
     folder: str | Path,
     facts: Facts,
     run_id: str | None = None,
     mlruns: Path | None = None,
     parent: str | None = None,
     name: str = "register",
-    encoder: Path | None = None,
 ) -> int:
-    """Register a trained model as a version of `gan3d`; equal weights, scores and data give the same version.
+    """Register a trained model as a version; equal weights, scores and data give the same version.
 
     A version that a killed call left unfinished is finished, or deleted if it is of another content. The caller holds a
     lock against other calls on this machine.
 
     Args:
         client: of `gan3d.tracking.store.connect`.
+        registered: name of the registered model, which is created if it is missing.
         folder: of a trained model, such as models/r16.
         facts: for tags and model card.
         run_id: the run that receives the model, its card and a picture; a new run if None.
         mlruns: folder of the store, where a killed call is noticed.
         parent: id of the experiment's run, the new run's parent.
         name: of the new run.
-        encoder: of the generator, to be kept with a new version; None: it has none.
 
     Returns:
         The number of the version, which may have existed before.
@@ -116,51 +118,55 @@ def log_candidate(
     packages = requirements(facts.backend)
     weights = weights_hash(model)
     content = hashlib.sha256(json.dumps([weights, facts.data["test_split"], facts.scores]).encode()).hexdigest()[:16]
-    known = client.search_model_versions(f"name = '{MODEL}' and tags.content = '{content}'")
+    known = client.search_model_versions(f"name = '{registered}' and tags.content = '{content}'")
     if known:
-        return max(int(registered.version) for registered in known)
+        return max(int(each.version) for each in known)
     means = tagged_means(facts.scores, model.architecture.resolution)
     tags = _tags(model, facts, means) | {"weights": weights}
-    unfinished = sort_unfinished(client, tags)
+    unfinished = sort_unfinished(client, registered, tags)
     if unfinished is not None:
         number, run = int(unfinished.version), unfinished.run_id
-        text = card(_model_facts(model, number), facts.data, facts.training, facts.scores, _versions(packages))
+        text = card(
+            _model_facts(model, registered, number), facts.data, facts.training, facts.scores, _versions(packages)
+        )
         if run:
             client.log_text(run, text, "card.md")
             client.set_terminated(run, "FINISHED")
-        _finish(client, number, text, content)
+        _finish(client, registered, number, text, content)
         return number
     with _run(run_id, facts.tags, mlruns, parent, name) as run:
         metadata = {"weights": weights, "backend": facts.backend, "resolution": model.architecture.resolution}
-        info = _log(Path(folder), model, packages, facts, metadata, encoder)
+        info = _log(registered, Path(folder), model, packages, facts, metadata)
         scores = {f"{SCORES}/{name}": value for name, value in means.items() if value is not None}
         mlflow.log_metrics(scores, model_id=info.model_id)
         mlflow.log_image(_picture(model), "samples.png")
-        number = int(mlflow.register_model(info.model_uri, MODEL, tags=tags).version)
-        text = card(_model_facts(model, number), facts.data, facts.training, facts.scores, _versions(packages))
+        number = int(mlflow.register_model(info.model_uri, registered, tags=tags).version)
+        text = card(
+            _model_facts(model, registered, number), facts.data, facts.training, facts.scores, _versions(packages)
+        )
         mlflow.log_text(text, "card.md")
-        for twin in client.search_model_versions(f"name = '{MODEL}' and run_id = '{run}'"):
+        for twin in client.search_model_versions(f"name = '{registered}' and run_id = '{run}'"):
             if int(twin.version) != number and "content" not in twin.tags:  # of a request that was repeated
-                client.delete_model_version(MODEL, str(twin.version))
-    _finish(client, number, text, content)
+                client.delete_model_version(registered, str(twin.version))
+    _finish(client, registered, number, text, content)
     return number
 
 
-def _finish(client: MlflowClient, number: int, text: str, content: str) -> None:
-    client.update_model_version(MODEL, str(number), description=shorten(text, DESCRIPTION))
+def _finish(client: MlflowClient, registered: str, number: int, text: str, content: str) -> None:
+    client.update_model_version(registered, str(number), description=shorten(text, DESCRIPTION))
     # last: without this tag, a version is unfinished
-    client.set_model_version_tag(MODEL, str(number), "content", content)
+    client.set_model_version_tag(registered, str(number), "content", content)
 
 
-def sort_unfinished(client: MlflowClient, tags: Mapping[str, str]) -> ModelVersion | None:
+def sort_unfinished(client: MlflowClient, registered: str, tags: Mapping[str, str]) -> ModelVersion | None:
     """The version that a killed call left with just these tags, if any; deletes unfinished ones with other tags.
 
     A younger one may be in the making on another machine, and one that somebody promoted is in use: both stay.
     """
     local = client.tracking_uri.startswith("sqlite")
     before = time.time() * 1000 - (0 if local else UNFINISHED_SECONDS * 1000)
-    match, versions = None, client.search_model_versions(f"name = '{MODEL}'")
-    in_use = {int(number) for number in client.get_registered_model(MODEL).aliases.values()} if versions else set()
+    match, versions = None, client.search_model_versions(f"name = '{registered}'")
+    in_use = {int(number) for number in client.get_registered_model(registered).aliases.values()} if versions else set()
     for found in versions:
         ours = "weights" in found.tags and not {"content", "promotion"} & set(found.tags)
         if not ours or int(found.version) in in_use or found.creation_timestamp > before:
@@ -168,7 +174,7 @@ def sort_unfinished(client: MlflowClient, tags: Mapping[str, str]) -> ModelVersi
         if match is None and found.tags.items() >= tags.items():
             match = found
         else:
-            client.delete_model_version(MODEL, str(found.version))
+            client.delete_model_version(registered, str(found.version))
     return match
 
 
@@ -242,12 +248,7 @@ def requirements(backend: str) -> list[str]:
 
 
 def _log(
-    folder: Path,
-    model: TrainedModel,
-    packages: list[str],
-    facts: Facts,
-    metadata: dict[str, Any],
-    encoder: Path | None = None,
+    registered: str, folder: Path, model: TrainedModel, packages: list[str], facts: Facts, metadata: dict[str, Any]
 ) -> Any:
     """The generator as a logged MLflow model."""
     example = pd.DataFrame([{"class": name, "count": 2, "seed": 7} for name in model.architecture.classes[:EXAMPLES]])
@@ -257,13 +258,13 @@ def _log(
         serving.mkdir()
         for name in SERVED:
             shutil.copy(folder / name, serving / name)
-        if encoder is not None:
-            shutil.copy(encoder, serving / ENCODER)
+        if facts.encoder is not None:
+            shutil.copy(facts.encoder, serving / ENCODER)
         # MLflow puts the folder around `sources` first on the path, where a gan3d would shadow an installed one
         sources = Path(scratch) / "gan3d_sources"
         shutil.copytree(Path(__file__).parents[1], sources / "gan3d", ignore=shutil.ignore_patterns("__pycache__"))
         return mlflow.pyfunc.log_model(
-            name=MODEL,
+            name=registered,
             python_model=str(Path(__file__).with_name("served.py")),
             artifacts={"snapshot": str(serving)},
             code_paths=[str(sources)],
@@ -300,6 +301,7 @@ def _run(
 def _tags(model: TrainedModel, facts: Facts, means: Mapping[str, float | None]) -> dict[str, str]:
     """What promotion compares, and what the list of versions shows."""
     size = model.architecture.resolution
+    numbers = {**means, **error_of_excess(facts.scores, size)}
     by_class = {row["class"]: row.get("one_nna_cd") for row in generated_rows(facts.scores, size)[:TAGGED_CLASSES]}
     return dict(facts.tags) | {
         "resolution": str(size),
@@ -307,11 +309,7 @@ def _tags(model: TrainedModel, facts: Facts, means: Mapping[str, float | None]) 
         "test_split": facts.data["test_split"],
         "protocol": protocol_of(facts.scores, size),
         "one_nna_cd_by_class": json.dumps(by_class),
-        **{
-            name: repr(value)
-            for name, value in ({**means, **error_of_excess(facts.scores, size)}).items()
-            if value is not None
-        },
+        **{name: repr(value) for name, value in numbers.items() if value is not None},
         **({"training_run": facts.training_run} if facts.training_run else {}),
     }
 
@@ -324,10 +322,10 @@ def classes_tag(classes: Sequence[str]) -> str:
     return json.dumps([f"{len(classes)} classes, {digest}"])
 
 
-def _model_facts(model: TrainedModel, number: int) -> dict[str, Any]:
+def _model_facts(model: TrainedModel, registered: str, number: int) -> dict[str, Any]:
     a = model.architecture
     return {
-        "name": MODEL,
+        "name": registered,
         "version": number,
         "classes": list(a.classes),
         "resolution": a.resolution,
@@ -339,15 +337,14 @@ def _model_facts(model: TrainedModel, number: int) -> dict[str, Any]:
 
 
 def _versions(packages: Sequence[str]) -> dict[str, str]:
-    return {"gan3d": version("gan3d")} | {
-        name: number for name, _, number in (package.partition("==") for package in packages)
-    }
+    return {"gan3d": version("gan3d")} | {name: number for name, _, number in (p.partition("==") for p in packages)}
 
 
 def _picture(model: TrainedModel, count: int = 8) -> np.ndarray:
     """Samples with seed 0, one row per class, of the first PICTURED classes."""
     sampler = Sampler(model)
-    rows = [sampler.shapes(label, count, 0) for label in range(min(PICTURED, len(sampler.classes)))]
-    colors = [class_color(label) for label in range(len(rows)) for _ in range(count)]
-    shapes = [shape for row in rows for shape in row]
+    shapes = [
+        shape for label in range(min(PICTURED, len(sampler.classes))) for shape in sampler.shapes(label, count, 0)
+    ]
+    colors = [class_color(i // count) for i in range(len(shapes))]
     return sheet(shapes, count, titles=sampler.classes, size=128, up=model.up, colors=colors)

@@ -16,7 +16,7 @@ def open_sampler(address: str | Path, mlruns: Path | None = None) -> Sampler:
 
     Args:
         address: a folder such as models/r16; a pretrained model's name, such as modelnet10-r32; or an MLflow URI:
-            models:/gan3d@champion, models:/gan3d/3, runs:/RUN/model.
+            models:/furniture@champion, models:/furniture/3, runs:/RUN/model.
         mlruns: the MLflow store of a URI (`gan3d.tracking.store.connect`); by default that of the current project.
 
     Raises:
@@ -38,7 +38,7 @@ def model_folder(address: str | Path, mlruns: Path | None = None) -> Path:
     if known and not folder.exists():
         raise UserError(
             f"{address} is neither a folder nor a pretrained model: name a folder such as models/r16, a URI such as"
-            f" models:/gan3d@champion, or one of {', '.join(sorted(known))}."
+            f" models:/furniture@champion, or one of {', '.join(sorted(known))}."
         )
     model_file.read_config(folder)
     return folder
@@ -46,7 +46,7 @@ def model_folder(address: str | Path, mlruns: Path | None = None) -> Path:
 
 def encoder_places(folder: Path) -> list[Path]:
     """Where the encoder of a model may lie: in its folder, and in the current project, whose names say little."""
-    project = sorted(find_project().encoders.glob("*.npz")) if in_project() else []
+    project = sorted(find_project().encoder("*").parent.glob("*.npz")) if in_project() else []
     return [folder / ENCODER, *project]
 
 

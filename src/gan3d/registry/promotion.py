@@ -10,7 +10,6 @@ from mlflow.entities.model_registry import ModelVersion
 from gan3d.metrics.rows import Z_95
 from gan3d.metrics.table import BY_KEY
 from gan3d.registry.aliases import BY_HAND, CHAMPION, ROLLED_BACK, note, remember
-from gan3d.tracking.store import MODEL
 
 EXCESS = BY_KEY["excess"]
 ROUNDING = 1e-9  # 0.7 - 0.65 beats a margin of 0.05
@@ -28,7 +27,7 @@ class Decision:
     champion: float | None
 
 
-def promote(client: MlflowClient, candidate: int, margin: float, rescore: Rescore) -> Decision:
+def promote(client: MlflowClient, model: str, candidate: int, margin: float, rescore: Rescore) -> Decision:
     """Make the candidate champion if its mean excess is lower than the present champion's by `margin`.
 
     The excess is that of 1-NNA-CD and of both tells above their floors (`gan3d.metrics.table`): how much more easily
@@ -47,7 +46,8 @@ def promote(client: MlflowClient, candidate: int, margin: float, rescore: Rescor
     - Otherwise the scores decide.
 
     Args:
-        candidate: number of a version of `gan3d`, registered by `gan3d.registry.log.log_candidate`.
+        model: name of the registered model.
+        candidate: number of its version, registered by `gan3d.registry.log.log_candidate`.
         margin: smallest difference by which the candidate's score must be lower.
         rescore: maps a version's number to its mean excess on the present test split, or None if it has none.
 
@@ -55,27 +55,27 @@ def promote(client: MlflowClient, candidate: int, margin: float, rescore: Rescor
         The decision. Its reason is also in the tags `promotion` and `promotion_reason` of the candidate and of the
         champion that it replaces.
     """
-    aliases = client.get_registered_model(MODEL).aliases
+    aliases = client.get_registered_model(model).aliases
     holder = int(aliases[CHAMPION]) if CHAMPION in aliases else None
-    new = client.get_model_version(MODEL, str(candidate))
+    new = client.get_model_version(model, str(candidate))
     if holder == candidate:
         score = score_of(new)
         return Decision(False, f"version {candidate} is the champion already", score, score)
     if new.tags.get("promotion") in (BY_HAND, ROLLED_BACK):
         reason = f"it was {new.tags['promotion']} {new.tags.get('promotion_reason', '')}; promote it by hand"
         return Decision(False, reason, score_of(new), None)
-    old = None if holder is None else client.get_model_version(MODEL, str(holder))
+    old = None if holder is None else client.get_model_version(model, str(holder))
     decision = decide(new, old, margin, rescore)
-    now = client.get_registered_model(MODEL).aliases.get(CHAMPION)
+    now = client.get_registered_model(model).aliases.get(CHAMPION)
     if (None if now is None else int(now)) != holder:  # the alias moved while the champion was scored
-        return promote(client, candidate, margin, rescore)
-    note(client, candidate, "promoted" if decision.promoted else "not promoted", decision.reason)
+        return promote(client, model, candidate, margin, rescore)
+    note(client, model, candidate, "promoted" if decision.promoted else "not promoted", decision.reason)
     if decision.promoted:
         if holder is not None:
-            note(client, holder, "replaced", f"by version {candidate}: {decision.reason}")
-            remember(client, holder)
+            note(client, model, holder, "replaced", f"by version {candidate}: {decision.reason}")
+            remember(client, model, holder)
         # the alias moves last: a killed step decides again
-        client.set_registered_model_alias(MODEL, CHAMPION, str(candidate))
+        client.set_registered_model_alias(model, CHAMPION, str(candidate))
     return decision
 
 

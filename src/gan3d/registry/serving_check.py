@@ -6,16 +6,15 @@ import mlflow
 from mlflow.models import Model, validate_serving_input
 
 from gan3d.errors import UserError
-from gan3d.tracking.store import MODEL
 
 
-def check_serving(version: int) -> None:
+def check_serving(model: str, version: int) -> None:
     """Load a version as a server does, and send it its own example.
 
     Raises:
         UserError: if it cannot be loaded or does not answer; the champion stays.
     """
-    uri = f"models:/{MODEL}/{version}"
+    uri = f"models:/{model}/{version}"
     try:
         folder = mlflow.artifacts.download_artifacts(artifact_uri=uri)
         with warnings.catch_warnings():  # MLflow's replacement builds an environment first
@@ -23,6 +22,6 @@ def check_serving(version: int) -> None:
             validate_serving_input(uri, Model.load(folder).get_serving_input(folder))
     except Exception as error:  # whatever the model raises
         raise UserError(
-            f"{MODEL} version {version} does not answer its own example ({' '.join(str(error).split())[:200]}): it is"
+            f"{model} version {version} does not answer its own example ({' '.join(str(error).split())[:200]}): it is"
             " not promoted; run `gan3d register` again, or delete the version in MLflow."
         ) from error

@@ -95,7 +95,7 @@ def inversion_routes(models: Models, data: Path | None, find: Callable[[str], Mo
         data: the prepared data set whose training shapes are compared with; None: there are none.
         find: the holder of a name.
     """
-    router, inversions = APIRouter(), Inversions(models, data)
+    router, inversions = APIRouter(include_in_schema=False), Inversions(models, data)
 
     async def invert(request: Request, holder: ModelHolder) -> Response:
         asked = request.query_params

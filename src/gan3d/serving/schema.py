@@ -112,6 +112,8 @@ def describe_error(errors: Sequence[Mapping[str, Any]], names: Sequence[str] | N
         return f"the body is not valid JSON: {error.get('ctx', {}).get('error', 'it cannot be read')}."
     if error["type"] == "extra_forbidden":
         return f"{location[0][:40]!r} is not a known field: use {', '.join(names or _field_names())}."
+    if location and error["type"] == "missing":
+        return f"{location[0]} is missing: a body has the fields {', '.join(names or _field_names())}."
     if not location or error["type"] in ("missing", "model_type"):
         return 'the body is not a JSON object: send one, such as {"class": "chair"}, as application/json.'
     field = location[0] + "".join(f"[{part}]" for part in location[1:])

@@ -20,6 +20,7 @@ from gan3d.inversion.encoder_file import belongs
 from gan3d.metrics import protocol
 from gan3d.metrics.evaluation import SAMPLE_SEED
 from gan3d.metrics.rows import read_rows, without_mean, write_json
+from gan3d.registry.aliases import adopt
 from gan3d.registry.log import Facts, data_facts, log_candidate, tagged_means
 from gan3d.registry.models import open_sampler
 from gan3d.registry.promotion import Decision, promote
@@ -29,7 +30,7 @@ from gan3d.tracking.delivery import resolve_run, sync
 from gan3d.tracking.experiment_run import ExperimentRun
 from gan3d.tracking.limits import bounded, seconds
 from gan3d.tracking.provenance import provenance_tags
-from gan3d.tracking.store import MODEL, connect, store_uri
+from gan3d.tracking.store import connect, store_uri
 
 
 def run(params: Params, project: Project) -> str:
@@ -52,24 +53,25 @@ def run(params: Params, project: Project) -> str:
                 candidate = replace(candidate, training_run=resolve_run(client, candidate.training_run))
             with part_of(experiment, client, project) as parent:
                 name = run_name(params, "register", experiment)
+                adopt(client, params.name)
                 version = log_candidate(
                     client,
+                    params.name,
                     project.model(params.final),
                     candidate,
                     mlruns=project.mlruns,
                     parent=parent,
                     name=name,
-                    encoder=encoder_of(params.final, project),
                 )
-                check_serving(version)
+                check_serving(params.name, version)
                 decision = promote(
-                    client, version, params.promote.margin, lambda other: rescore(other, params, project)
+                    client, params.name, version, params.promote.margin, lambda other: rescore(other, params, project)
                 )
                 if experiment is not None:
-                    experiment.tell(version=f"{version_link(version)} {outcome(decision)}.")
-    record = {"model": MODEL, "version": version, "champion": decision.promoted, "reason": decision.reason}
+                    experiment.tell(version=f"{version_link(params.name, version)} {outcome(decision)}.")
+    record = {"model": params.name, "version": version, "champion": decision.promoted, "reason": decision.reason}
     write_json(project.run_file("register"), record)
-    return sentence(version, decision)
+    return sentence(params.name, version, decision)
 
 
 @contextmanager
@@ -89,9 +91,9 @@ def part_of(experiment: ExperimentRun | None, client: MlflowClient, project: Pro
         box.close(seconds() / 2)
 
 
-def version_link(version: int) -> str:
+def version_link(model: str, version: int) -> str:
     """A link to a version's page."""
-    return f"Registered as [{MODEL} version {version}](#/models/{MODEL}/versions/{version}), which"
+    return f"Registered as [{model} version {version}](#/models/{model}/versions/{version}), which"
 
 
 def facts(params: Params, project: Project) -> Facts:
@@ -113,13 +115,14 @@ def facts(params: Params, project: Project) -> Facts:
         tags=provenance_tags(project.work) | {"name": params.name, "stage": params.final},
         training_run=trained[params.final].get("run_id"),
         backend=params.train.backend,
+        encoder=encoder_of(params.final, project),
     )
 
 
 def encoder_of(stage: str, project: Project) -> Path | None:
     """The encoder that `gan3d encode` made of a stage's model, if it made one of just this model."""
-    path = project.encoders / f"{stage}.npz"
-    return path if belongs(path, model_file.load(project.model(stage))) else None
+    path = project.encoder(stage)
+    return path if path.is_file() and belongs(path, model_file.load(project.model(stage))) else None
 
 
 def source_of(project: Project) -> str:
@@ -135,7 +138,7 @@ def rescore(version: int, params: Params, project: Project) -> float | None:
     """
     data = VoxelDataset(project.voxels, params.gan.conditional)
     try:
-        model = open_sampler(f"models:/{MODEL}/{version}", project.mlruns)
+        model = open_sampler(f"models:/{params.name}/{version}", project.mlruns)
     except UserError as error:
         logging.getLogger(__name__).warning("version %s cannot be scored: %s", version, error)
         return None
@@ -148,9 +151,9 @@ def rescore(version: int, params: Params, project: Project) -> float | None:
     return tagged_means(rows, resolution)["excess"]
 
 
-def sentence(version: int, decision: Decision) -> str:
+def sentence(model: str, version: int, decision: Decision) -> str:
     """The outcome as a sentence."""
-    return f"{MODEL} version {version} {outcome(decision)}."
+    return f"{model} version {version} {outcome(decision)}."
 
 
 def outcome(decision: Decision) -> str:

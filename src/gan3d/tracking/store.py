@@ -24,7 +24,6 @@ from gan3d.tracking import database
 from gan3d.tracking.limits import bounded, limit_requests
 
 EXPERIMENT = "gan3d"
-MODEL = "gan3d"
 URI_VARIABLE = "MLFLOW_TRACKING_URI"
 RUN_VARIABLE = "MLFLOW_RUN_ID"
 CREATION_SECONDS = 120.0  # on a busy machine; 3 s on an idle one

@@ -14,7 +14,7 @@ import requests
 from gan3d.addresses import mask
 from gan3d.errors import UserError
 from gan3d.tracking import database
-from gan3d.tracking.store import ID_VARIABLE, MODEL, connect, experiment_id, store_uri
+from gan3d.tracking.store import ID_VARIABLE, connect, experiment_id, store_uri
 
 APP = "gan3d"  # entry point of `gan3d.tracking.ui_app`
 HOST = "127.0.0.1"
@@ -28,11 +28,12 @@ QUIET = {  # no telemetry, no background jobs of MLflow's generative AI part, no
 }
 
 
-def serve(mlruns: Path, port: int, log: Callable[[str], None]) -> int:
+def serve(mlruns: Path, model: str, port: int, log: Callable[[str], None]) -> int:
     """Run the server until it is interrupted; returns its exit code.
 
     Args:
         mlruns: folder of the store, which is created if it is missing.
+        model: name of the registered model.
         port: of this machine.
         log: takes the lines that a person reads.
 
@@ -41,7 +42,7 @@ def serve(mlruns: Path, port: int, log: Callable[[str], None]) -> int:
     """
     uri = store_uri(mlruns)
     if uri.startswith("http"):
-        links(log, uri, experiment_id(connect(mlruns)))
+        links(log, uri, experiment_id(connect(mlruns)), model)
         return 0
     check_port(port)
     number = experiment_id(connect(mlruns))
@@ -63,7 +64,7 @@ def serve(mlruns: Path, port: int, log: Callable[[str], None]) -> int:
     previous = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         wait_until_ready(server, f"http://{HOST}:{port}")
-        links(log, f"http://{HOST}:{port}", number)
+        links(log, f"http://{HOST}:{port}", number, model)
         log("MLflow's telemetry and assistant notices are off; Ctrl-C stops the server.")
         return server.wait()
     except KeyboardInterrupt:
@@ -101,12 +102,12 @@ def wait_until_ready(server: subprocess.Popen, address: str) -> None:
     raise UserError(f"MLflow's server does not answer at {address} after {START_SECONDS:.0f} s: try again.")
 
 
-def links(log: Callable[[str], None], address: str, experiment: str) -> None:
+def links(log: Callable[[str], None], address: str, experiment: str, model: str) -> None:
     """Tell the addresses of the pages that people want."""
     root = f"{mask(address).rstrip('/')}/?workflowType=machine_learning#"
     log(f"experiments: {root}/experiments/{experiment}/runs")
     log(f"comparison:  {root}/experiments/{experiment}/runs?compareRunsMode=CHART")
-    log(f"models:      {root}/models/{MODEL}")
+    log(f"models:      {root}/models/{model}")
 
 
 def stop(server: subprocess.Popen) -> None:
