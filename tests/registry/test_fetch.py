@@ -2,12 +2,15 @@
 
 import pytest
 from candidates import MODEL, connect, facts
+from small_inverter import crisp
 
 from gan3d import model_file
 from gan3d.errors import UserError
+from gan3d.inversion.encoder import Encoder
+from gan3d.inversion.encoder_file import belongs, open_encoder, save_encoder
 from gan3d.registry.fetch import resolve, version_name
 from gan3d.registry.log import log_candidate, weights_hash
-from gan3d.registry.models import model_folder, open_sampler
+from gan3d.registry.models import encoder_places, model_folder, open_sampler
 
 
 @pytest.fixture(scope="module")
@@ -104,3 +107,15 @@ def test_an_empty_registry_and_none_at_all(client, mlruns, tmp_path, monkeypatch
 def test_a_folder_without_a_model(store, tmp_path):
     with pytest.raises(UserError, match="holds no model"):
         model_folder(tmp_path, store)
+
+
+def test_an_encoder_goes_along_and_is_found(client, mlruns, tmp_path, monkeypatch):
+    model, warnings = crisp(), []
+    model_file.save(tmp_path / "r08", model)
+    save_encoder(tmp_path / "r08.npz", Encoder(model.architecture), model)
+    number = log_candidate(client, MODEL, tmp_path / "r08", facts(encoder=tmp_path / "r08.npz"))
+    monkeypatch.chdir(tmp_path)  # outside a project
+    served = model_folder(f"models:/{MODEL}/{number}", mlruns)
+    assert belongs(served / "encoder.npz", model)
+    assert open_encoder(encoder_places(served), model, warnings.append) is not None
+    assert not warnings

@@ -66,7 +66,7 @@ def test_only_what_sampling_needs_goes_in(model):
 
 def test_requirements_are_pinned_to_what_is_installed(model):
     lines = (model / "requirements.txt").read_text().splitlines()
-    needed = {"mlflow", "numpy", "pandas", "scipy", "keras", "tensorflow", "trimesh", "scikit-image", "pillow"}
+    needed = {"mlflow", "numpy", "pandas", "scipy", "keras", "tensorflow", "trimesh", "pillow"}
     assert {line.split("==")[0] for line in lines} == needed
     assert all("==" in line for line in lines)
     assert f"numpy=={np.__version__}" in lines
@@ -81,7 +81,7 @@ def test_signature_metadata_and_example(registered, model):
     assert info.signature.outputs.inputs[0].shape == (-1, 8, 8, 8)
     assert info.signature.outputs.inputs[0].type == np.uint8
     defaults = {parameter.name: parameter.default for parameter in info.signature.params.params}
-    assert defaults == {"truncation": 1.0, "threshold": 0.5, "output": "grid", "style": "marching_cubes"}
+    assert defaults == {"truncation": 1.0, "threshold": 0.5, "output": "grid", "style": "smooth"}
     assert info.metadata["backend"] == "tensorflow"
     assert info.metadata["classes"] == list(CLASSES)
     example = json.loads((model / "serving_input_example.json").read_text())

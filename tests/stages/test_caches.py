@@ -46,7 +46,7 @@ HARMLESS = {
 }
 # what register writes is a version's number and why it is champion or not
 REGISTER = ("backend", "dataset", "metrics", "model_file", "networks", "rendering", "reports", "sampling", "shape_io")
-HARMLESS_IN = {"register": (*REGISTER, "voxels", "training", "monitoring")}
+HARMLESS_IN = {"register": (*REGISTER, "inversion", "voxels", "training", "monitoring")}
 
 
 def stages() -> dict[str, dict]:

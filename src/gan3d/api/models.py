@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from gan3d.sampling.sampler import Sampler
     from gan3d.training.callback import Row
 
+Point = Shape | np.ndarray | int  # a shape of a model, a latent vector (latent,), or a seed
 RUN = re.compile(r"[0-9a-f]{32}")  # an MLflow run
 
 
@@ -44,11 +45,7 @@ class Model:
     """
 
     def __init__(
-        self,
-        trained: TrainedModel,
-        name: str = "",
-        history: list[Row] | None = None,
-        encoders: Sequence[Path] = (),
+        self, trained: TrainedModel, name: str = "", history: list[Row] | None = None, encoders: Sequence[Path] = ()
     ):
         self.trained, self.name = trained, name
         self.history: list[Row] = history or []
@@ -128,8 +125,8 @@ class Model:
 
     def interpolate(
         self,
-        start: Shape | np.ndarray | int,
-        end: Shape | np.ndarray | int,
+        start: Point,
+        end: Point,
         steps: int = 9,
         path: PathName = PATHS[0],
         class_name: str | None = None,
@@ -198,24 +195,17 @@ class Model:
 
             path = Path(voxels)
             origin, turn, voxels = path.name, turn is not False, read_shape(path, self.resolution)
-        return as_inverted(self.inverter.invert(voxels, class_name, bool(turn)), self.inverter, f"inverted {origin}")
+        found = self.inverter.invert(np.asarray(voxels), class_name, bool(turn))
+        return as_inverted(found, self.inverter, f"inverted {origin}")
 
     def vary(
-        self,
-        shape: Shape | np.ndarray | int,
-        strength: float = 0.3,
-        count: int = 8,
-        seed: int = 0,
-        class_name: str | None = None,
+        self, shape: Point, strength: float = 0.3, count: int = 8, seed: int = 0, class_name: str | None = None
     ) -> Shapes:
         """Shapes around one: their latents are turned from its latent toward random ones.
 
         Args:
-            shape: a sampled or inverted shape, a latent vector (latent,), or a seed.
+            shape: a sampled or inverted shape, a latent vector (latent,), or a seed, with `class_name`.
             strength: from 0, the shape itself, to 1, shapes that have nothing in common with it.
-            count: of shapes.
-            seed: of the directions.
-            class_name: of a vector or seed; optional where the model has one class.
 
         Raises:
             gan3d.errors.UserError: for an unknown class, or a strength or count out of range.
@@ -228,20 +218,11 @@ class Model:
         vectors = vary(self._latent(shape), strength, count, seed)
         return self.sample(name, latents=vectors)
 
-    def combine(
-        self,
-        a: Shape | np.ndarray | int,
-        b: Shape | np.ndarray | int,
-        c: Shape | np.ndarray | int,
-        class_name: str | None = None,
-    ) -> Shape:
-        """The shape of a - b + c: what distinguishes c from b, applied to a.
+    def combine(self, a: Point, b: Point, c: Point, class_name: str | None = None) -> Shape:
+        """The shape of a - b + c, shapes, latents or seeds: what distinguishes c from b, applied to a.
 
         Args:
-            a: a sampled or inverted shape, a latent vector (latent,), or a seed.
-            b: likewise.
-            c: likewise.
-            class_name: by default that of `a`; of a vector or seed, optional where the model has one class.
+            class_name: by default that of `a`, if it is a shape.
 
         Raises:
             gan3d.errors.UserError: for an unknown class, or latents that cancel each other out.
@@ -253,12 +234,7 @@ class Model:
         return self.sample(name, latents=vector[None])[0]
 
     def complete(
-        self,
-        voxels: np.ndarray,
-        given: np.ndarray,
-        class_name: str | None = None,
-        count: int = 4,
-        seed: int = 0,
+        self, voxels: np.ndarray, given: np.ndarray, class_name: str | None = None, count: int = 4, seed: int = 0
     ) -> Shapes:
         """Whole shapes around a part: what is given stays, the rest is drawn; the best match first.
 
@@ -266,8 +242,6 @@ class Model:
             voxels: booleans (R, R, R).
             given: booleans (R, R, R), true where the voxels are known, occupied or empty.
             class_name: None: the class that fits best.
-            count: of shapes.
-            seed: of the latents that they start from.
 
         Raises:
             gan3d.errors.UserError: for another resolution, nothing given, or a count out of range.
@@ -296,7 +270,7 @@ class Model:
         model_file.save(Path(folder), self.trained)
         return Path(folder)
 
-    def _latent(self, end: Shape | np.ndarray | int) -> np.ndarray:
+    def _latent(self, end: Point) -> np.ndarray:
         if isinstance(end, Shape):
             vector = end.latent
         elif isinstance(end, int | np.integer):

@@ -104,7 +104,7 @@ class Shapes(Sequence["Shape"]):
             origins=self.origins[part],
         )
 
-    def save(self, path: str | Path, style: Style = "marching_cubes") -> list[Path]:
+    def save(self, path: str | Path, style: Style = "smooth") -> list[Path]:
         """Write all shapes in the format of the path's extension; returns the files written.
 
         .gif plays them forth and back; .png is a sheet, .html a page on which they turn; .npy and .npz hold the voxels;
@@ -112,7 +112,7 @@ class Shapes(Sequence["Shape"]):
 
         Args:
             path: of the file; a missing folder is created.
-            style: of meshes, marching_cubes or blocks.
+            style: of meshes, smooth or blocks.
 
         Raises:
             UserError: for another extension, and for an empty shape that should become a mesh.
@@ -127,7 +127,7 @@ class Shapes(Sequence["Shape"]):
             return [animate(path, frames, bounce=True)]
         from gan3d.shape_io.files import write_shapes
 
-        return write_shapes(path, self.voxels, self.names, self.up, self.occupancy, self.threshold, style, self.classes)
+        return write_shapes(path, self.voxels, self.names, self.up, style, self.classes)
 
     def __repr__(self) -> str:
         sources = dict.fromkeys(origin.partition(" #")[0] for origin in self.origins)
@@ -195,11 +195,11 @@ class Shape:
         """That the shape was sampled with."""
         return self._only.truncation
 
-    def mesh(self, style: Style = "marching_cubes") -> trimesh.Trimesh:
+    def mesh(self, style: Style = "smooth") -> trimesh.Trimesh:
         """The surface as a `trimesh.Trimesh` in the unit cube, with the axes of the array.
 
         Args:
-            style: marching_cubes, smooth, or blocks, the faces of the voxels.
+            style: smooth, with flat planes and crisp edges, or blocks, the faces of the voxels.
 
         Raises:
             UserError: if the shape is empty.
@@ -210,11 +210,9 @@ class Shape:
             raise UserError(f"style {style!r} does not exist: choose one of {', '.join(meshing.STYLES)}.")
         if not self.voxels.any():
             raise UserError(f"{self!r} is empty and has no mesh: choose another seed or threshold.")
-        if style == "blocks":
-            return meshing.blocks(self.voxels)
-        return meshing.marching_cubes(self.occupancy, self._only.threshold)
+        return meshing.smooth(self.voxels) if style == "smooth" else meshing.blocks(self.voxels)
 
-    def save(self, path: str | Path, style: Style = "marching_cubes") -> Path:
+    def save(self, path: str | Path, style: Style = "smooth") -> Path:
         """Write the shape as `Shapes.save` does; a .gif shows it on a turntable. A .glb is turned to stand upright.
 
         Raises:

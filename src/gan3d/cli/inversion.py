@@ -90,9 +90,7 @@ def complete(
     done = draw(inverter, voxels, given, class_name, count, seed)
     for out in outs:
         labels = [done.class_name] * count
-        for path in write_shapes(
-            out, done.voxels, labels, model_of.up, done.occupancy, model_of.threshold, classes=inverter.sampler.classes
-        ):
+        for path in write_shapes(out, done.voxels, labels, model_of.up, classes=inverter.sampler.classes):
             click.echo(path)
     click.echo(f"IoU with what is given, before it was put back: {', '.join(f'{score:.2f}' for score in done.ious)}")
 
@@ -103,7 +101,7 @@ def complete(
 @click.option("--count", type=click.IntRange(1), default=8, show_default=True, help="Number of directions.")
 @click.option("--out", type=path_option, default=Path("directions.png"), show_default=True, help="A .png file.")
 def directions(model: str, class_name: str | None, count: int, out: Path) -> None:
-    """Draw a class's typical shape along the directions in which the class varies most."""
+    """Show a class's typical shape along the directions in which the class varies most."""
     if out.suffix.lower() != ".png":
         raise UserError(f"{out} is not a .png: give it that extension.")
     sampler = open_sampler(model)
@@ -148,7 +146,7 @@ def encode(stage: str | None, model: Path | None, shapes: int | None) -> None:
         params = load_params(project.params)
         if stage is not None and stage not in params.train.stages:
             raise UserError(f"stage {stage} does not exist: choose one of {', '.join(params.train.stages)}.")
-        folder, out = project.model(stage or params.final), project.encoders / f"{stage or params.final}.npz"
+        folder, out = project.model(stage or params.final), project.encoder(stage or params.final)
     sampler = open_sampler(str(folder))
     from gan3d.monitoring.progress import progress_bar
     from gan3d.stages import encode as encoding

@@ -66,10 +66,9 @@ class Project:
         """A stage's model, as `models/r16`."""
         return self.work / "models" / stage
 
-    @property
-    def encoders(self) -> Path:
-        """Encoders of the stages' models, as `encoders/r16.npz`: beside models/, on which the scores depend."""
-        return self.work / "encoders"
+    def encoder(self, stage: str) -> Path:
+        """The encoder of a stage's model: beside models/, whose content the scores depend on."""
+        return self.work / "encoders" / f"{stage}.npz"
 
     def run_file(self, stage: str) -> Path:
         """The id of the MLflow run that made a stage's model; nothing in the pipeline depends on it."""

@@ -123,16 +123,24 @@ class Inverter:
         """Where to start from for different poses of one shape, (P, R, R, R), in one of some classes.
 
         Returns:
-            a latent (latent,), the number of the pose, and the class.
+            a latent (latent,), the number of the pose, and the class: the encoder's, or those of a random shape where
+            that has the higher IoU.
         """
         if self.encoder is None:
-            scores = np.stack([iou_matrix(targets, self.bank(label).voxels) for label in labels])  # (labels, P, BANK)
-            best, pose, row = np.unravel_index(scores.argmax(), scores.shape)
-            return self.bank(labels[int(best)]).latents[row], int(pose), labels[int(best)]
+            return self._random_start(targets, labels)[1:]
         vectors, logits = self.encoded(targets)
         likely = np.asarray(labels)[logits[:, labels].argmax(1)]  # the class of each pose
-        pose = int(iou(self.draw(vectors, likely), targets).argmax())
-        return vectors[pose], pose, int(likely[pose])
+        scores = iou(self.draw(vectors, likely), targets)
+        pose = int(scores.argmax())
+        score, vector, other, label = self._random_start(targets, [int(likely[pose])])
+        return (vector, other, label) if score > scores[pose] else (vectors[pose], pose, int(likely[pose]))
+
+    def _random_start(self, targets: np.ndarray, labels: list[int]) -> tuple[float, np.ndarray, int, int]:
+        """The highest IoU of a random shape with one of the poses: with its latent, the pose, and the class."""
+        scores = np.stack([iou_matrix(targets, self.bank(label).voxels) for label in labels])  # (labels, P, BANK)
+        best, pose, row = (int(number) for number in np.unravel_index(scores.argmax(), scores.shape))
+        label = labels[best]
+        return float(scores[best, pose, row]), self.bank(label).latents[row], pose, label
 
     def draw(self, vectors: np.ndarray, labels: np.ndarray | int) -> np.ndarray:
         """Shapes of latents (n, latent) in one class or one each, booleans (n, R, R, R)."""

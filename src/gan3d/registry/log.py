@@ -41,7 +41,7 @@ from gan3d.tracking.delivery import marked_alive
 from gan3d.tracking.metric_names import SCORES
 from gan3d.tracking.store import parent_run
 
-NEEDED = ("mlflow", "numpy", "pandas", "scipy", "keras", "trimesh", "scikit-image", "pillow")  # and a backend
+NEEDED = ("mlflow", "numpy", "pandas", "scipy", "keras", "trimesh", "pillow")  # and a backend
 DESCRIPTION = 5000  # characters that MLflow's database holds of a version's description
 UNFINISHED_SECONDS = 600  # after which a version without content is one that nobody finishes
 RULE = "excess of three"  # which scores promotion compares
@@ -61,6 +61,7 @@ class Facts:
         tags: the version's provenance, such as `gan3d.tracking.provenance.provenance_tags` returns.
         training_run: id of the MLflow run that trained the last stage.
         backend: Keras backend used for training.
+        encoder: file of the generator's encoder, if it has one.
     """
 
     data: Mapping[str, Any]
@@ -69,6 +70,7 @@ class Facts:
     tags: Mapping[str, str] = field(default_factory=dict)
     training_run: str | None = None
     backend: str = "tensorflow"
+    encoder: Path | None = None
 
 
 def data_facts(dataset: VoxelDataset, resolution: int, source: str) -> dict[str, Any]:
@@ -90,7 +92,6 @@ def log_candidate(
     mlruns: Path | None = None,
     parent: str | None = None,
     name: str = "register",
-    encoder: Path | None = None,
 ) -> int:
     """Register a trained model as a version; equal weights, scores and data give the same version.
 
@@ -106,7 +107,6 @@ def log_candidate(
         mlruns: folder of the store, where a killed call is noticed.
         parent: id of the experiment's run, the new run's parent.
         name: of the new run.
-        encoder: of the generator, to be kept with a new version; None: it has none.
 
     Returns:
         The number of the version, which may have existed before.
@@ -136,7 +136,7 @@ def log_candidate(
         return number
     with _run(run_id, facts.tags, mlruns, parent, name) as run:
         metadata = {"weights": weights, "backend": facts.backend, "resolution": model.architecture.resolution}
-        info = _log(registered, Path(folder), model, packages, facts, metadata, encoder)
+        info = _log(registered, Path(folder), model, packages, facts, metadata)
         scores = {f"{SCORES}/{name}": value for name, value in means.items() if value is not None}
         mlflow.log_metrics(scores, model_id=info.model_id)
         mlflow.log_image(_picture(model), "samples.png")
@@ -248,13 +248,7 @@ def requirements(backend: str) -> list[str]:
 
 
 def _log(
-    registered: str,
-    folder: Path,
-    model: TrainedModel,
-    packages: list[str],
-    facts: Facts,
-    metadata: dict[str, Any],
-    encoder: Path | None = None,
+    registered: str, folder: Path, model: TrainedModel, packages: list[str], facts: Facts, metadata: dict[str, Any]
 ) -> Any:
     """The generator as a logged MLflow model."""
     example = pd.DataFrame([{"class": name, "count": 2, "seed": 7} for name in model.architecture.classes[:EXAMPLES]])
@@ -264,8 +258,8 @@ def _log(
         serving.mkdir()
         for name in SERVED:
             shutil.copy(folder / name, serving / name)
-        if encoder is not None:
-            shutil.copy(encoder, serving / ENCODER)
+        if facts.encoder is not None:
+            shutil.copy(facts.encoder, serving / ENCODER)
         # MLflow puts the folder around `sources` first on the path, where a gan3d would shadow an installed one
         sources = Path(scratch) / "gan3d_sources"
         shutil.copytree(Path(__file__).parents[1], sources / "gan3d", ignore=shutil.ignore_patterns("__pycache__"))
@@ -307,6 +301,7 @@ def _run(
 def _tags(model: TrainedModel, facts: Facts, means: Mapping[str, float | None]) -> dict[str, str]:
     """What promotion compares, and what the list of versions shows."""
     size = model.architecture.resolution
+    numbers = {**means, **error_of_excess(facts.scores, size)}
     by_class = {row["class"]: row.get("one_nna_cd") for row in generated_rows(facts.scores, size)[:TAGGED_CLASSES]}
     return dict(facts.tags) | {
         "resolution": str(size),
@@ -314,11 +309,7 @@ def _tags(model: TrainedModel, facts: Facts, means: Mapping[str, float | None]) 
         "test_split": facts.data["test_split"],
         "protocol": protocol_of(facts.scores, size),
         "one_nna_cd_by_class": json.dumps(by_class),
-        **{
-            name: repr(value)
-            for name, value in ({**means, **error_of_excess(facts.scores, size)}).items()
-            if value is not None
-        },
+        **{name: repr(value) for name, value in numbers.items() if value is not None},
         **({"training_run": facts.training_run} if facts.training_run else {}),
     }
 
@@ -346,15 +337,14 @@ def _model_facts(model: TrainedModel, registered: str, number: int) -> dict[str,
 
 
 def _versions(packages: Sequence[str]) -> dict[str, str]:
-    return {"gan3d": version("gan3d")} | {
-        name: number for name, _, number in (package.partition("==") for package in packages)
-    }
+    return {"gan3d": version("gan3d")} | {name: number for name, _, number in (p.partition("==") for p in packages)}
 
 
 def _picture(model: TrainedModel, count: int = 8) -> np.ndarray:
     """Samples with seed 0, one row per class, of the first PICTURED classes."""
     sampler = Sampler(model)
-    rows = [sampler.shapes(label, count, 0) for label in range(min(PICTURED, len(sampler.classes)))]
-    colors = [class_color(label) for label in range(len(rows)) for _ in range(count)]
-    shapes = [shape for row in rows for shape in row]
+    shapes = [
+        shape for label in range(min(PICTURED, len(sampler.classes))) for shape in sampler.shapes(label, count, 0)
+    ]
+    colors = [class_color(i // count) for i in range(len(shapes))]
     return sheet(shapes, count, titles=sampler.classes, size=128, up=model.up, colors=colors)

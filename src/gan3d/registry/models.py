@@ -46,7 +46,7 @@ def model_folder(address: str | Path, mlruns: Path | None = None) -> Path:
 
 def encoder_places(folder: Path) -> list[Path]:
     """Where the encoder of a model may lie: in its folder, and in the current project, whose names say little."""
-    project = sorted(find_project().encoders.glob("*.npz")) if in_project() else []
+    project = sorted(find_project().encoder("*").parent.glob("*.npz")) if in_project() else []
     return [folder / ENCODER, *project]
 
 

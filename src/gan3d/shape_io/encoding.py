@@ -54,12 +54,10 @@ def encode(shapes: Shapes, output: str, style: str = STYLES[0]) -> list[EncodedS
 def _encode_mesh(shapes: Shapes, i: int, extension: str, style: str) -> bytes:
     if style not in STYLES:
         raise UserError(f"style {style[:40]!r} does not exist: choose one of {', '.join(STYLES)}.")
-    # imported late: grids are answered without trimesh and scikit-image
+    # imported late: grids are answered without trimesh
     from gan3d.shape_io import meshing
 
-    occupancy = np.asarray(shapes.occupancy[i])
-    voxels = occupancy > shapes.threshold
-    content = meshing.encode_shape(extension, voxels, occupancy, style, shapes.threshold, shapes.up)
+    content = meshing.encode_shape(extension, np.asarray(shapes.voxels[i]), style, shapes.up)
     if not content:
         which = f"shape {i + 1} of {len(shapes.names)}" if len(shapes.names) > 1 else "the shape"
         raise UserError(f"{which} is empty and has no mesh: choose another seed or threshold.")

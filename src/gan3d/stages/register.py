@@ -62,7 +62,6 @@ def run(params: Params, project: Project) -> str:
                     mlruns=project.mlruns,
                     parent=parent,
                     name=name,
-                    encoder=encoder_of(params.final, project),
                 )
                 check_serving(params.name, version)
                 decision = promote(
@@ -116,13 +115,14 @@ def facts(params: Params, project: Project) -> Facts:
         tags=provenance_tags(project.work) | {"name": params.name, "stage": params.final},
         training_run=trained[params.final].get("run_id"),
         backend=params.train.backend,
+        encoder=encoder_of(params.final, project),
     )
 
 
 def encoder_of(stage: str, project: Project) -> Path | None:
     """The encoder that `gan3d encode` made of a stage's model, if it made one of just this model."""
-    path = project.encoders / f"{stage}.npz"
-    return path if belongs(path, model_file.load(project.model(stage))) else None
+    path = project.encoder(stage)
+    return path if path.is_file() and belongs(path, model_file.load(project.model(stage))) else None
 
 
 def source_of(project: Project) -> str:

@@ -63,8 +63,10 @@ precision highp float;
 in vec3 fromSun; in vec2 away; uniform float strength; ${SHADE}
 out vec4 pixel;
 void main() {
+  float fade = 1.0 - smoothstep(0.7, 1.25, length(away));
+  if (fade <= 0.0) discard;
   float dark = 0.45 * (1.0 - lightAt(fromSun, 0.015, 0.002)) + 0.55 * (1.0 - lightAt(fromSun, 0.06, 0.002));
-  pixel = vec4(0.0, 0.0, 0.02, 1.0) * dark * strength * (1.0 - smoothstep(0.7, 1.25, length(away)));
+  pixel = vec4(0.0, 0.0, 0.02, 1.0) * dark * strength * fade;
 }`;
 const DEPTH_VERTEX = `#version 300 es
 in vec3 place; ${PLACE}

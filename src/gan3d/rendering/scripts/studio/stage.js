@@ -55,7 +55,7 @@ export class Stage {
     const count = this.figures.length, across = Math.floor(width / (count || 1));
     this.figures.forEach(({ grid, surface, color }, i) => {
       const lines = this.look.style === "blocks" ? grid.side : 0;
-      const clip = [i * across, 0, across, height], place = [i * across, below, across, height - below];
+      const clip = [i * across, 0, width - i * across, height], place = [i * across, below, across, height - below];
       this.renderer.draw(surface, place, camera, { color, lines, clip });
     });
   }
