@@ -144,8 +144,8 @@ def printable(
     wall = thinnest_wall(mesh, solid)
     if wall < THINNEST:
         raise UserError(
-            f"{name} has walls of {wall:.2f} mm at a size of {settings.size:g} mm, and {THINNEST:g} mm is the least that"
-            f" can be printed: give a size of at least {math.ceil(settings.size * THINNEST / wall)} mm."
+            f"{name} has walls of {wall:.2f} mm at a size of {settings.size:g} mm, and {THINNEST:g} mm is the least"
+            f" that can be printed: give a size of at least {math.ceil(settings.size * THINNEST / wall)} mm."
         )
     return PrintedBody(mesh, repairs, wall, float(solid.volume()), count, voxel)
 
