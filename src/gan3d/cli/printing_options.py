@@ -37,7 +37,7 @@ _OPTIONS = (
     click.option(
         "--drop",
         type=click.FloatRange(0, 1),
-        help="Leave out loose pieces below this share of the shape; by default, all are joined by the shortest bridges.",
+        help="Leave out loose pieces below this share of the shape; by default, the shortest bridges join all.",
     ),
 )
 

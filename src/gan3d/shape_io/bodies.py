@@ -92,7 +92,7 @@ def _fill_corners(body: np.ndarray) -> bool:
             # a neighbour of the occupied corner, or one of the empty corners
             target = np.where(eight[corner], corner ^ 1, corner)
             for which in (corner, corner ^ 1):
-                at = np.argwhere(touching & (target == which)) + [(which >> 2) & 1, (which >> 1) & 1, which & 1]
+                at = np.argwhere(touching & (target == which)) + np.array([which >> 2 & 1, which >> 1 & 1, which & 1])
                 body[tuple(at.T)] = True
     return found
 

@@ -126,7 +126,7 @@ def printable(
     body = np.pad(body[tuple(slice(low, high) for low, high in _bounds(body))], 1)
     if settings.base:
         body = _with_base(body, settings.size)
-    vertices, faces = (block_surface if style == "blocks" else smooth_surface)(body)
+    vertices, faces = block_surface(body) if style == "blocks" else smooth_surface(body, keep_walls=True)
     voxel = settings.size / float(np.ptp(vertices, axis=0).max())
     count = 0
     if settings.hollow is not None:
@@ -144,7 +144,7 @@ def printable(
     wall = thinnest_wall(mesh, solid)
     if wall < THINNEST:
         raise UserError(
-            f"{name} has walls of {wall:.2f} mm at a size of {settings.size:g} mm, thinner than the {THINNEST:g} mm that"
+            f"{name} has walls of {wall:.2f} mm at a size of {settings.size:g} mm, and {THINNEST:g} mm is the least that"
             f" can be printed: give a size of at least {math.ceil(settings.size * THINNEST / wall)} mm."
         )
     return PrintedBody(mesh, repairs, wall, float(solid.volume()), count, voxel)

@@ -27,7 +27,8 @@ from scipy.sparse.csgraph import connected_components
 RUN = 6  # quads
 NORMAL_STEPS = 5
 VERTEX_STEPS = 10
-REACH = 0.45  # voxels; below a half, so that vertices of neighbouring corners never meet
+REACH = 0.35  # voxels; below a half, so that vertices of neighbouring corners never meet
+THIN_REACH = 0.15  # where a wall is one voxel thick and has to stay a wall
 _ROUNDS = 6  # of parting sheets that share an edge
 
 
@@ -80,11 +81,16 @@ def block_surface(voxels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return quads.corners, quads.faces[:, [0, 1, 2, 0, 2, 3]].reshape(-1, 3)
 
 
-def smooth_surface(voxels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def smooth_surface(voxels: np.ndarray, keep_walls: bool = False) -> tuple[np.ndarray, np.ndarray]:
     """The smooth surface of boolean voxels (X, Y, Z), closed and oriented outwards.
 
+    Args:
+        voxels: the shape.
+        keep_walls: whether vertices move less where the shape is one voxel thick, so that walls stay 0.7 voxels thick.
+
     Returns:
-        Vertices, float64 (V, 3), in voxels: voxel (i, j, k) is the cube from there to (i+1, j+1, k+1). Triangles (F, 3).
+        Vertices, float64 (V, 3), in voxels, where voxel (i, j, k) is the cube from there to (i+1, j+1, k+1); and
+        triangles (F, 3).
     """
     quads = block_quads(voxels)
     if not len(quads.faces):
@@ -93,7 +99,10 @@ def smooth_surface(voxels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     normals = np.zeros((len(faces), 3))
     normals[np.arange(len(faces)), quads.directions // 2] = quads.directions % 2 * 2 - 1
     normals = _average(normals, across // 4, _open_sides(quads, across))
-    vertices = _fit(corners.astype(float), faces, normals)
+    reach = np.full(len(corners), REACH)
+    if keep_walls:
+        reach[_near_thin(voxels)[tuple(corners.T)]] = THIN_REACH
+    vertices = _fit(corners.astype(float), faces, normals, reach)
     return vertices, _triangles(vertices, faces)
 
 
@@ -177,8 +186,28 @@ def _average(normals: np.ndarray, neighbours: np.ndarray, open_sides: np.ndarray
     return normals
 
 
-def _fit(corners: np.ndarray, faces: np.ndarray, normals: np.ndarray) -> np.ndarray:
-    """Move the vertices of quads whose normal has changed towards the planes of all their quads."""
+def _near_thin(voxels: np.ndarray) -> np.ndarray:
+    """Corners of the grid at voxels that are in no occupied cube of 2³ voxels, booleans (X + 1, Y + 1, Z + 1)."""
+    cubes = voxels
+    for axis in range(3):
+        cubes = _pairs(cubes, axis) > 1
+    thick = np.pad(cubes, 1)
+    for axis in range(3):
+        thick = _pairs(thick, axis) > 0
+    corners = np.pad(voxels & ~thick, 1)
+    for axis in range(3):
+        corners = _pairs(corners, axis) > 0
+    return corners
+
+
+def _pairs(grid: np.ndarray, axis: int) -> np.ndarray:
+    """The sums of neighbours along an axis, which is then one shorter."""
+    ends = [(slice(None),) * axis + (part,) for part in (slice(None, -1), slice(1, None))]
+    return grid[ends[0]].view(np.uint8) + grid[ends[1]].view(np.uint8)
+
+
+def _fit(corners: np.ndarray, faces: np.ndarray, normals: np.ndarray, most: np.ndarray) -> np.ndarray:
+    """Move the vertices of quads whose normal has changed towards the planes of all their quads, up to `most` (V,)."""
     moving = np.zeros(len(corners), bool)
     moving[faces[(np.abs(normals) > 1e-9).sum(1) > 1]] = True
     part = moving[faces].any(1)
@@ -186,7 +215,7 @@ def _fit(corners: np.ndarray, faces: np.ndarray, normals: np.ndarray) -> np.ndar
     used = np.flatnonzero(np.bincount(faces.ravel(), minlength=len(corners)))
     index = np.empty(len(corners), int)
     index[used] = np.arange(len(used))
-    faces, vertices, reach = index[faces], corners[used], REACH * moving[used][:, None]
+    faces, vertices, reach = index[faces], corners[used], (most * moving)[used][:, None]
     low, high = vertices - reach, vertices + reach
     size = (len(used), len(faces))
     share = 1 / np.bincount(faces.ravel())
