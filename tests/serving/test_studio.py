@@ -198,6 +198,10 @@ def test_files_are_downloaded(page, sampler, tmp_path):
         if name in MESHES:
             mesh = trimesh.load(path, force="mesh")
             assert mesh.volume == pytest.approx(sampler.shapes(0, 1, 0)[0].mean(), rel=1e-4)
+
+
+def test_gifs_move(page, tmp_path):
+    settle(page)
     for label in ("GIF turning", "GIF of the walk"):
         with page.expect_download(timeout=90_000) as download:
             page.click(f"#files button:text-is('{label}')")
@@ -317,8 +321,18 @@ def test_the_keyboard_is_enough(page):
     for _ in range(80):
         page.keyboard.press("Tab")
         reached.add(page.evaluate("document.activeElement.id"))
-    controls = {"seed", "truncation", "threshold", "smoothness", "place", "to", "keep", "share", "choose", "view"}
-    assert controls <= reached
+    assert {
+        "seed",
+        "truncation",
+        "threshold",
+        "smoothness",
+        "place",
+        "to",
+        "keep",
+        "share",
+        "choose",
+        "view",
+    } <= reached
 
 
 def test_a_server_that_restarts_in_mid_walk_is_waited_for(chromium, holder):
