@@ -317,7 +317,18 @@ def test_the_keyboard_is_enough(page):
     for _ in range(80):
         page.keyboard.press("Tab")
         reached.add(page.evaluate("document.activeElement.id"))
-    assert {"seed", "truncation", "threshold", "smoothness", "place", "to", "keep", "share", "choose", "view"} <= reached
+    assert {
+        "seed",
+        "truncation",
+        "threshold",
+        "smoothness",
+        "place",
+        "to",
+        "keep",
+        "share",
+        "choose",
+        "view",
+    } <= reached
 
 
 def test_a_server_that_restarts_in_mid_walk_is_waited_for(chromium, holder):
