@@ -48,11 +48,14 @@ def one_body(voxels: np.ndarray, drop: float = 0.0) -> tuple[np.ndarray, Repairs
     body, joined = _join(body)
     bridge = int(body.sum()) - filled
     filled -= int((voxels & body).sum())
-    solid = ndimage.binary_fill_holes(body)
-    voids = int(solid.sum() - body.sum())
-    body = fill_contacts(solid)  # bridges may touch what they pass
-    filled += int(body.sum() - solid.sum())
-    return body, Repairs(dropped, joined, bridge, filled, voids)
+    voids = 0
+    while True:  # bridges may touch what they pass, and what fills a contact may close a void
+        solid = ndimage.binary_fill_holes(body)
+        after = fill_contacts(solid)
+        voids, filled = voids + int(solid.sum() - body.sum()), filled + int(after.sum() - solid.sum())
+        if after.sum() == body.sum():
+            return body, Repairs(dropped, joined, bridge, filled, voids)
+        body = after
 
 
 def fill_contacts(voxels: np.ndarray) -> np.ndarray:

@@ -12,7 +12,7 @@ Gibson 1998), but where those relax all vertices alike and round every edge, onl
    of the same sign are the two edges of a part's side.
 3. Average the normals of neighbouring quads, NORMAL_STEPS times, over all sides but those that are edges of the shape
    (as for filtering the normals of noisy meshes, Sun et al. 2007).
-4. Move each vertex towards the planes through the centres of its quads with these normals, VERTEX_STEPS times, and
+4. Move each vertex toward the planes through the centres of its quads with these normals, VERTEX_STEPS times, and
    never farther than REACH along an axis.
 
 Steps 1 and 2 are integer arithmetic on arrays with one entry per side of a quad, 3 and 4 sums over neighbours.
@@ -39,7 +39,7 @@ class Quads:
     Attributes:
         corners: vertices, integers in voxels, (V, 3).
         faces: (F, 4).
-        directions: where each faces, integers from 0 to 5, (F,): its axis times two, plus one towards the axis' end.
+        directions: where each faces, integers from 0 to 5, (F,): its axis times two, plus one toward the axis' end.
         voxels: the voxel of each, index in C order, (F,).
         shape: of the grid.
     """
@@ -207,7 +207,7 @@ def _pairs(grid: np.ndarray, axis: int) -> np.ndarray:
 
 
 def _fit(corners: np.ndarray, faces: np.ndarray, normals: np.ndarray, most: np.ndarray) -> np.ndarray:
-    """Move the vertices of quads whose normal has changed towards the planes of all their quads, up to `most` (V,)."""
+    """Move the vertices of quads whose normal has changed toward the planes of all their quads, up to `most` (V,)."""
     moving = np.zeros(len(corners), bool)
     moving[faces[(np.abs(normals) > 1e-9).sum(1) > 1]] = True
     part = moving[faces].any(1)
@@ -224,8 +224,8 @@ def _fit(corners: np.ndarray, faces: np.ndarray, normals: np.ndarray, most: np.n
     squares = (mean_of_faces @ (normals[:, :, None] * normals[:, None]).reshape(-1, 9)).reshape(-1, 3, 3)
     for _ in range(VERTEX_STEPS):
         offsets = ((mean_of_corners @ vertices) * normals).sum(1, keepdims=True)
-        towards = mean_of_faces @ (offsets * normals) - np.einsum("vij,vj->vi", squares, vertices)
-        vertices = np.clip(vertices + towards, low, high)
+        pull = mean_of_faces @ (offsets * normals) - np.einsum("vij,vj->vi", squares, vertices)
+        vertices = np.clip(vertices + pull, low, high)
     moved = corners.copy()
     moved[used] = vertices
     return moved
