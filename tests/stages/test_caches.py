@@ -23,6 +23,7 @@ ENTRIES = {
         "gan3d.monitoring.validation",
     ),
     "evaluate": ("gan3d.stages.evaluate",),
+    "output": ("gan3d.stages.output",),
     "register": ("gan3d.stages.register", "gan3d.registry.served"),
 }
 

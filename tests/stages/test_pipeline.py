@@ -31,7 +31,7 @@ def stages_run(output):
 
 
 def test_every_stage_ran_once(repro):
-    expected = {"synthetic", "source", "prepare", "train@r04", "train@r08", "evaluate", "register"}
+    expected = {"synthetic", "source", "prepare", "train@r04", "train@r08", "evaluate", "output", "register"}
     assert sorted(stages_run(repro.first.stdout)) == sorted(expected)
 
 
@@ -200,7 +200,7 @@ def test_a_learning_rate_reruns_its_stage_and_what_follows(repro, client):
     repro.edit(change)
     assert "train@r08" in repro.run("dvc", "status").stdout
     done = repro.run("dvc", "repro")
-    assert stages_run(done.stdout) == ["source", "train@r08", "evaluate", "register"]
+    assert sorted(stages_run(done.stdout)) == sorted(["source", "train@r08", "evaluate", "output", "register"])
     assert len(client.search_model_versions("name = 'furniture'")) == 2
     second = client.get_model_version(MODEL, "2")
     assert second.tags["promotion"] in ("promoted", "not promoted")
@@ -209,6 +209,10 @@ def test_a_learning_rate_reruns_its_stage_and_what_follows(repro, client):
 
 def test_going_back_takes_the_result_from_the_cache(repro):
     run = (repro.root / "runs" / "r08.json").read_text()
+    kept, weights = repro.root / "output/furniture/model/r08/generator.npz", repro.root / "models/r08/generator.npz"
+    pictures = sorted(path.name for path in (repro.root / "output/furniture/vis/r08").iterdir())
+    before = kept.read_bytes()
+    assert before == weights.read_bytes()
 
     def back(tree):
         tree["train"]["stages"]["r08"]["lr_g"] = 0.005
@@ -217,6 +221,8 @@ def test_going_back_takes_the_result_from_the_cache(repro):
     done = repro.run("dvc", "repro")
     assert "train@r08" not in stages_run(done.stdout)
     assert json.loads((repro.root / "runs" / "r08.json").read_text()) != json.loads(run)
+    assert before != kept.read_bytes() == weights.read_bytes()
+    assert sorted(path.name for path in (repro.root / "output/furniture/vis/r08").iterdir()) == pictures  # of training
 
 
 def test_an_experiment_in_a_copy_writes_into_the_same_store(repro, client):

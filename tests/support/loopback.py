@@ -47,10 +47,10 @@ class Server:
 
 
 @contextmanager
-def serving(*holders: ModelHolder, names: tuple[str, ...] = ("tiny",), **settings):
-    """A server of holders; the settings are those of `gan3d.serving.settings.Settings`."""
+def serving(*holders: ModelHolder, names: tuple[str, ...] = ("tiny",), port: int = 0, **settings):
+    """A server of holders, on any free port; the settings are those of `gan3d.serving.settings.Settings`."""
     settings = {"max_body": 100_000, "poll": 0.1} | settings
-    listening = listen("127.0.0.1", 0)
+    listening = listen("127.0.0.1", port)
     server = build_server(Models(dict(zip(names, holders, strict=True))), Settings(**settings))
     thread = threading.Thread(target=server.run, args=([listening],))
     thread.start()

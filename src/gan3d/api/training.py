@@ -55,12 +55,12 @@ def train(
     choose_backend()
     from gan3d.dataset import UNCONDITIONAL
     from gan3d.monitoring.callbacks import CallbackList
+    from gan3d.monitoring.checkpoint_folder import checkpoint_folder
     from gan3d.monitoring.monitor import TrainingMonitor
     from gan3d.monitoring.progress import progress_bar
     from gan3d.monitoring.validation import validation
     from gan3d.stages.spec import check_training_shapes, logging_schedule, stage_spec
     from gan3d.training import loop
-    from gan3d.training.fingerprint import training_fingerprint
     from gan3d.training.stage import build_stage, finish_stage
 
     if isinstance(data, str | Path):
@@ -84,7 +84,7 @@ def train(
             data,
             start,
             spec.recipe,
-            folder / stage / training_fingerprint(data, start[2], spec.recipe),
+            checkpoint_folder(folder, stage, data, start, spec.recipe),
             schedule,
             CallbackList(_progress(update, spec.recipe.images), *([callback] if callback else [])),
             TrainingMonitor(data, start, schedule.samples_per_class),

@@ -19,7 +19,7 @@ from gan3d.cli.compare import compare
 from gan3d.cli.data import data
 from gan3d.cli.inversion import complete, directions, encode, invert
 from gan3d.cli.notebook import notebook
-from gan3d.cli.pipeline import check, evaluate, pack, prepare, register, sync, train
+from gan3d.cli.pipeline import check, evaluate, output, pack, prepare, register, sync, train
 from gan3d.cli.pretrained import pretrained
 from gan3d.cli.recipe import recipe
 from gan3d.cli.registry import registry
@@ -49,6 +49,7 @@ for command in (
     pack,
     evaluate,
     score,
+    output,
     register,
     sample,
     interpolate,

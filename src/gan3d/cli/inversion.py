@@ -90,9 +90,7 @@ def complete(
     done = draw(inverter, voxels, given, class_name, count, seed)
     for out in outs:
         labels = [done.class_name] * count
-        for path in write_shapes(
-            out, done.voxels, labels, model_of.up, done.occupancy, model_of.threshold, classes=inverter.sampler.classes
-        ):
+        for path in write_shapes(out, done.voxels, labels, model_of.up, classes=inverter.sampler.classes):
             click.echo(path)
     click.echo(f"IoU with what is given, before it was put back: {', '.join(f'{score:.2f}' for score in done.ious)}")
 

@@ -127,6 +127,16 @@ def evaluate(features: bool) -> None:
 
 
 @click.command()
+def output() -> None:
+    """Write output/<name>, with plots, models and samples for people, of what models/ holds."""
+    params, project = project_and_params()
+    from gan3d.stages import output as stage
+
+    written = stage.run(params, project)
+    click.echo(f"{project.output(params.name)}: {', '.join(written) or 'nothing'} written anew")
+
+
+@click.command()
 def register() -> None:
     """Register the final generator, and make it champion if it is better."""
     params, project = project_and_params()

@@ -5,11 +5,12 @@ from typing import Any
 
 import click
 
+from gan3d.cli.printing_options import print_settings, printing_options
 from gan3d.cli.setup import class_option, model_option, open_sampler, outs_option, path_option
 from gan3d.errors import UserError
 from gan3d.outputs import check_place
 from gan3d.sampling.paths import PATHS
-from gan3d.shape_io.formats import FILES, STYLES, extensions
+from gan3d.shape_io.formats import FILES, STYLES, check_printed, extensions, file_format
 
 truncation_option = click.option(
     "--truncation",
@@ -49,6 +50,7 @@ style_option = click.option(
 @style_option
 @truncation_option
 @threshold_option
+@printing_options
 def sample(
     model: str | None,
     class_name: str | None,
@@ -62,12 +64,16 @@ def sample(
     style: Any,
     truncation: float,
     threshold: float | None,
+    **printing: Any,
 ) -> None:
     """Write shapes of a class by seed, or around shapes of your own."""
-    from gan3d.shape_io.files import check_output, write_shapes
+    from gan3d.shape_io.files import check_output, write_bodies, write_shapes
 
+    settings = print_settings(**printing)
     for out in outs:
         check_output(out)
+        if settings:
+            check_printed(file_format(out))
     if around is None and (minus or plus):
         raise UserError("--minus and --plus change the latent of --around: name its file.")
     sampler = open_sampler(model)
@@ -78,9 +84,14 @@ def sample(
         request = around_latent(sampler, class_name, around, minus, plus, strength, count, seed)
     sampled = sample_shapes(sampler, [request], truncation, threshold)
     voxels = sampled.voxels
+    if settings:
+        for out in outs:
+            for path, body in write_bodies(out, voxels, settings, sampled.up, style):
+                click.echo(path)
+                click.echo(f"{path.name}: {body.describe()}", err=True)
+        return
     for out in outs:
-        floats, labels, classes = sampled.occupancy, sampled.names, sampled.classes
-        for path in write_shapes(out, voxels, labels, sampled.up, floats, sampled.threshold, style, classes):
+        for path in write_shapes(out, voxels, sampled.names, sampled.up, style, sampled.classes):
             click.echo(path)
 
 

@@ -70,15 +70,15 @@ class LatentSearch:
             "given": given[None, ..., None].astype(np.float32),
         }
         batch = {"labels": np.full((1, devices()), label, np.int32)}  # as many as devices share; the first one counts
-        best, count = [-1.0, start], 0
+        best, count = (-1.0, start), 0
 
         def evaluate(vector: np.ndarray) -> tuple[float, np.ndarray]:
-            nonlocal count
+            nonlocal best, count
             latent = vector[None].astype(np.float32)
             state, logs = self._run(fixed | {"latent": latent, "gradient": np.zeros_like(latent)}, batch)
             score, count = float(np.asarray(logs["score"])[0]), count + 1
             if score > best[0]:
-                best[:] = [score, vector.copy()]
+                best = score, vector.copy()
             return float(np.asarray(logs["loss"])[0]), np.asarray(state["gradient"], np.float64)[0]
 
         def stop(intermediate_result: Any) -> None:

@@ -29,12 +29,12 @@ from gan3d import model_file
 from gan3d.dataset import UNCONDITIONAL, VoxelDataset
 from gan3d.errors import UserError
 from gan3d.model_file import TrainedModel
+from gan3d.monitoring.checkpoint_folder import checkpoint_folder
 from gan3d.monitoring.monitor import TrainingMonitor
 from gan3d.networks.architecture import Architecture
 from gan3d.outputs import write_text
 from gan3d.training.callback import Callback, Row
 from gan3d.training.checkpoint import sole_writer
-from gan3d.training.fingerprint import training_fingerprint
 from gan3d.training.loop import LoggingSchedule, train
 from gan3d.training.recipe import Recipe
 from gan3d.training.stage import StageSpec, build_stage
@@ -96,7 +96,7 @@ def run(folder: Path, should_stop: Callable[[], bool], log: Callable[[str], None
         if spec.prev is not None and spec.prev not in models:
             models[spec.prev] = model_file.load(folder / "models" / spec.prev)
         start = build_stage(spec, None if spec.prev is None else models[spec.prev])
-        checkpoints = folder / "checkpoints" / spec.name / training_fingerprint(data, start[2], spec.recipe)
+        checkpoints = checkpoint_folder(folder / "checkpoints", spec.name, data, start, spec.recipe)
         with sole_writer(checkpoints, partial(log, f"{spec.name}: another process trains it; waiting.")):
             trained, rows = train(
                 data,

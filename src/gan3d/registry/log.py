@@ -41,7 +41,7 @@ from gan3d.tracking.delivery import marked_alive
 from gan3d.tracking.metric_names import SCORES
 from gan3d.tracking.store import parent_run
 
-NEEDED = ("mlflow", "numpy", "pandas", "scipy", "keras", "trimesh", "scikit-image", "pillow")  # and a backend
+NEEDED = ("mlflow", "numpy", "pandas", "scipy", "keras", "trimesh", "pillow")  # and a backend
 DESCRIPTION = 5000  # characters that MLflow's database holds of a version's description
 UNFINISHED_SECONDS = 600  # after which a version without content is one that nobody finishes
 RULE = "excess of three"  # which scores promotion compares

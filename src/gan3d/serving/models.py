@@ -33,7 +33,7 @@ class ServedModel:
     """A generator in memory.
 
     Attributes:
-        version: as gan3d/3, or the model's folder.
+        version: as furniture/3, or the model's folder.
         sampler: draws its shapes.
         engine: what computes them.
     """

@@ -3,6 +3,7 @@
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 from zipfile import BadZipFile
 
 import numpy as np
@@ -17,7 +18,11 @@ from gan3d.rendering.sheets import animate, by_class, colors_of, save_png, strip
 from gan3d.rendering.viewer import write_page
 from gan3d.rendering.voxels import render
 from gan3d.shape_io import meshing
-from gan3d.shape_io.formats import FILES, STYLES, Style, file_format
+from gan3d.shape_io.formats import FILES, STYLES, Style, check_printed, file_format
+
+if TYPE_CHECKING:  # manifold3d is needed for bodies alone
+    from gan3d.shape_io.print_settings import PrintSettings
+    from gan3d.shape_io.printing import PrintedBody
 
 
 def check_output(path: Path) -> None:
@@ -35,8 +40,6 @@ def write_shapes(
     voxels: np.ndarray,
     labels: Sequence[str],
     up: str = "y",
-    occupancy: np.ndarray | None = None,
-    threshold: float = 0.5,
     style: Style = STYLES[0],
     classes: Sequence[str] = (),
 ) -> list[Path]:
@@ -48,8 +51,6 @@ def write_shapes(
         voxels: booleans (n, R, R, R).
         labels: the class of each.
         up: the axis that points up.
-        occupancy: the generator's floats (n, R, R, R), for smoother marching cubes.
-        threshold: of the occupancy.
         style: of meshes, one of `gan3d.shape_io.formats.STYLES`.
         classes: all classes of the model, whose order sets the colours of pictures; by default those of `labels`.
 
@@ -67,11 +68,43 @@ def write_shapes(
     paths = [path.with_stem(f"{path.stem}_{i:03d}") if several else path for i in range(len(voxels))]
     for i, one in enumerate(paths):
         if wanted.kind == "mesh":
-            floats = None if occupancy is None else occupancy[i]
-            meshing.save_shape(one, voxels[i], floats, style, threshold, up)
+            meshing.save_shape(one, voxels[i], style, up)
         else:
             write_bytes(one, binvox.encode(binvox.Binvox(voxels[i])))
     return paths
+
+
+def write_bodies(
+    path: Path, voxels: np.ndarray, settings: "PrintSettings", up: str = "y", style: Style = STYLES[0]
+) -> list[tuple[Path, "PrintedBody"]]:
+    """Write shapes as bodies to print, each in a file of its own as `write_shapes` names them.
+
+    Nothing is written unless all shapes pass the check.
+
+    Args:
+        path: whose extension is that of a format for printing.
+        voxels: booleans (n, R, R, R).
+        settings: size, walls, base.
+        up: the axis of the grid that points up.
+        style: of the surface.
+
+    Returns:
+        The files written, each with its body.
+
+    Raises:
+        UserError: for another extension, and as `gan3d.shape_io.printing.printable`.
+    """
+    from gan3d.shape_io.printing import printable
+
+    wanted = file_format(path)
+    check_printed(wanted)
+    several = len(voxels) > 1
+    names = [f"shape {i + 1} of {len(voxels)}" if several else "the shape" for i in range(len(voxels))]
+    bodies = [printable(shape, settings, style, up, name) for shape, name in zip(voxels, names, strict=True)]
+    paths = [path.with_stem(f"{path.stem}_{i:03d}") if several else path for i in range(len(voxels))]
+    for one, body in zip(paths, bodies, strict=True):
+        write_bytes(one, meshing.mesh_content(body.mesh, wanted.extension, "millimeter"))
+    return list(zip(paths, bodies, strict=True))
 
 
 def _write_many(

@@ -11,7 +11,7 @@ from typing import Literal, get_args
 from gan3d.errors import UserError
 
 Kind = Literal["array", "mesh", "picture", "page"]
-Style = Literal["marching_cubes", "blocks"]
+Style = Literal["smooth", "blocks"]
 
 STYLES: tuple[Style, ...] = get_args(Style)  # of meshes; the first is the default
 MAX_VOXELS = 2**26  # per request, since all its shapes are in memory at once
@@ -30,6 +30,7 @@ class Format:
         many: whether one file holds many shapes; otherwise each shape has its own.
         file: whether `gan3d sample --out` writes it, by extension.
         http: whether HTTP and MLflow offer it.
+        printed: whether it may hold a body to print, in mm.
         max_shapes: per request over HTTP and MLflow; files have no limit.
     """
 
@@ -39,6 +40,7 @@ class Format:
     many: bool = False
     file: bool = True
     http: bool = True
+    printed: bool = False
     max_shapes: int = 64
 
     @property
@@ -52,7 +54,8 @@ FORMATS = (
     Format("npy", "array", "application/octet-stream", many=True, http=False),
     Format("npz", "array", "application/zip", many=True, http=False),
     Format("binvox", "array", "application/octet-stream"),
-    Format("stl", "mesh", "model/stl"),
+    Format("stl", "mesh", "model/stl", printed=True),
+    Format("3mf", "mesh", "model/3mf", printed=True),
     Format("obj", "mesh", "model/obj"),
     Format("ply", "mesh", "model/ply"),
     Format("glb", "mesh", "model/gltf-binary"),
@@ -78,6 +81,17 @@ def file_format(path: Path) -> Format:
         return FILES[path.suffix.lower()]
     except KeyError:
         raise UserError(f"{path} cannot be written: give it one of the extensions {', '.join(FILES)}.") from None
+
+
+def check_printed(wanted: Format) -> None:
+    """Refuse a format that holds no bodies to print.
+
+    Raises:
+        UserError: if it is refused.
+    """
+    if not wanted.printed:
+        names = " or ".join(each.extension for each in FORMATS if each.printed)
+        raise UserError(f"{wanted.extension} holds no body to print: choose {names}, or leave printable out.")
 
 
 def check_export(path: Path) -> None:

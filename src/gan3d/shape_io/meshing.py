@@ -8,11 +8,12 @@ from pathlib import Path
 
 import numpy as np
 import trimesh
-from skimage import measure
 
 from gan3d.errors import UserError
 from gan3d.outputs import write_bytes
+from gan3d.shape_io import threemf
 from gan3d.shape_io.formats import STYLES, Style, extensions
+from gan3d.shape_io.surface import block_surface, smooth_surface
 from gan3d.voxels import AXES
 
 EXTENSIONS = extensions("mesh")
@@ -31,48 +32,20 @@ def blocks(voxels: np.ndarray) -> trimesh.Trimesh:
     Vertices are merged. The mesh is closed; it is watertight unless two voxels touch only along an edge, where four
     faces meet.
     """
-    side = len(voxels)
-    padded = np.pad(np.asarray(voxels, bool), 1)
-    quads = []
-    for axis in range(3):
-        first, second = (axis + 1) % 3, (axis + 2) % 3  # axis = first × second
-        for outward in (1, -1):
-            open_side = padded & ~np.roll(padded, -outward, axis)
-            corner = np.argwhere(open_side) - 1
-            corner[:, axis] += outward == 1
-            steps = ((0, 0), (1, 0), (1, 1), (0, 1))[::outward]
-            quad = np.repeat(corner[:, None], 4, 1)
-            for i, (u, v) in enumerate(steps):
-                quad[:, i, first] += u
-                quad[:, i, second] += v
-            quads.append(quad)
-    corners = np.concatenate(quads).reshape(-1, 3)
-    keys, index = np.unique(corners @ np.array([(side + 1) ** 2, side + 1, 1]), return_inverse=True)
-    vertices = np.stack(np.unravel_index(keys, (side + 1,) * 3), 1)
-    faces = index.reshape(-1, 4)[:, [0, 1, 2, 0, 2, 3]].reshape(-1, 3)
-    return trimesh.Trimesh(vertices / side, faces, process=False)
+    vertices, faces = block_surface(voxels)
+    return trimesh.Trimesh(vertices / len(voxels), faces, process=False)
 
 
-def marching_cubes(occupancy: np.ndarray, threshold: float = 0.5) -> trimesh.Trimesh:
-    """Mesh the surface where the occupancy (R, R, R), floats or booleans, crosses the threshold.
-
-    Samples are taken at voxel centres; outside the grid the occupancy is 0, which closes the surface.
-    """
-    side = len(occupancy)
-    padded = np.pad(np.asarray(occupancy, np.float32), 1)
-    if not (padded > threshold).any():
-        return trimesh.Trimesh(np.zeros((0, 3)), np.zeros((0, 3), int), process=False)
-    # Lorensen's table: on booleans, Lewiner's leaves edges shared by four faces
-    vertices, faces, _, _ = measure.marching_cubes(padded, threshold, gradient_direction="ascent", method="lorensen")
-    return trimesh.Trimesh((vertices - 0.5) / side, faces, process=False)
+def smooth(voxels: np.ndarray) -> trimesh.Trimesh:
+    """Mesh the smooth surface of boolean voxels (R, R, R), closed, with every voxel on its side of it."""
+    vertices, faces = smooth_surface(np.asarray(voxels, bool))
+    return trimesh.Trimesh(vertices / len(voxels), faces, process=False)
 
 
 def encode_shape(
     extension: str,
     voxels: np.ndarray,
-    occupancy: np.ndarray | None = None,
     style: Style = STYLES[0],
-    threshold: float = 0.5,
     up: str = "y",
 ) -> bytes:
     """Encode a shape as the content of a mesh file.
@@ -80,9 +53,7 @@ def encode_shape(
     Args:
         extension: one of EXTENSIONS.
         voxels: booleans (R, R, R).
-        occupancy: the generator's floats (R, R, R), which give marching cubes a smoother surface.
         style: one of STYLES.
-        threshold: of the occupancy.
         up: the grid's axis that points up; a GLB is rotated to make it y, other formats keep the axes.
 
     Returns:
@@ -93,18 +64,22 @@ def encode_shape(
     """
     if up not in AXES:
         raise UserError(f"up axis {up!r} does not exist: choose one of {', '.join(AXES)}.")
-    if style == "blocks":
-        mesh = blocks(voxels)
-    elif style == "marching_cubes":
-        mesh = marching_cubes(voxels) if occupancy is None else marching_cubes(occupancy, threshold)
-    else:
+    if style not in STYLES:
         raise UserError(f"mesh style {style!r} does not exist: choose one of {', '.join(STYLES)}.")
+    mesh = smooth(voxels) if style == "smooth" else blocks(voxels)
     if not len(mesh.faces):
         return b""
     if extension == ".glb":
         rotation = np.eye(4)
         rotation[:3, :3] = _TO_Y[up]
         mesh.apply_transform(rotation)
+    return mesh_content(mesh, extension, "meter")
+
+
+def mesh_content(mesh: trimesh.Trimesh, extension: str, unit: threemf.Unit) -> bytes:
+    """A mesh as the content of a file; only 3MF names the unit."""
+    if extension == ".3mf":
+        return threemf.encode(mesh, unit)
     content = mesh.export(file_type=extension[1:])
     return content.encode() if isinstance(content, str) else content
 
@@ -112,9 +87,7 @@ def encode_shape(
 def save_shape(
     path: str | Path,
     voxels: np.ndarray,
-    occupancy: np.ndarray | None = None,
     style: Style = STYLES[0],
-    threshold: float = 0.5,
     up: str = "y",
 ) -> Path:
     """Write a shape by the path's extension, as `encode_shape` encodes it; create a missing folder.
@@ -125,7 +98,7 @@ def save_shape(
     path = Path(path)
     if path.suffix.lower() not in EXTENSIONS:
         raise UserError(f"{path} cannot be written as a mesh: choose one of {', '.join(EXTENSIONS)}.")
-    content = encode_shape(path.suffix.lower(), voxels, occupancy, style, threshold, up)
+    content = encode_shape(path.suffix.lower(), voxels, style, up)
     if not content:
         raise UserError(f"{path} was not written since the shape is empty: choose another seed.")
     write_bytes(path, content)

@@ -21,13 +21,13 @@ from gan3d.dataset import VoxelDataset
 from gan3d.errors import short_list
 from gan3d.model_file import TrainedModel
 from gan3d.monitoring.callbacks import CallbackList, FirstSamples, ProgressBar, SampleSheets
+from gan3d.monitoring.checkpoint_folder import checkpoint_folder
 from gan3d.monitoring.cost import CostEstimate, estimate_cost, measure_conv_rate
 from gan3d.monitoring.monitor import TrainingMonitor
 from gan3d.monitoring.validation import validation
-from gan3d.outputs import copy_folder, new_file, new_folder, remove_others, write_text
-from gan3d.rendering.training_plots import training_curves
-from gan3d.rendering.viewer import write_page
+from gan3d.outputs import new_file, remove_others, write_text
 from gan3d.stages.experiment import experiment_run, run_name, trained_run, what
+from gan3d.stages.output import write_stage
 from gan3d.stages.spec import check_training_shapes, logging_schedule, stage_spec
 from gan3d.tracking.history import GROWN_FROM
 from gan3d.tracking.links import NOTE, run_link
@@ -36,7 +36,6 @@ from gan3d.tracking.provenance import provenance_tags
 from gan3d.tracking.store import connect_later
 from gan3d.training.callback import Row, TrainingView
 from gan3d.training.checkpoint import sole_writer
-from gan3d.training.fingerprint import training_fingerprint
 from gan3d.training.loop import Validate, train
 from gan3d.training.stage import StageSpec, build_stage, finish_stage
 
@@ -61,15 +60,14 @@ def run(params: Params, stage: str, project: Project, dry_run: bool = False) -> 
     print(f"{stage}: {cost}", flush=True)
     if dry_run:
         return
-    fingerprint = training_fingerprint(data, start[2], spec.recipe)
-    checkpoints = project.checkpoints / stage / fingerprint
+    checkpoints = checkpoint_folder(project.checkpoints, stage, data, start, spec.recipe)
     schedule = logging_schedule(params, spec.recipe.images)
     if rank() > 0:  # only the first process writes
         train(data, start, spec.recipe, checkpoints, schedule)
         wait_for_first()
         return
     with sole_writer(checkpoints, lambda: print(waiting_sentence(stage, checkpoints), flush=True)):
-        tracker = mlflow_callback(params, spec, data, project, fingerprint, cost)
+        tracker = mlflow_callback(params, spec, data, project, checkpoints.name, cost)
         monitor = TrainingMonitor(data, start, schedule.samples_per_class)
         scored = validation(data, start[2])
         best = BestModel(scored)
@@ -92,7 +90,7 @@ def run(params: Params, stage: str, project: Project, dry_run: bool = False) -> 
             progress.close()
             keep_models(tracker, f"{params.name} {stage}", project.model(stage), rows, best)
             tracker.finish(write_outputs(params.name, spec, project, trained, rows, sheets))
-        record = {"run_id": tracker.run_id, "training_fingerprint": fingerprint, "images": rows[-1]["images"]}
+        record = {"run_id": tracker.run_id, "training_fingerprint": checkpoints.name, "images": rows[-1]["images"]}
         write_text(project.run_file(stage), json.dumps(record, indent=2) + "\n")
     wait_for_first()
 
@@ -192,25 +190,13 @@ def write_outputs(
     name: str, spec: StageSpec, project: Project, trained: TrainedModel, rows: list[Row], sheets: SampleSheets
 ) -> dict[str, Path]:
     """Write curves, plots, page and model; returns what goes to MLflow, by artifact folder."""
-    output, stage, title = project.output(name), spec.name, f"{name} at {spec.resolution}³"
+    stage = spec.name
     diagnosed = [row for row in rows if any("/" in name for name in row)]
     write_rows(project.curves(stage), [name for name in rows[-1] if "/" not in name], rows)
     write_rows(project.health(stage), [name for name in rows[-1] if "/" in name], diagnosed)
-    plots = output / "loss" / stage
-    training_curves(rows, plots, title)
-    images, shapes = sheets.frames[-1]
-    page = write_page(
-        output / "vis" / stage / "shapes.html",
-        shapes,
-        [trained.architecture.classes[label] for label in sheets.labels],
-        title,
-        note=f"After {images:,} images.",
-        up=trained.up,
-        frames=sheets.frames[:-1],
+    plots, page = write_stage(
+        project.output(name), stage, project.model(stage), trained, rows, sheets.frames, sheets.labels
     )
-    with new_folder(output / "model" / stage) as model:
-        copy_folder(project.model(stage), model)
-        trained.build_generator().save(model / "generator.keras")
     return {"plots": plots, "": page, "model": project.model(stage)}
 
 

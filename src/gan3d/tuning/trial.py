@@ -23,12 +23,12 @@ from gan3d.errors import UserError
 from gan3d.metrics.excess_scorer import ExcessScorer
 from gan3d.metrics.validation import ValidationScorer
 from gan3d.monitoring import advice
+from gan3d.monitoring.checkpoint_folder import checkpoint_folder
 from gan3d.monitoring.monitor import TrainingMonitor
 from gan3d.stages.spec import stage_spec
 from gan3d.tracking.mlflow_callback import MLflowCallback
 from gan3d.tracking.provenance import provenance_tags
 from gan3d.training.callback import Callback, Row, TrainingView
-from gan3d.training.fingerprint import training_fingerprint
 from gan3d.training.loop import DivergedError, LoggingSchedule, train
 from gan3d.training.stage import build_stage
 from gan3d.tuning import space
@@ -181,7 +181,7 @@ class TrialRunner:
         """
         params, recipe = space.with_budget(self.params, self.stage, values)
         start = build_stage(stage_spec(params, self.stage, self.data), self.parent)
-        folder = self.project.checkpoints / "tune" / self.stage / training_fingerprint(self.data, start[2], recipe)
+        folder = checkpoint_folder(self.project.checkpoints / "tune", self.stage, self.data, start, recipe)
         every = params.tune.report
         schedule = LoggingSchedule(min(params.logging.metrics_every, every), every, every, self.scorer.count)
         callback = TrialCallback(trial, tracker)

@@ -17,6 +17,7 @@ import h5py
 import numpy as np
 import pytest
 from paths import REPOSITORY
+from scene_files import zipped
 
 from gan3d.data.pipeline.prepare import prepare
 from gan3d.data.sandbox.pool import Limits
@@ -36,14 +37,6 @@ def rejects(folder: Path) -> dict[str, tuple[str, str]]:
 def files_table(folder: Path) -> dict[str, dict[str, str]]:
     with (folder / "files.csv").open(newline="") as lines:
         return {row.pop("file"): row for row in csv.DictReader(lines)}
-
-
-def zipped(names: dict[str, bytes]) -> bytes:
-    stream = io.BytesIO()
-    with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, content in names.items():
-            archive.writestr(name, content)
-    return stream.getvalue()
 
 
 def tarred(names: dict[str, bytes | tarfile.TarInfo], mode: str = "w") -> bytes:

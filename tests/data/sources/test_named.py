@@ -6,13 +6,13 @@ import re
 import tarfile
 import threading
 import time
-import zipfile
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import scipy.io
 import trimesh
+from scene_files import zipped
 
 from gan3d.config.schema import Data
 from gan3d.data.formats import binvox
@@ -63,14 +63,6 @@ def volumes() -> dict[str, bytes]:
                 scipy.io.savemat(out, {"instance": grid(seed, 30).astype(np.uint8)})
                 files[f"volumetric_data/{name}/30/{split}/{name}_{i:06d}_1.mat"] = out.getvalue()
     return files
-
-
-def zipped(files: dict[str, bytes]) -> bytes:
-    out = io.BytesIO()
-    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, content in files.items():
-            archive.writestr(name, content)
-    return out.getvalue()
 
 
 def tarred(files: dict[str, bytes]) -> bytes:

@@ -34,31 +34,21 @@ export function encodeGif(frames, delay) {
 
 // The most frequent colours, in steps of 8; others become the nearest of them.
 function choosePalette(pictures) {
-  const counts = new Map(), key = (r, g, b) => ((r >> 3) << 10) | ((g >> 3) << 5) | (b >> 3), nearest = new Map();
-  for (const picture of pictures)
-    for (let i = 0; i < picture.length; i += 4) {
-      const color = key(picture[i], picture[i + 1], picture[i + 2]);
-      counts.set(color, (counts.get(color) || 0) + 1);
-    }
-  const chosen = [...counts].sort((a, b) => b[1] - a[1]).slice(0, COLORS).map(([color]) => color);
-  const spread = (color) => [(color >> 10) & 31, (color >> 5) & 31, color & 31], spreads = chosen.map(spread);
-  const palette = new Uint8Array(3 * COLORS);
-  spreads.forEach((parts, i) => palette.set(parts.map((part) => Math.round((part * 255) / 31)), 3 * i));
-  const find = (color) => {
-    const [r, g, b] = spread(color);
-    let best = 0, least = Infinity;
-    spreads.forEach((other, i) => {
+  const counts = new Uint32Array(1 << 15), nearest = new Int16Array(1 << 15).fill(-1);
+  const key = (r, g, b) => ((r >> 3) << 10) | ((g >> 3) << 5) | (b >> 3), parts = (color) => [color >> 10, (color >> 5) & 31, color & 31];
+  for (const picture of pictures) for (let i = 0; i < picture.length; i += 4) counts[key(picture[i], picture[i + 1], picture[i + 2])]++;
+  const used = Array.from(counts.keys()).filter((color) => counts[color]).sort((a, b) => counts[b] - counts[a]);
+  const chosen = used.slice(0, COLORS).map(parts), palette = new Uint8Array(3 * COLORS);
+  chosen.forEach((color, i) => palette.set(color.map((part) => Math.round((part * 255) / 31)), 3 * i));
+  for (const color of used) {
+    const [r, g, b] = parts(color);
+    let least = Infinity;
+    chosen.forEach((other, i) => {
       const distance = (r - other[0]) ** 2 + (g - other[1]) ** 2 + (b - other[2]) ** 2;
-      if (distance < least) [best, least] = [i, distance];
+      if (distance < least) [nearest[color], least] = [i, distance];
     });
-    return best;
-  };
-  const indexOf = (r, g, b) => {
-    const color = key(r, g, b);
-    if (!nearest.has(color)) nearest.set(color, find(color));
-    return nearest.get(color);
-  };
-  return { palette, indexOf };
+  }
+  return { palette, indexOf: (r, g, b) => nearest[key(r, g, b)] };
 }
 
 // LZW with codes of 9 to 12 bits (GIF89a, appendix F).

@@ -61,16 +61,17 @@ export class Mesh {
       seed: Math.floor(Math.random() * 2 ** 31),
     };
     $("redraw").disabled = true;
+    studio.note("Drawing the other half takes some seconds.", Infinity);
     const answer = await studio.attempt(() => studio.engine.json(path, { json }));
     $("redraw").disabled = false;
+    if (answer) studio.note("");
     if (answer) strip.putInFront(answer.latents.map((latent, i) => ({ class: shown.shape.class, latent: decodeVector(latent), name: `completed ${i + 1}` })));
   }
 }
 
-function describe({ iou, chamfer_x1e3: distance, nearest, message }) {
-  const own = `IoU ${iou.toFixed(2)}, Chamfer distance × 10³ ${distance.toFixed(2)}`;
-  const other = nearest ? `; nearest training shape: IoU ${nearest.iou.toFixed(2)}, ${nearest.chamfer_x1e3.toFixed(2)}` : "";
-  return `${message} ${own}${other}.`;
+function describe({ nearest, message }) {
+  if (!nearest) return message;
+  return `${message} The nearest training shape, ${nearest.name}: IoU ${nearest.iou.toFixed(2)}, Chamfer distance ${nearest.chamfer_x1e3.toFixed(2)}.`;
 }
 
 // Bits of the half of a grid that is given: by the axes of the array, of which `up` points up.
