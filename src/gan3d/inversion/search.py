@@ -82,7 +82,7 @@ class LatentSearch:
             return float(np.asarray(logs["loss"])[0]), np.asarray(state["gradient"], np.float64)[0]
 
         def stop(intermediate_result: Any) -> None:
-            if best[0] >= CLOSE:
+            if best_score >= CLOSE:
                 raise StopIteration
 
         minimize(
@@ -93,7 +93,7 @@ class LatentSearch:
             callback=stop,
             options={"maxfun": evaluations, "maxiter": evaluations, "maxcor": MEMORY, "ftol": TOLERANCE},
         )
-        return Found(normalise(best[1]), best[0], count)
+        return Found(normalise(best), best_score, count)
 
 
 def make_evaluation(generator: Any, threshold: float) -> Callable:
