@@ -70,7 +70,8 @@ class LatentSearch:
             "given": given[None, ..., None].astype(np.float32),
         }
         batch = {"labels": np.full((1, devices()), label, np.int32)}  # as many as devices share; the first one counts
-        best, count = (-1.0, start), 0
+        best: tuple[float, np.ndarray] = (-1.0, np.asarray(start))
+        count = 0
 
         def evaluate(vector: np.ndarray) -> tuple[float, np.ndarray]:
             nonlocal best, count
@@ -82,7 +83,7 @@ class LatentSearch:
             return float(np.asarray(logs["loss"])[0]), np.asarray(state["gradient"], np.float64)[0]
 
         def stop(intermediate_result: Any) -> None:
-            if best_score >= CLOSE:
+            if best[0] >= CLOSE:
                 raise StopIteration
 
         minimize(
@@ -93,7 +94,7 @@ class LatentSearch:
             callback=stop,
             options={"maxfun": evaluations, "maxiter": evaluations, "maxcor": MEMORY, "ftol": TOLERANCE},
         )
-        return Found(normalise(best), best_score, count)
+        return Found(normalise(best[1]), best[0], count)
 
 
 def make_evaluation(generator: Any, threshold: float) -> Callable:
