@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from gan3d.inversion.encoder import Encoder
     from gan3d.sampling.sampler import Sampler
 
-EVALUATIONS = {4: 200, 8: 200, 16: 160, 32: 80, 64: 60, 128: 30}  # of the generator and its gradient
+EVALUATIONS = {4: 200, 8: 200, 16: 120, 32: 80, 64: 60, 128: 30}  # of the generator and its gradient
 BANK = 128  # random shapes per class, which say what the generator knows
 BANK_SEED = 2**32 + 7
 KNOWN = 0.95  # quantile of the distances from a random shape to its nearest of the others

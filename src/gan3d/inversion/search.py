@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 
 CLOSE = 0.999  # IoU at which little is left to gain
 DICE, ENTROPY = 1.0, 0.3  # weights of the two losses
-SCALES = {2: 1.0, 4: 1.0, 8: 1.0}  # edges of blocks of voxels whose means are compared too, and their weights
 MEMORY = 20  # pairs of steps and gradients that L-BFGS remembers
 TOLERANCE = 1e-6  # relative decrease of the loss, below which a search ends
 
@@ -71,7 +70,8 @@ class LatentSearch:
             "given": given[None, ..., None].astype(np.float32),
         }
         batch = {"labels": np.full((1, devices()), label, np.int32)}  # as many as devices share; the first one counts
-        best, count = (-1.0, start), 0
+        best: tuple[float, np.ndarray] = (-1.0, np.asarray(start))
+        count = 0
 
         def evaluate(vector: np.ndarray) -> tuple[float, np.ndarray]:
             nonlocal best, count
@@ -119,14 +119,7 @@ def make_evaluation(generator: Any, threshold: float) -> Callable:
             soft = ops.clip(ops.sigmoid(ops.log(soft / (1 - soft)) - shift), 1e-6, 1 - 1e-6)
         entropy = -ops.sum(given * (target * ops.log(soft) + (1 - target) * ops.log(1 - soft)))
         dice = 1 - 2 * ops.sum(soft * wanted) / ops.maximum(ops.sum(soft * given) + size, 1.0)
-        total = DICE * dice + ENTROPY * entropy / ops.maximum(size, 1.0)
-        for block, weight in SCALES.items():  # thin parts that do not touch yet attract each other
-            if weight and block < occupancy.shape[1]:
-                means = [ops.average_pool(x, block, block, "valid", "channels_last") for x in (soft * given, wanted)]
-                total = total + weight * (
-                    1 - 2 * ops.sum(means[0] * means[1]) / (sum(ops.sum(ops.square(x)) for x in means) + 1e-6)
-                )
-        return total, score
+        return DICE * dice + ENTROPY * entropy / ops.maximum(size, 1.0), score
 
     def step(state: dict, batch: dict, penalised: Any) -> tuple[dict, dict]:
         differentiate = value_and_grad(loss)
