@@ -64,7 +64,7 @@ def test_unknown_formats_are_named_with_the_known_ones():
 
 @pytest.mark.parametrize("name", ["m.pt", "m.h5", "model.keras", "model.PB", "a.tflite"])
 def test_an_export_of_another_kind_is_refused(tmp_path, name):
-    with pytest.raises(UserError, match=r"another kind: name a file that ends in \.onnx, or a folder"):
+    with pytest.raises(UserError, match=r"another kind: name a file that ends in \.onnx or \.html, or a folder"):
         check_export(tmp_path / name)
 
 

@@ -59,6 +59,9 @@ def request_schema(model: ServedModel) -> dict[str, Any]:
                 forms.append(
                     {"type": "object", "properties": properties, "required": needed, "additionalProperties": False}
                 )
+    for form in fields["latents"]["anyOf"]:
+        if form["type"] == "array":
+            form["items"] = {"anyOf": [form["items"], {"type": "string"}]}
     fields["class"] |= {"examples": list(architecture.classes)[:2]}
     example = next(iter(architecture.classes))
     examples = [one | {"class": example} for one in schema["examples"]]

@@ -29,7 +29,7 @@ class Surface {
 
 const CORNERS = [[0, 0], [1, 0], [1, 1], [0, 1]];
 
-// The exposed faces of voxels, with ambient occlusion by the three neighbours at each corner.
+// The exposed faces of voxels, with ambient occlusion by the three neighbors at each corner.
 export function blocks({ side, wide, solid }) {
   const strides = [wide * wide, wide, 1];
   let faces = 0;
@@ -65,8 +65,8 @@ export function blocks({ side, wide, solid }) {
   return surface;
 }
 
-// Constrained surface nets (Gibson 1998): one vertex for each cube of eight voxel centres that are not all alike. Each
-// moves towards the mean of its neighbours and stays in its cube, so that no voxel changes sides.
+// Constrained surface nets (Gibson 1998): one vertex for each cube of eight voxel centers that are not all alike. Each
+// moves toward the mean of its neighbors and stays in its cube, so that no voxel changes sides.
 export function smooth(grid, steps) {
   const net = findNet(grid);
   let now = net.places, next = new Float32Array(now.length);
@@ -77,11 +77,11 @@ export function smooth(grid, steps) {
   return shade(grid, now, net.quads);
 }
 
-function relax({ places, neighbours }, now, next) {
+function relax({ places, neighbors }, now, next) {
   for (let i = 0, at = 0; at < now.length; i += 6, at += 3) {
     let x = 0, y = 0, z = 0, n = 0;
     for (let k = i; k < i + 6; k++) {
-      const other = neighbours[k] * 3;
+      const other = neighbors[k] * 3;
       if (other < 0) continue;
       x += now[other]; y += now[other + 1]; z += now[other + 2]; n++;
     }
@@ -91,7 +91,7 @@ function relax({ places, neighbours }, now, next) {
   }
 }
 
-const within = (value, centre) => Math.min(centre + 0.49, Math.max(centre - 0.49, value));
+const within = (value, center) => Math.min(center + 0.49, Math.max(center - 0.49, value));
 
 function findNet({ side, wide, solid }) {
   const cells = side + 1, index = new Int32Array(cells ** 3).fill(-1), places = [], strides = [wide * wide, wide, 1];
@@ -106,7 +106,7 @@ function findNet({ side, wide, solid }) {
         index[(x * cells + y) * cells + z] = places.length / 3;
         places.push(x, y, z);
       }
-  const neighbours = new Int32Array(places.length * 2).fill(-1), steps = [cells * cells, cells, 1], quads = [];
+  const neighbors = new Int32Array(places.length * 2).fill(-1), steps = [cells * cells, cells, 1], quads = [];
   for (let i = 0; i < places.length / 3; i++) {
     const cell = [places[3 * i], places[3 * i + 1], places[3 * i + 2]];
     const at = (cell[0] * wide + cell[1]) * wide + cell[2], own = (cell[0] * cells + cell[1]) * cells + cell[2];
@@ -116,8 +116,8 @@ function findNet({ side, wide, solid }) {
       const inside = solid[corner] + solid[corner + first] + solid[corner + second] + solid[corner + first + second];
       if (inside > 0 && inside < 4) {
         const other = index[own + steps[axis]];
-        neighbours[6 * i + axis] = other;
-        neighbours[6 * other + 3 + axis] = i;
+        neighbors[6 * i + axis] = other;
+        neighbors[6 * other + 3 + axis] = i;
       }
       // the edge from this cell's first voxel along the axis is shared by the four cells before it
       const a = solid[at], b = solid[at + strides[axis]];
@@ -127,7 +127,7 @@ function findNet({ side, wide, solid }) {
       quads.push(...(a ? quad : quad.reverse()));
     }
   }
-  return { places: Float32Array.from(places), neighbours, quads };
+  return { places: Float32Array.from(places), neighbors, quads };
 }
 
 function shade(grid, places, quads) {

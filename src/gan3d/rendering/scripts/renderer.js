@@ -131,13 +131,13 @@ export class Renderer {
     gl.enable(gl.SCISSOR_TEST);
     gl.viewport(left, bottom, width, height);
     gl.scissor(...clip);
-    use(gl, this.shape, { turn, scale, sunRight: sun.right, sunUp: sun.up, sun: sun.towards, color, lines, shadowed: shadow });
+    use(gl, this.shape, { turn, scale, sunRight: sun.right, sunUp: sun.up, sun: sun.toward, color, lines, shadowed: shadow });
     gl.bindVertexArray(array);
     gl.drawElements(gl.TRIANGLES, surface.indices.length, gl.UNSIGNED_INT, 0);
     const strength = shadow * 0.38 * Math.min(1, Math.max(0, (camera.pitch + 4) / 10));
     if (!strength || !surface.indices.length) return;
     use(gl, this.ground, {
-      turn, scale, sunRight: sun.right, sunUp: sun.up, sun: sun.towards, floorAt: floorOf(surface), strength, shadowed: true,
+      turn, scale, sunRight: sun.right, sunUp: sun.up, sun: sun.toward, floorAt: floorOf(surface), strength, shadowed: true,
     });
     gl.enable(gl.BLEND);
     gl.disable(gl.CULL_FACE);
@@ -155,7 +155,7 @@ export class Renderer {
     gl.disable(gl.SCISSOR_TEST);
     gl.viewport(0, 0, SHADOW_SIZE, SHADOW_SIZE);
     gl.clear(gl.DEPTH_BUFFER_BIT);
-    use(gl, this.depth, { sunRight: sun.right, sunUp: sun.up, sun: sun.towards });
+    use(gl, this.depth, { sunRight: sun.right, sunUp: sun.up, sun: sun.toward });
     gl.bindVertexArray(array);
     gl.drawElements(gl.TRIANGLES, surface.indices.length, gl.UNSIGNED_INT, 0);
     gl.bindFramebuffer(gl.FRAMEBUFFER, null);
@@ -170,10 +170,10 @@ export class Renderer {
 
 function sunOf({ yaw }) {
   const a = (yaw * Math.PI) / 180, [s, c] = [Math.sin(a), Math.cos(a)];
-  const towards = [c * SUN[0] + s * SUN[2], SUN[1], -s * SUN[0] + c * SUN[2]];
-  const flat = Math.hypot(towards[0], towards[2]), right = [towards[2] / flat, 0, -towards[0] / flat];
-  const up = [towards[1] * right[2], towards[2] * right[0] - towards[0] * right[2], -towards[1] * right[0]];
-  return { towards, right, up };
+  const toward = [c * SUN[0] + s * SUN[2], SUN[1], -s * SUN[0] + c * SUN[2]];
+  const flat = Math.hypot(toward[0], toward[2]), right = [toward[2] / flat, 0, -toward[0] / flat];
+  const up = [toward[1] * right[2], toward[2] * right[0] - toward[0] * right[2], -toward[1] * right[0]];
+  return { toward, right, up };
 }
 
 const floors = new WeakMap();

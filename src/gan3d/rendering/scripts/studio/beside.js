@@ -20,7 +20,7 @@ export class Beside {
     $("beside").hidden = $("compare-line").hidden && $("nearest").hidden;
   }
 
-  // A neighbour belongs to one shape: another shape on the stage sends it away.
+  // A neighbor belongs to one shape: another shape on the stage sends it away.
   forget() {
     const { studio } = this, shape = studio.current();
     if (studio.beside.nearest && studio.beside.nearest.latent !== shape?.latent) studio.beside.nearest = null;

@@ -32,7 +32,7 @@ export function encodeGif(frames, delay) {
   return new Blob([Uint8Array.from(bytes)], { type: "image/gif" });
 }
 
-// The most frequent colours, in steps of 8; others become the nearest of them.
+// The most frequent colors, in steps of 8; others become the nearest of them.
 function choosePalette(pictures) {
   const counts = new Uint32Array(1 << 15), nearest = new Int16Array(1 << 15).fill(-1);
   const key = (r, g, b) => ((r >> 3) << 10) | ((g >> 3) << 5) | (b >> 3), parts = (color) => [color >> 10, (color >> 5) & 31, color & 31];
