@@ -129,7 +129,8 @@ def _join(body: np.ndarray) -> tuple[np.ndarray, int]:
     new = points[reached]
     while not reached.all():
         loose = np.flatnonzero(~reached)
-        far, index = cKDTree(new).query(points[loose], p=1)  # as long as a path of voxels
+        found = cKDTree(new).query(points[loose], p=1)  # as long as a path of voxels
+        far, index = np.asarray(found[0]), np.asarray(found[1])
         closer = far < distance[loose]
         distance[loose[closer]], nearest[loose[closer]] = far[closer], new[index[closer]]
         end = int(np.where(reached, np.inf, distance).argmin())
