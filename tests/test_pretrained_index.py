@@ -119,8 +119,8 @@ def test_register_adds_a_version_and_leaves_the_champion(tmp_path, monkeypatch):
     monkeypatch.delenv("DVC_ROOT", raising=False)
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     first = CliRunner().invoke(cli, ["pretrained", "register", "modelnet10-chairs-r32"], catch_exceptions=False)
-    assert first.output.startswith("gan3d version 1; promote it with")
-    listed = CliRunner().invoke(cli, ["registry", "list"], catch_exceptions=False).output
+    assert first.output.startswith("modelnet10-chairs-r32 version 1; promote it with")
+    listed = CliRunner().invoke(cli, ["registry", "list", "modelnet10-chairs-r32"], catch_exceptions=False).output
     assert "32³" in listed
     assert "champion" not in listed
     assert "here" in CliRunner().invoke(cli, ["pretrained", "list"]).output

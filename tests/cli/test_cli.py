@@ -22,6 +22,7 @@ COMMANDS = (
     "train",
     "evaluate",
     "score",
+    "output",
     "register",
     "sample",
     "interpolate",

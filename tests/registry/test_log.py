@@ -19,7 +19,7 @@ from gan3d.registry.log import log_candidate
 def first(new_store, folder):
     """A store with one version, for tests that only read."""
     mlruns = new_store("registered")
-    return mlruns, log_candidate(connect(mlruns), folder, facts())
+    return mlruns, log_candidate(connect(mlruns), MODEL, folder, facts())
 
 
 @pytest.fixture
@@ -103,7 +103,7 @@ def test_run_has_card_picture_and_scores(registered):
     assert {entry.path for entry in client.list_artifacts(version.run_id)} == {"card.md", "samples.png"}
     card = mlflow.artifacts.load_text(f"{run.info.artifact_uri}/card.md")
     assert card == version.description
-    assert "gan3d, version 1" in card
+    assert "furniture, version 1" in card
     logged = client.get_logged_model(version.source.removeprefix("models:/"))
     scored = {metric.key: metric.value for metric in logged.metrics}
     means = {"excess": 0.8, "one_nna_cd": 0.8, "cov_cd": 0.4, "mmd_cd_x1e3": 2.5}
@@ -129,12 +129,12 @@ def test_equal_content_is_one_version(client, folder, tmp_path):
 def test_a_version_that_was_never_finished_is_finished(client, folder):
     assert log_candidate(client, MODEL, folder, facts()) == 1
     content = client.get_model_version(MODEL, "1").tags["content"]
-    client.delete_model_version_tag("gan3d", "1", "content")
-    client.update_model_version("gan3d", "1", description="")
+    client.delete_model_version_tag(MODEL, "1", "content")
+    client.update_model_version(MODEL, "1", description="")
     assert log_candidate(client, MODEL, folder, facts()) == 1
     version = client.get_model_version(MODEL, "1")
     assert version.tags["content"] == content
-    assert "gan3d, version 1" in version.description
+    assert "furniture, version 1" in version.description
 
 
 @pytest.mark.slow

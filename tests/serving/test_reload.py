@@ -43,7 +43,7 @@ def test_no_request_is_dropped_when_the_alias_moves(registry):
     expected = {}
     for number in (1, 2):
         sampler = Sampler(model_file.load(root / f"m{number - 1}"))
-        expected[f"gan3d/{number}"] = np.packbits(sampler.shapes(0, 4, 3)).tobytes()
+        expected[f"{MODEL}/{number}"] = np.packbits(sampler.shapes(0, 4, 3)).tobytes()
     replies, stop = [], threading.Event()
     with serving(ModelHolder("models:/furniture@champion", root / "mlruns").load()) as server:
 

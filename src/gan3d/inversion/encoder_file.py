@@ -13,7 +13,6 @@ import numpy as np
 
 from gan3d.array_archive import ArrayType, read_arrays
 from gan3d.errors import UserError, short_list
-from gan3d.inversion.encoder import encoder_shapes
 from gan3d.model_file import TrainedModel, hash_weights
 from gan3d.model_schema import check_size
 from gan3d.outputs import new_file
@@ -67,6 +66,8 @@ def belongs(path: Path, model: TrainedModel) -> bool:
 
 def _read(path: Path, model: TrainedModel) -> dict[str, np.ndarray]:
     """The weights of the encoder of a model."""
+    from gan3d.inversion.encoder import encoder_shapes  # imports Keras, which a server may lack
+
     shapes = encoder_shapes(model.architecture)
     check_size(sum(math.prod(shape) for shape in shapes.values()), "encoder")
     expected = {name: ArrayType(shape, ("<f2", "<f4")) for name, shape in shapes.items()}

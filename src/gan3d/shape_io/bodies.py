@@ -6,6 +6,7 @@ as in Siqueira et al. 2008).
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from scipy import ndimage
@@ -123,14 +124,14 @@ def _join(body: np.ndarray) -> tuple[np.ndarray, int]:
         return body, 0
     body = body.copy()
     points = np.argwhere(body)
-    labels = pieces[tuple(points.T)]
+    labels: np.ndarray = pieces[tuple(points.T)]
     reached = labels == np.bincount(labels).argmax()
     distance, nearest = np.full(len(points), np.inf), np.zeros((len(points), 3), int)
     new = points[reached]
     while not reached.all():
         loose = np.flatnonzero(~reached)
-        found = cKDTree(new).query(points[loose], p=1)  # as long as a path of voxels
-        far, index = np.asarray(found[0]), np.asarray(found[1])
+        found: tuple[Any, Any] = cKDTree(new).query(points[loose], p=1)  # as long as a path of voxels
+        far, index = found
         closer = far < distance[loose]
         distance[loose[closer]], nearest[loose[closer]] = far[closer], new[index[closer]]
         end = int(np.where(reached, np.inf, distance).argmin())
