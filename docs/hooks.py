@@ -35,6 +35,7 @@ ORDER = [
     "recipes",
     "trials",
     "tuning",
+    "printing",
     "serving",
 ]  # what users read first
 FENCE = re.compile(r"^ {0,3}(```|~~~).*?^ {0,3}\1[ ]*$", re.MULTILINE | re.DOTALL)

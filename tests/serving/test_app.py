@@ -268,7 +268,7 @@ def test_the_page_works_offline(server):
     schema = asked["requestBody"]["content"]["application/json"]["schema"]
     fields = schema["properties"]
     names = {"class", "count", "seed", "latents", "to", "steps", "path", "truncation", "threshold"}
-    names |= {"output", "style"}
+    names |= {"output", "style", "printable"}
     assert set(fields) == names
     assert all(field["description"] for field in fields.values())
     example = schema["examples"][0]

@@ -38,7 +38,7 @@ def table() -> np.ndarray:
 
 
 @given(GRIDS, st.sampled_from(["smooth", "blocks"]), st.booleans())
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=25)
 def test_any_voxels_become_one_body(voxels, style, base):
     body = printable(voxels, PrintSettings(100, base=base), style)
     assert body.mesh.is_volume
@@ -50,7 +50,7 @@ def test_any_voxels_become_one_body(voxels, style, base):
 
 
 @given(GRIDS)
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=25)
 def test_contacts_are_filled_by_adding_voxels_alone(voxels):
     filled = fill_contacts(voxels)
     assert (filled >= voxels).all()

@@ -1,6 +1,6 @@
 """Shapes as bodies that can be printed: one piece, watertight, in millimetres, standing on the plate of the printer.
 
-Voxels are repaired before they are meshed (`gan3d.shape_io.bodies`), so that no mesh has to be mended. Every body is
+Voxels are repaired before they are meshed (`gan3d.shape_io.bodies`), so that no mesh has to be repaired. Every body is
 then checked by manifold3d, which shares no code with what made it.
 """
 
