@@ -10,7 +10,7 @@ export MLFLOW_DISABLE_TELEMETRY ?= true
 export PYTHONWARNINGS ?= ignore::FutureWarning
 
 .DEFAULT_GOAL := help
-.PHONY: help setup repro ui dashboard notebooks test test-fast test-full bench lint format docs lock clean
+.PHONY: help setup repro studio ui dashboard notebooks test test-fast test-full bench lint format docs lock clean
 
 help: ## show this
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -29,6 +29,9 @@ repro: setup ## run the pipeline: data, training, evaluation, registry
 	@gan3d check
 	@dvc repro
 	@echo; echo "Done: look at it with 'make ui'; draw shapes with '$(VENV)/bin/gan3d sample --help'."
+
+studio: setup ## draw shapes by hand, with the champion, on http://127.0.0.1:8000
+	@gan3d serve
 
 ui: setup ## open experiments and models in MLflow on http://127.0.0.1:5000
 	@gan3d ui

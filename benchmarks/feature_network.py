@@ -12,6 +12,7 @@ is, and which fault it was given (`benchmarks.faults`), so that its features tel
 import argparse
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from scipy import ndimage
@@ -227,12 +228,23 @@ def train(steps: int, size: int = 64) -> dict[str, np.ndarray]:
         if step % 50 == 49:
             print(step + 1, {name: round(float(value), 3) for name, value in result.items()}, flush=True)
             model.reset_metrics()
+    scale_features(model, inputs, shapes[rng.permutation(len(shapes))[:512]])
     layers = [*(f"conv{i}" for i in range(len(CHANNELS))), "dense"]
     return {
         f"{name}.{part}": value.astype(np.float16)
         for name in layers
         for part, value in zip(("kernel", "bias"), model.get_layer(name).get_weights(), strict=True)
     }
+
+
+def scale_features(model: Any, inputs: Any, shapes: np.ndarray) -> None:
+    """Give the features of these shapes unit variance on average, since the kernel distance depends on their scale."""
+    import keras
+
+    layer = model.get_layer("dense")
+    features = keras.Model(inputs, layer.output).predict(shapes[..., None].astype(np.float32), verbose=0)
+    scale = max(float(np.sqrt(features.var(0).mean())), 1e-6)
+    layer.set_weights([value / scale for value in layer.get_weights()])
 
 
 def main() -> None:

@@ -15,7 +15,6 @@ PACKAGES = {  # what is imported under another name than that of its package
     "collada": "pycollada",
     "opentelemetry": "opentelemetry-sdk",
     "ruamel": "ruamel.yaml",
-    "skimage": "scikit-image",
     "sklearn": "scikit-learn",
     "yaml": "pyyaml",
 }
@@ -49,7 +48,10 @@ DEVELOPMENT = {  # of the group dev: tools and types, and what tests run without
     "types-tqdm": "types",
     "uv": "resolves the lock",
 }
-OUTSIDE = {"torch": "the twin in benchmarks, run where PyTorch is installed"}
+OUTSIDE = {
+    "skimage": "marching cubes in benchmarks, run where scikit-image is installed",
+    "torch": "the twin in benchmarks, run where PyTorch is installed",
+}
 
 
 def names(requirements: Iterable[str]) -> set[str]:

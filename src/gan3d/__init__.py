@@ -28,6 +28,7 @@ _PUBLIC = {  # name -> module
     "Shape": "gan3d.api.shapes",
     "Shapes": "gan3d.api.shapes",
     "TrainedModel": "gan3d.model_file",
+    "PrintSettings": "gan3d.shape_io.print_settings",
     "Callback": "gan3d.training.callback",
     "VoxelDataset": "gan3d.api.data",
 }
@@ -35,6 +36,7 @@ _NEEDS_KERAS = ("Callback", "TrainedModel")
 __all__ = [
     "Callback",
     "Model",
+    "PrintSettings",
     "Scores",
     "Shape",
     "Shapes",

@@ -11,10 +11,10 @@ UP, DOWN = 1, -1
 SEES = {  # fault -> the scores that see it, and where they go
     "duplicates": {"one_nna_cd": UP, "cov_cd": DOWN, "mmd_cd_x1e3": UP, "jsd": UP, "frechet": UP, "kernel_x1e3": UP},
     "a kind dropped": {"one_nna_cd": UP, "mmd_cd_x1e3": UP, "jsd": UP, "recall": DOWN, "frechet": UP},
-    "noise": {"tell_structure": UP, "tell_patterns": UP, "largest_piece_generated": DOWN},
-    "asymmetry": {"tell_structure": UP, "tell_patterns": UP},
+    "noise": {"tell_structure": UP, "tell_patterns": UP, "largest_piece_generated": DOWN, "density": DOWN},
+    "asymmetry": {"tell_structure": UP, "tell_patterns": UP, "precision": DOWN, "frechet": UP, "kernel_x1e3": UP},
     "cracks": {"tell_structure": UP, "tell_patterns": UP, "largest_piece_generated": DOWN},
-    "ragged edges": {"tell_structure": UP, "tell_patterns": UP},
+    "ragged edges": {"tell_structure": UP, "tell_patterns": UP, "precision": DOWN, "frechet": UP, "kernel_x1e3": UP},
     "sawn legs": {"tell_structure": UP, "stands_generated": DOWN},
     "copies of training shapes": {"novelty_generated_x1e3": DOWN, "copied_generated": UP, "copying_z": DOWN},
 }

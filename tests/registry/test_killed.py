@@ -85,7 +85,10 @@ def register(mlruns, folder, moment=""):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("moment", ["_log", "_picture", "_model_facts", "_finish"])
+@pytest.mark.parametrize(
+    "moment",
+    [pytest.param(moment, marks=pytest.mark.full) for moment in ("_log", "_picture", "_model_facts")] + ["_finish"],
+)
 def test_a_killed_register_is_repeated(mlruns, folder, moment):
     assert register(mlruns, folder, moment).returncode == 9
     done = register(mlruns, folder)

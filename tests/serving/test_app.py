@@ -24,7 +24,7 @@ from gan3d.serving.vectors import encode_vector
 from gan3d.shape_io import meshing
 from gan3d.shape_io.formats import OUTPUTS
 
-MESHES = {"stl": "model/stl", "obj": "model/obj", "ply": "model/ply", "glb": "model/gltf-binary"}
+MESHES = {"stl": "model/stl", "3mf": "model/3mf", "obj": "model/obj", "ply": "model/ply", "glb": "model/gltf-binary"}
 
 
 @pytest.fixture(scope="module")

@@ -34,6 +34,7 @@ ACCEPTED = [
     {"class": "table", "latents": ["AAAAPwAAAD8AAAA/AAAAPwAAAD8AAAA/AAAAPwAAAD8="]},
     {"class": "chair", "to": 3, "steps": 2, "seed": None, "path": "linear"},
     {"class": "chair", "count": 2.0},
+    {"class": "chair", "output": "3mf", "threshold": 0.1, "printable": {"size": 120, "base": True}},
 ]
 REFUSED = [
     {},
@@ -57,6 +58,9 @@ REFUSED = [
     {"class": "chair", "colour": "red"},
     {"class": "chair", "count": 2.5},
     {"class": "chair", "count": True},
+    {"class": "chair", "output": "glb", "printable": {"size": 120}},
+    {"class": "chair", "output": "stl", "printable": {"size": 0.5}},
+    {"class": "chair", "output": "stl", "printable": {"hollow": 0.1}},
 ]
 
 

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     import trimesh
 
     from gan3d.shape_io.formats import Style
+    from gan3d.shape_io.print_settings import PrintSettings
+    from gan3d.shape_io.printing import PrintedBody
 
 SHOWN = 64  # shapes in a cell; more would make the notebook heavy
 
@@ -104,7 +106,7 @@ class Shapes(Sequence["Shape"]):
             origins=self.origins[part],
         )
 
-    def save(self, path: str | Path, style: Style = "smooth") -> list[Path]:
+    def save(self, path: str | Path, style: Style = "smooth", printing: PrintSettings | None = None) -> list[Path]:
         """Write all shapes in the format of the path's extension; returns the files written.
 
         .gif plays them forth and back; .png is a sheet, .html a page on which they turn; .npy and .npz hold the voxels;
@@ -113,6 +115,7 @@ class Shapes(Sequence["Shape"]):
         Args:
             path: of the file; a missing folder is created.
             style: of meshes, smooth or blocks.
+            printing: writes bodies to print, as .stl or .3mf in mm, such as `gan3d.PrintSettings(size=120)`.
 
         Raises:
             UserError: for another extension, and for an empty shape that should become a mesh.
@@ -125,8 +128,10 @@ class Shapes(Sequence["Shape"]):
             colors = colors_of(self.names, self.classes)
             frames = [render(one, 256, self.up, color) for one, color in zip(self.voxels, colors, strict=True)]
             return [animate(path, frames, bounce=True)]
-        from gan3d.shape_io.files import write_shapes
+        from gan3d.shape_io.files import write_bodies, write_shapes
 
+        if printing is not None:
+            return [written for written, _ in write_bodies(path, self.voxels, printing, self.up, style)]
         return write_shapes(path, self.voxels, self.names, self.up, style, self.classes)
 
     def __repr__(self) -> str:
@@ -212,7 +217,21 @@ class Shape:
             raise UserError(f"{self!r} is empty and has no mesh: choose another seed or threshold.")
         return meshing.smooth(self.voxels) if style == "smooth" else meshing.blocks(self.voxels)
 
-    def save(self, path: str | Path, style: Style = "smooth") -> Path:
+    def body(self, printing: PrintSettings, style: Style = "smooth") -> PrintedBody:
+        """One watertight piece to print, in mm, with what was done to make it and its thinnest wall.
+
+        Args:
+            printing: size, walls and base, such as `gan3d.PrintSettings(size=120, hollow=2)`.
+            style: as of `mesh`.
+
+        Raises:
+            UserError: if the shape is empty, too thin at that size, or nowhere thick enough to be hollow.
+        """
+        from gan3d.shape_io.printing import printable
+
+        return printable(self.voxels, printing, style, self._only.up, repr(self))
+
+    def save(self, path: str | Path, style: Style = "smooth", printing: PrintSettings | None = None) -> Path:
         """Write the shape as `Shapes.save` does; a .gif shows it on a turntable. A .glb is turned to stand upright.
 
         Raises:
@@ -224,7 +243,7 @@ class Shape:
 
             (color,) = colors_of(self._only.names, self._only.classes)
             return animate(path, turntable(self.voxels, up=self._only.up, color=color))
-        return self._only.save(path, style)[0]
+        return self._only.save(path, style, printing)[0]
 
     def __repr__(self) -> str:
         return f"{self.name} at {self._only.resolution}³ ({self.origin})"

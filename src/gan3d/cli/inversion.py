@@ -152,7 +152,8 @@ def encode(stage: str | None, model: Path | None, shapes: int | None) -> None:
     from gan3d.stages import encode as encoding
 
     with progress_bar("encoder") as update:
-        click.echo(encoding.run(sampler, out, shapes, update))
+        encoding.run(sampler, out, shapes, update)
+    click.echo(out)
 
 
 def open_inverter(address: str) -> Any:

@@ -2,14 +2,12 @@
 
 import re
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from gan3d.errors import UserError
-
-if TYPE_CHECKING:
-    from gan3d.shape_io.printing import PrintSettings
+from gan3d.shape_io.print_settings import PrintSettings
 
 MILLIMETRES = {"": 1.0, "mm": 1.0, "cm": 10.0, "m": 1000.0, "in": 25.4}
 
@@ -37,7 +35,7 @@ _OPTIONS = (
     click.option(
         "--drop",
         type=click.FloatRange(0, 1),
-        help="Leave out loose pieces below this share of the shape; by default, all are joined by the shortest bridges.",
+        help="Leave out loose pieces below this share of the shape; by default, the shortest bridges join all.",
     ),
 )
 
@@ -49,7 +47,7 @@ def printing_options(command: Callable) -> Callable:
     return command
 
 
-def print_settings(printable: bool, **given: Any) -> "PrintSettings | None":
+def print_settings(printable: bool, **given: Any) -> PrintSettings | None:
     """The settings of a command, or None without `--printable`.
 
     Raises:
@@ -60,8 +58,6 @@ def print_settings(printable: bool, **given: Any) -> "PrintSettings | None":
         if given:
             raise UserError(f"--{next(iter(given))} is an option of bodies to print: add --printable, or leave it out.")
         return None
-    from gan3d.shape_io.printing import PrintSettings
-
     settings = PrintSettings(**given)
     settings.check()
     return settings

@@ -84,11 +84,13 @@ def sample(
         request = around_latent(sampler, class_name, around, minus, plus, strength, count, seed)
     sampled = sample_shapes(sampler, [request], truncation, threshold)
     voxels = sampled.voxels
-    for out in outs if settings else ():
-        for path, body in write_bodies(out, voxels, settings, sampled.up, style):
-            click.echo(path)
-            click.echo(f"{path.name}: {body.describe()}", err=True)
-    for out in () if settings else outs:
+    if settings:
+        for out in outs:
+            for path, body in write_bodies(out, voxels, settings, sampled.up, style):
+                click.echo(path)
+                click.echo(f"{path.name}: {body.describe()}", err=True)
+        return
+    for out in outs:
         for path in write_shapes(out, voxels, sampled.names, sampled.up, style, sampled.classes):
             click.echo(path)
 

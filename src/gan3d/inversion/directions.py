@@ -20,7 +20,7 @@ COUNT = 8  # directions per class
 SAMPLES = 1024  # random latents whose activations are analysed
 TRIED = 16  # shapes that are moved along a direction to see what changes
 TYPICAL = 128  # random shapes, of which the one nearest to the mean shape stands for the class
-REACH = 6.0  # standard deviations to either side: what a slider offers
+REACH = 0.5  # how far a slider goes to either side, as a share of a latent's length
 SEED = 2**32 + 13
 CLEAR = 0.25  # standard deviations of a measure, below which a direction does not get its name
 PAIRS = {  # measure -> what more of it is called; what changes in a shape when a slider moves
@@ -77,6 +77,7 @@ def find_directions(sampler: "Sampler", label: int, count: int = COUNT) -> Class
         count: of directions, at most as many as the latent is long.
     """
     size = sampler.model.architecture.latent
+    reach = REACH * size**0.5
     latents = normalise(draw_latents(SEED, SAMPLES, size))
     vectors, shares = principal_directions(latents, first_activations(sampler, latents, label), min(count, size))
     mean = typical_latent(sampler, label)
@@ -84,13 +85,13 @@ def find_directions(sampler: "Sampler", label: int, count: int = COUNT) -> Class
     spread = np.std(measures(_draw(sampler, draw_latents(SEED + 2, 4 * TRIED, size), label), sampler.model.up), 0)
     found = []
     for vector in vectors:
-        ends = [measures(_draw(sampler, bases + sign * REACH * vector, label), sampler.model.up) for sign in (-1, 1)]
+        ends = [measures(_draw(sampler, bases + sign * reach * vector, label), sampler.model.up) for sign in (-1, 1)]
         found.append((ends[1] - ends[0]).mean(0) / np.where(spread > 1e-9, spread, 1.0))
     names, signs = name_directions(np.array(found))
     return ClassDirections(
         mean,
         tuple(
-            Direction(name, (sign * vector).astype(np.float32), -REACH, REACH, float(share), effects)
+            Direction(name, (sign * vector).astype(np.float32), -reach, reach, float(share), effects)
             for name, sign, vector, share, effects in zip(
                 names,
                 signs,

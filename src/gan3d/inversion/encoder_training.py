@@ -12,12 +12,11 @@ if TYPE_CHECKING:
     from gan3d.sampling.sampler import Sampler
 
 BATCH = 32
-SHAPES = {4: 16384, 8: 16384, 16: 8192, 32: 6144, 64: 4096, 128: 1024}  # that are drawn, by resolution
-EPOCHS = 5
-RATE, LEAST = 0.003, 0.0001  # of Adam, from the first step to the last by a cosine
+SHAPES = {4: 8192, 8: 8192, 16: 8192, 32: 8192, 64: 4096, 128: 1024}  # that are drawn, by resolution
+EPOCHS = 8
+RATE, LEAST = 0.015, 0.0005  # of Adam, from the first step to the last by a cosine
 BETAS = Recipe(beta_1=0.9, beta_2=0.99)
-CLASSES = 0.05  # weight of the classes' cross-entropy
-SHAPE = 1.0  # weight of the loss between a shape and what the generator makes of its code
+CLASSES = 0.1  # weight of the classes' cross-entropy
 CHUNK = 8  # steps between two reports
 SEED = 2**32 + 21
 
@@ -57,7 +56,7 @@ def train_encoder(
     values = list(get_weights(encoder).values())
     zeros = [np.zeros_like(value) for value in values]
     state: Any = {"weights": values, "moments": {"m": zeros, "v": [z.copy() for z in zeros], "t": np.float32(0)}}
-    run = compile_steps(make_encoder_step(encoder, sampler.generator), 1)
+    run = compile_steps(make_encoder_step(encoder), 1)
     order = np.concatenate([rng.permutation(count) for _ in range(epochs)]).reshape(-1, BATCH)
     turn = np.linspace(0, np.pi / 2, len(order))
     rates = (LEAST + (RATE - LEAST) * np.cos(turn) ** 2).astype(np.float32)
@@ -77,11 +76,10 @@ def train_encoder(
     return encoder
 
 
-def make_encoder_step(encoder: "Encoder", generator: Any) -> Callable:
+def make_encoder_step(encoder: "Encoder") -> Callable:
     """Build `step(state, batch, penalised) -> (state, logs)` for `gan3d.backend.compile_steps`.
 
-    The loss is 1 - the cosine between the true and the encoded latent, the cross-entropy of the class, and the soft
-    Dice loss between the shape and the generator's for the encoded latent: what a search starts from is a shape.
+    The loss is 1 - the cosine between the true and the encoded latent, and the cross-entropy of the class.
     """
     from keras import ops
 
@@ -97,12 +95,7 @@ def make_encoder_step(encoder: "Encoder", generator: Any) -> Callable:
         encoded, logits = encoder.stateless_call(weights, [], voxels)[0]
         cosine = ops.mean(encoded * unit(batch["latents"]))  # of vectors of unit mean square
         entropy = ops.mean(ops.logsumexp(logits, axis=-1) - ops.sum(logits * one_hot(batch["labels"], logits), -1))
-        total = 1 - cosine + CLASSES * entropy
-        if SHAPE:
-            drawn = generator(encoded, batch["labels"])
-            overlap, sizes = (ops.sum(x, (1, 2, 3, 4)) for x in (drawn * voxels, drawn + voxels))
-            total = total + SHAPE * ops.mean(1 - 2 * overlap / (sizes + 1.0))
-        return total, cosine
+        return 1 - cosine + CLASSES * entropy, cosine
 
     def one_hot(labels: Any, logits: Any) -> Any:
         return ops.one_hot(labels, logits.shape[-1], dtype="float32")

@@ -5,6 +5,7 @@ FILE.npz holds `latent`, float32 (latent,); `class`, the name in UTF-8 bytes; `m
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -36,8 +37,9 @@ def save_latent(path: Path, latent: Latent, model: TrainedModel) -> Path:
     """Write a latent; the path gets the extension .npz if it has none of its own."""
     path = path if path.suffix == ".npz" else path.with_name(f"{path.name}.npz")
     name = np.frombuffer(latent.class_name.encode("utf-8", "surrogateescape"), np.uint8)
+    arrays: dict[str, Any] = {"latent": latent.vector.astype("<f4"), "class": name, "model": model_mark(model)}
     with new_file(path) as temporary:
-        np.savez(temporary, **{"latent": latent.vector.astype("<f4"), "class": name, "model": model_mark(model)})
+        np.savez(temporary, **arrays)
     return path
 
 

@@ -17,7 +17,7 @@ def poses(voxels: np.ndarray, up: str) -> np.ndarray:
     axis = AXES.index(up)
     others = [other for other in range(3) if other != axis]
     upright = [voxels, np.rot90(voxels, 1, (others[1], axis)), np.rot90(voxels, 3, (others[1], axis))]
-    turned = [np.rot90(shape, turns, tuple(others)) for shape in upright for turns in range(4)]
+    turned = [np.rot90(shape, turns, (others[0], others[1])) for shape in upright for turns in range(4)]
     grids = [voxels]
     for shape in turned:
         grids += [centre(shape), place_on_floor(centre(shape), axis)]

@@ -62,6 +62,7 @@ class LatentSearch:
         """
         from scipy.optimize import minimize
 
+        from gan3d.backend import devices
         from gan3d.inversion.vectors import normalise
 
         given = np.ones(target.shape, bool) if given is None else given
@@ -69,16 +70,16 @@ class LatentSearch:
             "target": target[None, ..., None].astype(np.float32),
             "given": given[None, ..., None].astype(np.float32),
         }
-        batch = {"labels": np.array([[label]], np.int32)}
-        best, count = [-1.0, start], 0
+        batch = {"labels": np.full((1, devices()), label, np.int32)}  # as many as devices share; the first one counts
+        best, count = (-1.0, start), 0
 
         def evaluate(vector: np.ndarray) -> tuple[float, np.ndarray]:
-            nonlocal count
+            nonlocal best, count
             latent = vector[None].astype(np.float32)
             state, logs = self._run(fixed | {"latent": latent, "gradient": np.zeros_like(latent)}, batch)
             score, count = float(np.asarray(logs["score"])[0]), count + 1
             if score > best[0]:
-                best[:] = [score, vector.copy()]
+                best = score, vector.copy()
             return float(np.asarray(logs["loss"])[0]), np.asarray(state["gradient"], np.float64)[0]
 
         def stop(intermediate_result: Any) -> None:
@@ -129,7 +130,7 @@ def make_evaluation(generator: Any, threshold: float) -> Callable:
 
     def step(state: dict, batch: dict, penalised: Any) -> tuple[dict, dict]:
         differentiate = value_and_grad(loss)
-        (value, score), gradient = differentiate(state["latent"], batch["labels"], state["target"], state["given"])
+        (value, score), gradient = differentiate(state["latent"], batch["labels"][:1], state["target"], state["given"])
         return state | {"gradient": gradient}, {"loss": value, "score": score}
 
     return step

@@ -1,9 +1,8 @@
 """Features of shapes: the last layer but one of a small frozen network, which ships with the project.
 
 Four convolutions of 4³ with stride 2 and a dense layer, in whose features sets of shapes are compared as sets of images
-are in those of Inception. The weights are random and fixed, as Naeem et al. 2020 (arXiv:2002.09797) propose where
-no trained network fits the data; `benchmarks/feature_network.py` can train them on kinds of objects and kinds of
-faults. NumPy computes them, so that no backend matters.
+are in those of Inception. `benchmarks/feature_network.py` trained it to name kinds of objects and kinds of faults; its
+features have unit variance on those objects. NumPy computes them, so that no backend matters.
 """
 
 import os

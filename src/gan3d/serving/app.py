@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
-from fastapi.openapi.utils import get_openapi
 from fastapi.responses import HTMLResponse, JSONResponse
 from starlette.exceptions import HTTPException
 
@@ -228,10 +227,7 @@ def _add_pages(app: FastAPI) -> None:
 
     @cache
     def page(name: str) -> HTMLResponse:
-        if name == "studio":
-            text = studio_page(list(get_openapi(title="", version="", routes=app.routes)["paths"]))
-        else:
-            text = fill_template("server", title="gan3d")
+        text = studio_page(_paths(app.routes)) if name == "studio" else fill_template("server", title="gan3d")
         return HTMLResponse(text, headers={"Content-Security-Policy": _content_policy(text)})
 
     @app.get("/", include_in_schema=False)
@@ -241,6 +237,15 @@ def _add_pages(app: FastAPI) -> None:
     @app.get("/docs", include_in_schema=False)
     async def docs() -> HTMLResponse:
         return page("server")
+
+
+def _paths(routes: Sequence[Any]) -> list[str]:
+    """The paths of routes, also of those of included routers, which FastAPI keeps in one object."""
+    found: list[str] = []
+    for route in routes:
+        included = getattr(route, "original_router", None)
+        found += [route.path] if included is None else _paths(included.routes)
+    return found
 
 
 def _content_policy(page: str) -> str:

@@ -52,6 +52,8 @@ def request_schema(model: ServedModel) -> dict[str, Any]:
             if not one_class:
                 properties["class"] = classes
             properties |= {"output": {"type": "string", "enum": names}, "style": fields["style"]}
+            if OUTPUTS[names[0]].printed:
+                properties["printable"] = fields["printable"]
             needed = [*required, *([] if one_class else ["class"]), *([] if "grid" in names else ["output"])]
             if limit >= 2 or "to" not in required:
                 forms.append(
@@ -100,10 +102,10 @@ def media_types() -> dict[str, Any]:
 
 
 def _output_groups(resolution: int) -> list[list[str]]:
-    """Outputs with the same limit of shapes; "grid", the default, first."""
-    groups: dict[int, list[str]] = {}
-    for name in OUTPUTS:
-        groups.setdefault(max_shapes(name, resolution), []).append(name)
+    """Outputs with the same limit of shapes that may be printed, or not; "grid", the default, first."""
+    groups: dict[tuple[int, bool], list[str]] = {}
+    for name, each in OUTPUTS.items():
+        groups.setdefault((max_shapes(name, resolution), each.printed), []).append(name)
     return list(groups.values())
 
 

@@ -74,7 +74,9 @@ def encode_answer(
 
         classes, up = tuple(model.sampler.classes), model.sampler.model.up
         sampled = Shapes(np.concatenate(parts), plan.names, classes, plan.threshold, up, plan.vectors)
-        encoded = encode(sampled, asked.output, asked.style)
+        encoded = encode(sampled, asked.output, asked.style, asked.print_settings())
+        if asked.printable:
+            headers["X-Body"] = " | ".join(part.body for part in encoded)
         content = b"".join(part.content for part in encoded)
         if len(encoded) > 1 and not wanted.many:
             content, media_type, extension = _archive(encoded, wanted.extension), ARCHIVE, ".zip"

@@ -14,7 +14,8 @@ from gan3d.sampling import requests
 from gan3d.sampling.paths import PATHS
 from gan3d.sampling.paths import PathName as Path
 from gan3d.serving.vectors import decode_vector
-from gan3d.shape_io.formats import OUTPUTS, STYLES, Style
+from gan3d.shape_io.formats import OUTPUTS, STYLES, Style, check_printed, output_format
+from gan3d.shape_io.print_settings import BASE, LARGEST, SMALLEST, THINNEST, PrintSettings
 
 if TYPE_CHECKING:
     Output = str
@@ -40,6 +41,30 @@ EXAMPLES: list[Any] = [
     {"class": "chair", "count": 16, "seed": 7, "output": "png"},
     {"class": "chair", "seed": 3, "to": 8, "steps": 9, "truncation": 0.7, "output": "bits"},
 ]
+
+
+class Printable(BaseModel):
+    """A body to print, in millimetres."""
+
+    model_config = ConfigDict(strict=True, extra="forbid")
+
+    size: float = Field(
+        100.0,
+        description="Longest edge of the body in mm.",
+        json_schema_extra={"minimum": SMALLEST, "maximum": LARGEST},
+    )
+    up: Literal["x", "y", "z"] = Field("z", description="The axis of the file that points up.")
+    hollow: float | None = Field(
+        None,
+        description="Thickness of the walls of a hollow body in mm.",
+        json_schema_extra={"minimum": THINNEST, "maximum": LARGEST},
+    )
+    base: bool = Field(False, description=f"Whether it stands on a plate, {BASE:g} mm thick or more.")
+    drop: float = Field(
+        0.0,
+        description="Loose pieces below this share of the shape are left out; bridges join the others.",
+        json_schema_extra={"minimum": 0, "maximum": 1},
+    )
 
 
 class ShapesRequest(BaseModel):
@@ -71,9 +96,13 @@ class ShapesRequest(BaseModel):
         description="Nested lists; packed bits; meshes, in a zip archive if there are several; one picture of all.",
     )
     style: Style = Field(STYLES[0], description="Surface of meshes.")
+    printable: Printable | None = Field(None, description="A body to print, as stl or 3mf, checked to be one piece.")
 
     def to_request(self) -> requests.Request:
         return requests.Request(self.class_name, self.count, self.seed, self.latents, self.to, self.steps, self.path)
+
+    def print_settings(self) -> PrintSettings | None:
+        return PrintSettings(**self.printable.model_dump()) if self.printable else None
 
 
 class Grid(BaseModel):
@@ -101,6 +130,9 @@ def parse_request(body: bytes) -> ShapesRequest:
         raise UserError(describe_error(error.errors(include_url=False, include_input=False))) from None
     if asked.count is not None and (asked.latents is not None or asked.to is not None):
         raise UserError("count is given together with latents or `to`: leave count out.")
+    if settings := asked.print_settings():
+        check_printed(output_format(asked.output))
+        settings.check()
     return asked
 
 

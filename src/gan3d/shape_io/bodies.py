@@ -6,6 +6,7 @@ as in Siqueira et al. 2008).
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from scipy import ndimage
@@ -47,11 +48,14 @@ def one_body(voxels: np.ndarray, drop: float = 0.0) -> tuple[np.ndarray, Repairs
     body, joined = _join(body)
     bridge = int(body.sum()) - filled
     filled -= int((voxels & body).sum())
-    solid = ndimage.binary_fill_holes(body)
-    voids = int(solid.sum() - body.sum())
-    body = fill_contacts(solid)  # bridges may touch what they pass
-    filled += int(body.sum() - solid.sum())
-    return body, Repairs(dropped, joined, bridge, filled, voids)
+    voids = 0
+    while True:  # bridges may touch what they pass, and what fills a contact may close a void
+        solid = ndimage.binary_fill_holes(body)
+        after = fill_contacts(solid)
+        voids, filled = voids + int(solid.sum() - body.sum()), filled + int(after.sum() - solid.sum())
+        if after.sum() == body.sum():
+            return body, Repairs(dropped, joined, bridge, filled, voids)
+        body = after
 
 
 def fill_contacts(voxels: np.ndarray) -> np.ndarray:
@@ -92,7 +96,7 @@ def _fill_corners(body: np.ndarray) -> bool:
             # a neighbour of the occupied corner, or one of the empty corners
             target = np.where(eight[corner], corner ^ 1, corner)
             for which in (corner, corner ^ 1):
-                at = np.argwhere(touching & (target == which)) + [(which >> 2) & 1, (which >> 1) & 1, which & 1]
+                at = np.argwhere(touching & (target == which)) + np.array([which >> 2 & 1, which >> 1 & 1, which & 1])
                 body[tuple(at.T)] = True
     return found
 
@@ -120,13 +124,14 @@ def _join(body: np.ndarray) -> tuple[np.ndarray, int]:
         return body, 0
     body = body.copy()
     points = np.argwhere(body)
-    labels = pieces[tuple(points.T)]
+    labels: np.ndarray = pieces[tuple(points.T)]
     reached = labels == np.bincount(labels).argmax()
     distance, nearest = np.full(len(points), np.inf), np.zeros((len(points), 3), int)
     new = points[reached]
     while not reached.all():
         loose = np.flatnonzero(~reached)
-        far, index = cKDTree(new).query(points[loose], p=1)  # as long as a path of voxels
+        found: tuple[Any, Any] = cKDTree(new).query(points[loose], p=1)  # as long as a path of voxels
+        far, index = found
         closer = far < distance[loose]
         distance[loose[closer]], nearest[loose[closer]] = far[closer], new[index[closer]]
         end = int(np.where(reached, np.inf, distance).argmin())

@@ -21,7 +21,8 @@ from gan3d.shape_io import meshing
 from gan3d.shape_io.formats import FILES, STYLES, Style, check_printed, file_format
 
 if TYPE_CHECKING:  # manifold3d is needed for bodies alone
-    from gan3d.shape_io.printing import PrintedBody, PrintSettings
+    from gan3d.shape_io.print_settings import PrintSettings
+    from gan3d.shape_io.printing import PrintedBody
 
 
 def check_output(path: Path) -> None:

@@ -14,51 +14,14 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from gan3d.errors import UserError
-from gan3d.shape_io.bodies import Repairs, fill_contacts, one_body
+from gan3d.shape_io.bodies import Repairs, one_body
 from gan3d.shape_io.formats import STYLES, Style
 from gan3d.shape_io.hollow import cavities
+from gan3d.shape_io.print_settings import BASE, THINNEST, PrintSettings
 from gan3d.shape_io.surface import block_surface, smooth_surface
 from gan3d.voxels import AXES
 
-THINNEST = 0.8  # mm: two lines of the usual nozzle of 0.4 mm; thinner walls are refused
-LARGEST = 10_000.0  # mm
-BASE = 2.0  # mm: the least thickness of a base
 OPPOSITE = -0.5  # cosine between the normals of the two sides of a wall; steeper ones form an edge or a tip
-
-
-@dataclass(frozen=True)
-class PrintSettings:
-    """How a shape becomes a body.
-
-    Attributes:
-        size: of the longest edge of the body's bounding box, base included, in mm.
-        up: the axis of the file that points up.
-        hollow: thickness of the walls of a hollow body in mm; None for a solid one.
-        base: whether the body stands on a plate, at least BASE thick.
-        drop: loose pieces smaller than this share of the shape are left out; others are joined by a bridge.
-    """
-
-    size: float = 100.0
-    up: str = "z"
-    hollow: float | None = None
-    base: bool = False
-    drop: float = 0.0
-
-    def check(self) -> None:
-        """Refuse values out of range.
-
-        Raises:
-            UserError: one sentence that says what is wrong.
-        """
-        if not 1 <= self.size <= LARGEST:
-            raise UserError(f"size {self.size:g} mm is out of range: give 1 to {LARGEST:g} mm.")
-        if self.up not in AXES:
-            raise UserError(f"up axis {self.up[:40]!r} does not exist: choose one of {', '.join(AXES)}.")
-        if self.hollow is not None and not THINNEST <= self.hollow < self.size:
-            limits = f"give a wall of {THINNEST:g} mm or more, and less than the size"
-            raise UserError(f"hollow {self.hollow:g} mm is out of range: {limits}.")
-        if not 0 <= self.drop <= 1:
-            raise UserError(f"drop {self.drop:g} is out of range: give a share of the shape from 0 to 1.")
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,7 +89,7 @@ def printable(
     body = np.pad(body[tuple(slice(low, high) for low, high in _bounds(body))], 1)
     if settings.base:
         body = _with_base(body, settings.size)
-    vertices, faces = (block_surface if style == "blocks" else smooth_surface)(body)
+    vertices, faces = block_surface(body) if style == "blocks" else smooth_surface(body, keep_walls=True)
     voxel = settings.size / float(np.ptp(vertices, axis=0).max())
     count = 0
     if settings.hollow is not None:
@@ -144,8 +107,8 @@ def printable(
     wall = thinnest_wall(mesh, solid)
     if wall < THINNEST:
         raise UserError(
-            f"{name} has walls of {wall:.2f} mm at a size of {settings.size:g} mm, thinner than the {THINNEST:g} mm that"
-            f" can be printed: give a size of at least {math.ceil(settings.size * THINNEST / wall)} mm."
+            f"{name} has walls of {wall:.2f} mm at a size of {settings.size:g} mm, and printers need {THINNEST:g} mm:"
+            f" give a size of at least {math.ceil(settings.size * THINNEST / wall)} mm."
         )
     return PrintedBody(mesh, repairs, wall, float(solid.volume()), count, voxel)
 
@@ -219,4 +182,4 @@ def _with_base(body: np.ndarray, size: float) -> np.ndarray:
     layers = max(1, math.ceil(BASE / (size / max(body.shape))))
     raised = np.pad(body, [(1, 1), (1, 1), (layers, 0)])
     raised[1:-1, 1:-1, 1 : layers + 1] = True
-    return fill_contacts(raised)
+    return one_body(raised)[0]

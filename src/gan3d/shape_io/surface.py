@@ -12,7 +12,7 @@ Gibson 1998), but where those relax all vertices alike and round every edge, onl
    of the same sign are the two edges of a part's side.
 3. Average the normals of neighbouring quads, NORMAL_STEPS times, over all sides but those that are edges of the shape
    (as for filtering the normals of noisy meshes, Sun et al. 2007).
-4. Move each vertex towards the planes through the centres of its quads with these normals, VERTEX_STEPS times, and
+4. Move each vertex toward the planes through the centres of its quads with these normals, VERTEX_STEPS times, and
    never farther than REACH along an axis.
 
 Steps 1 and 2 are integer arithmetic on arrays with one entry per side of a quad, 3 and 4 sums over neighbours.
@@ -27,7 +27,8 @@ from scipy.sparse.csgraph import connected_components
 RUN = 6  # quads
 NORMAL_STEPS = 5
 VERTEX_STEPS = 10
-REACH = 0.45  # voxels; below a half, so that vertices of neighbouring corners never meet
+REACH = 0.35  # voxels; below a half, so that vertices of neighbouring corners never meet
+THIN_REACH = 0.15  # where a wall is one voxel thick and has to stay a wall
 _ROUNDS = 6  # of parting sheets that share an edge
 
 
@@ -38,7 +39,7 @@ class Quads:
     Attributes:
         corners: vertices, integers in voxels, (V, 3).
         faces: (F, 4).
-        directions: where each faces, integers from 0 to 5, (F,): its axis times two, plus one towards the axis' end.
+        directions: where each faces, integers from 0 to 5, (F,): its axis times two, plus one toward the axis' end.
         voxels: the voxel of each, index in C order, (F,).
         shape: of the grid.
     """
@@ -80,11 +81,16 @@ def block_surface(voxels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return quads.corners, quads.faces[:, [0, 1, 2, 0, 2, 3]].reshape(-1, 3)
 
 
-def smooth_surface(voxels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def smooth_surface(voxels: np.ndarray, keep_walls: bool = False) -> tuple[np.ndarray, np.ndarray]:
     """The smooth surface of boolean voxels (X, Y, Z), closed and oriented outwards.
 
+    Args:
+        voxels: the shape.
+        keep_walls: whether vertices move less where the shape is one voxel thick, so that walls stay 0.7 voxels thick.
+
     Returns:
-        Vertices, float64 (V, 3), in voxels: voxel (i, j, k) is the cube from there to (i+1, j+1, k+1). Triangles (F, 3).
+        Vertices, float64 (V, 3), in voxels, where voxel (i, j, k) is the cube from there to (i+1, j+1, k+1); and
+        triangles (F, 3).
     """
     quads = block_quads(voxels)
     if not len(quads.faces):
@@ -93,7 +99,10 @@ def smooth_surface(voxels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     normals = np.zeros((len(faces), 3))
     normals[np.arange(len(faces)), quads.directions // 2] = quads.directions % 2 * 2 - 1
     normals = _average(normals, across // 4, _open_sides(quads, across))
-    vertices = _fit(corners.astype(float), faces, normals)
+    reach = np.full(len(corners), REACH)
+    if keep_walls:
+        reach[_near_thin(voxels)[tuple(corners.T)]] = THIN_REACH
+    vertices = _fit(corners.astype(float), faces, normals, reach)
     return vertices, _triangles(vertices, faces)
 
 
@@ -177,8 +186,28 @@ def _average(normals: np.ndarray, neighbours: np.ndarray, open_sides: np.ndarray
     return normals
 
 
-def _fit(corners: np.ndarray, faces: np.ndarray, normals: np.ndarray) -> np.ndarray:
-    """Move the vertices of quads whose normal has changed towards the planes of all their quads."""
+def _near_thin(voxels: np.ndarray) -> np.ndarray:
+    """Corners of the grid at voxels that are in no occupied cube of 2³ voxels, booleans (X + 1, Y + 1, Z + 1)."""
+    cubes = voxels
+    for axis in range(3):
+        cubes = _pairs(cubes, axis) > 1
+    thick = np.pad(cubes, 1)
+    for axis in range(3):
+        thick = _pairs(thick, axis) > 0
+    corners = np.pad(voxels & ~thick, 1)
+    for axis in range(3):
+        corners = _pairs(corners, axis) > 0
+    return corners
+
+
+def _pairs(grid: np.ndarray, axis: int) -> np.ndarray:
+    """The sums of neighbours along an axis, which is then one shorter."""
+    ends = [(slice(None),) * axis + (part,) for part in (slice(None, -1), slice(1, None))]
+    return grid[ends[0]].view(np.uint8) + grid[ends[1]].view(np.uint8)
+
+
+def _fit(corners: np.ndarray, faces: np.ndarray, normals: np.ndarray, most: np.ndarray) -> np.ndarray:
+    """Move the vertices of quads whose normal has changed toward the planes of all their quads, up to `most` (V,)."""
     moving = np.zeros(len(corners), bool)
     moving[faces[(np.abs(normals) > 1e-9).sum(1) > 1]] = True
     part = moving[faces].any(1)
@@ -186,7 +215,7 @@ def _fit(corners: np.ndarray, faces: np.ndarray, normals: np.ndarray) -> np.ndar
     used = np.flatnonzero(np.bincount(faces.ravel(), minlength=len(corners)))
     index = np.empty(len(corners), int)
     index[used] = np.arange(len(used))
-    faces, vertices, reach = index[faces], corners[used], REACH * moving[used][:, None]
+    faces, vertices, reach = index[faces], corners[used], (most * moving)[used][:, None]
     low, high = vertices - reach, vertices + reach
     size = (len(used), len(faces))
     share = 1 / np.bincount(faces.ravel())
@@ -195,8 +224,8 @@ def _fit(corners: np.ndarray, faces: np.ndarray, normals: np.ndarray) -> np.ndar
     squares = (mean_of_faces @ (normals[:, :, None] * normals[:, None]).reshape(-1, 9)).reshape(-1, 3, 3)
     for _ in range(VERTEX_STEPS):
         offsets = ((mean_of_corners @ vertices) * normals).sum(1, keepdims=True)
-        towards = mean_of_faces @ (offsets * normals) - np.einsum("vij,vj->vi", squares, vertices)
-        vertices = np.clip(vertices + towards, low, high)
+        pull = mean_of_faces @ (offsets * normals) - np.einsum("vij,vj->vi", squares, vertices)
+        vertices = np.clip(vertices + pull, low, high)
     moved = corners.copy()
     moved[used] = vertices
     return moved

@@ -12,8 +12,10 @@ class Surface {
   }
 
   set(i, x, y, z, nx, ny, nz, light) {
-    const at = i * STRIDE;
-    this.floats.set([x, y, z], at / 4);
+    const at = i * STRIDE, first = at / 4;
+    this.floats[first] = x;
+    this.floats[first + 1] = y;
+    this.floats[first + 2] = z;
     this.normals[at + 12] = Math.round(nx * 127);
     this.normals[at + 13] = Math.round(ny * 127);
     this.normals[at + 14] = Math.round(nz * 127);
@@ -66,26 +68,30 @@ export function blocks({ side, wide, solid }) {
 // Constrained surface nets (Gibson 1998): one vertex for each cube of eight voxel centres that are not all alike. Each
 // moves towards the mean of its neighbours and stays in its cube, so that no voxel changes sides.
 export function smooth(grid, steps) {
-  const net = findNet(grid), { places, neighbours } = net, count = places.length / 3;
-  let now = Float32Array.from(places);
+  const net = findNet(grid);
+  let now = net.places, next = new Float32Array(now.length);
   for (let step = 0; step < steps; step++) {
-    const next = new Float32Array(now.length);
-    for (let i = 0; i < count; i++) {
-      let x = 0, y = 0, z = 0, n = 0;
-      for (let k = 0; k < 6; k++) {
-        const other = neighbours[6 * i + k] * 3;
-        if (other < 0) continue;
-        x += now[other]; y += now[other + 1]; z += now[other + 2]; n++;
-      }
-      [x, y, z].forEach((sum, axis) => {
-        const at = 3 * i + axis, centre = places[at];
-        next[at] = Math.min(centre + 0.49, Math.max(centre - 0.49, n ? sum / n : centre));
-      });
-    }
-    now = next;
+    relax(net, now, next);
+    [now, next] = [next, step ? now : new Float32Array(now.length)];
   }
   return shade(grid, now, net.quads);
 }
+
+function relax({ places, neighbours }, now, next) {
+  for (let i = 0, at = 0; at < now.length; i += 6, at += 3) {
+    let x = 0, y = 0, z = 0, n = 0;
+    for (let k = i; k < i + 6; k++) {
+      const other = neighbours[k] * 3;
+      if (other < 0) continue;
+      x += now[other]; y += now[other + 1]; z += now[other + 2]; n++;
+    }
+    next[at] = n ? within(x / n, places[at]) : places[at];
+    next[at + 1] = n ? within(y / n, places[at + 1]) : places[at + 1];
+    next[at + 2] = n ? within(z / n, places[at + 2]) : places[at + 2];
+  }
+}
+
+const within = (value, centre) => Math.min(centre + 0.49, Math.max(centre - 0.49, value));
 
 function findNet({ side, wide, solid }) {
   const cells = side + 1, index = new Int32Array(cells ** 3).fill(-1), places = [], strides = [wide * wide, wide, 1];
@@ -121,32 +127,42 @@ function findNet({ side, wide, solid }) {
       quads.push(...(a ? quad : quad.reverse()));
     }
   }
-  return { places, neighbours, quads };
+  return { places: Float32Array.from(places), neighbours, quads };
 }
 
 function shade(grid, places, quads) {
   const count = places.length / 3, normals = new Float32Array(places.length);
-  const surface = new Surface(count, quads.length / 2);
+  const surface = new Surface(count, quads.length / 2), { indices } = surface;
   for (let q = 0, index = 0; q < quads.length; q += 4) {
-    const [a, b, c, d] = [quads[q] * 3, quads[q + 1] * 3, quads[q + 2] * 3, quads[q + 3] * 3];
-    const u = [0, 1, 2].map((k) => places[c + k] - places[a + k]), v = [0, 1, 2].map((k) => places[d + k] - places[b + k]);
-    const normal = [u[1] * v[2] - u[2] * v[1], u[2] * v[0] - u[0] * v[2], u[0] * v[1] - u[1] * v[0]];
-    for (const corner of [a, b, c, d]) for (let k = 0; k < 3; k++) normals[corner + k] += normal[k];
-    const straight = distance(places, a, c) <= distance(places, b, d);  // split along the shorter diagonal
-    for (const i of straight ? [0, 1, 2, 0, 2, 3] : [1, 2, 3, 1, 3, 0]) surface.indices[index++] = quads[q + i];
+    const a = quads[q] * 3, b = quads[q + 1] * 3, c = quads[q + 2] * 3, d = quads[q + 3] * 3;
+    addNormal(places, normals, a, b, c, d);
+    const start = distance(places, a, c) <= distance(places, b, d) ? 0 : 1;  // split along the shorter diagonal
+    const first = quads[q + start], third = quads[q + start + 2];
+    indices[index++] = first; indices[index++] = quads[q + start + 1]; indices[index++] = third;
+    indices[index++] = first; indices[index++] = third; indices[index++] = quads[q + ((start + 3) & 3)];
   }
-  for (let i = 0; i < count; i++) {
-    const at = 3 * i, length = Math.hypot(normals[at], normals[at + 1], normals[at + 2]) || 1;
-    const normal = [normals[at] / length, normals[at + 1] / length, normals[at + 2] / length];
-    const place = [places[at], places[at + 1], places[at + 2]];
-    surface.set(i, ...place.map((p) => p / grid.side), ...normal, openness(grid, place, normal));
+  for (let i = 0, at = 0; i < count; i++, at += 3) {
+    const [x, y, z] = [places[at], places[at + 1], places[at + 2]], length = Math.hypot(normals[at], normals[at + 1], normals[at + 2]) || 1;
+    const [u, v, w] = [normals[at] / length, normals[at + 1] / length, normals[at + 2] / length];
+    surface.set(i, x / grid.side, y / grid.side, z / grid.side, u, v, w, openness(grid, x, y, z, u, v, w));
   }
   return surface;
 }
 
-function distance(places, a, b) {
-  return Math.hypot(places[a] - places[b], places[a + 1] - places[b + 1], places[a + 2] - places[b + 2]);
+// Add the normal of a quad, as long as its area, to those of its corners.
+function addNormal(places, normals, a, b, c, d) {
+  const ux = places[c] - places[a], uy = places[c + 1] - places[a + 1], uz = places[c + 2] - places[a + 2];
+  const vx = places[d] - places[b], vy = places[d + 1] - places[b + 1], vz = places[d + 2] - places[b + 2];
+  const x = uy * vz - uz * vy, y = uz * vx - ux * vz, z = ux * vy - uy * vx;
+  for (const corner of [a, b, c, d]) {
+    normals[corner] += x;
+    normals[corner + 1] += y;
+    normals[corner + 2] += z;
+  }
 }
+
+const distance = (places, a, b) =>
+  (places[a] - places[b]) ** 2 + (places[a + 1] - places[b + 1]) ** 2 + (places[a + 2] - places[b + 2]) ** 2;
 
 const DIRECTIONS = [];
 for (let x = -1; x <= 1; x++)
@@ -154,15 +170,16 @@ for (let x = -1; x <= 1; x++)
     for (let z = -1; z <= 1; z++) if (x || y || z) DIRECTIONS.push([x, y, z].map((n) => n / Math.hypot(x, y, z)));
 
 // The share of the hemisphere above a vertex that is free of voxels nearby.
-function openness({ side, wide, solid }, place, normal) {
+function openness({ side, wide, solid }, px, py, pz, nx, ny, nz) {
   let free = 0, all = 0;
-  for (const [x, y, z] of DIRECTIONS) {
-    const cosine = x * normal[0] + y * normal[1] + z * normal[2];
+  for (let d = 0; d < DIRECTIONS.length; d++) {
+    const direction = DIRECTIONS[d], x = direction[0], y = direction[1], z = direction[2];
+    const cosine = x * nx + y * ny + z * nz;
     if (cosine < 0.2) continue;
     let reach = 1;
     for (let step = 1; step <= 3; step++) {
       const far = 0.4 + step * 0.9;
-      const [a, b, c] = [place[0] + x * far, place[1] + y * far, place[2] + z * far].map((n) => Math.floor(n) + 1);
+      const a = Math.floor(px + x * far) + 1, b = Math.floor(py + y * far) + 1, c = Math.floor(pz + z * far) + 1;
       if (a < 0 || b < 0 || c < 0 || a > side + 1 || b > side + 1 || c > side + 1) break;
       if (solid[(a * wide + b) * wide + c]) {
         reach = (step - 1) / 4;

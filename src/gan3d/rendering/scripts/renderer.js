@@ -16,11 +16,11 @@ uniform highp sampler2DShadow shadows; uniform bool shadowed;
 float lightAt(vec3 s, float softness, float bias) {
   if (!shadowed || any(lessThan(s.xy, vec2(0.0))) || any(greaterThan(s.xy, vec2(1.0)))) return 1.0;
   float sum = 0.0, start = 6.2832 * fract(52.9829 * fract(dot(gl_FragCoord.xy, vec2(0.06711, 0.00584))));
-  for (int i = 0; i < 16; i++) {  // a disc of samples, turned from pixel to pixel
-    float r = sqrt((float(i) + 0.5) / 16.0) * softness, a = start + float(i) * 2.39996;
+  for (int i = 0; i < 12; i++) {  // a disc of samples, turned from pixel to pixel
+    float r = sqrt((float(i) + 0.5) / 12.0) * softness, a = start + float(i) * 2.39996;
     sum += texture(shadows, vec3(s.xy + r * vec2(cos(a), sin(a)), min(s.z - bias, 0.999)));
   }
-  return sum / 16.0;
+  return sum / 12.0;
 }`;
 const SHAPE_VERTEX = `#version 300 es
 in vec3 place; in vec4 normal; ${PLACE}

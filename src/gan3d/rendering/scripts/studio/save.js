@@ -4,7 +4,7 @@ import { encodeGif } from "./gif.js";
 import { $ } from "./studio.js";
 
 const FILES = ["stl", "glb", "obj", "ply", "3mf", "binvox"];
-const PICTURE = 1200, ANIMATION = 360, FRAMES = 36;  // pixels, pixels, frames
+const PICTURE = 1200, ANIMATION = 320, FRAMES = 24, DELAY = 10;  // pixels, pixels, frames, hundredths of a second
 
 export class Save {
   constructor(studio) {
@@ -49,27 +49,41 @@ export class Save {
   }
 
   turning() {
-    const { stage } = this.studio, camera = Object.create(stage.camera), home = stage.camera.yaw, frames = [];
-    for (let i = 0; i < FRAMES; i++) {
+    const { stage } = this.studio, camera = Object.create(stage.camera), home = stage.camera.yaw;
+    const frames = Array.from({ length: FRAMES }, (_, i) => () => {
       camera.yaw = home + (360 * i) / FRAMES;
-      frames.push(stage.picture(ANIMATION, ANIMATION, camera, this.background));
-    }
-    save(encodeGif(frames, 8), `${this.name}.gif`);
+      return stage.picture(ANIMATION, ANIMATION, camera, this.background);
+    });
+    return this.animate(frames, `${this.name}.gif`);
   }
 
   // There and back.
   async walking() {
-    const { studio } = this, before = studio.state.place, frames = [];
-    const places = Array.from({ length: FRAMES / 2 }, (_, i) => i / (FRAMES / 2 - 1));
-    const shapes = places.map((place) => { studio.state.place = place; return studio.current(); });
+    const { studio } = this, { stage } = studio, before = studio.state.place;
+    const shapes = Array.from({ length: FRAMES / 2 }, (_, i) => {
+      studio.state.place = i / (FRAMES / 2 - 1);
+      return studio.current();
+    });
     studio.state.place = before;
     const grids = await studio.gridsOf(studio.state.model, shapes[0], shapes.map((shape) => shape.latent));
-    for (const grid of grids) {
-      studio.stage.show([{ grid, color: studio.colorOf(shapes[0].class), name: "" }]);
-      frames.push(studio.stage.picture(ANIMATION, ANIMATION, studio.stage.camera, this.background));
-    }
+    const frames = [...grids, ...grids.slice(1, -1).reverse()].map((grid) => () => {
+      stage.show([{ grid, color: studio.colorOf(shapes[0].class), name: "" }]);
+      return stage.picture(ANIMATION, ANIMATION, stage.camera, this.background);
+    });
+    await this.animate(frames, `${this.name}-walk.gif`);
     studio.show();
-    save(encodeGif([...frames, ...frames.slice(1, -1).reverse()], 8), `${this.name}-walk.gif`);
+  }
+
+  // Draw frame by frame, between which the page can answer.
+  async animate(frames, name) {
+    const drawn = [];
+    for (const frame of frames) {
+      this.studio.note(`Drawing the GIF: ${drawn.length + 1} of ${frames.length}`, Infinity);
+      await new Promise((resolve) => setTimeout(resolve));
+      drawn.push(frame());
+    }
+    save(encodeGif(drawn, DELAY), name);
+    this.studio.note("");
   }
 }
 

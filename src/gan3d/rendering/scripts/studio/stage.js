@@ -45,31 +45,36 @@ export class Stage {
     this.waiting = true;
   }
 
-  draw(width, height, camera = this.camera) {
+  draw() {
     this.waiting = false;
     if (!this.renderer.ready) return;
-    const ratio = Math.min(devicePixelRatio || 1, RATIO), below = width ? 0 : Math.round(BELOW * ratio);
-    width ??= Math.round(this.canvas.clientWidth * ratio);
-    height ??= Math.round(this.canvas.clientHeight * ratio);
-    this.renderer.clear(width, height);
-    const count = this.figures.length, across = Math.floor(width / (count || 1));
+    const ratio = Math.min(devicePixelRatio || 1, RATIO);
+    const [width, height] = [this.canvas.clientWidth, this.canvas.clientHeight].map((size) => Math.round(size * ratio));
+    this.drawWith(this.renderer, width, height, Math.round(BELOW * ratio), this.camera);
+  }
+
+  drawWith(renderer, width, height, below, camera) {
+    renderer.clear(width, height);
+    const across = Math.floor(width / (this.figures.length || 1));
     this.figures.forEach(({ grid, surface, color }, i) => {
       const lines = this.look.style === "blocks" ? grid.side : 0;
       const clip = [i * across, 0, width - i * across, height], place = [i * across, below, across, height - below];
-      this.renderer.draw(surface, place, camera, { color, lines, clip });
+      renderer.draw(surface, place, camera, { color, lines, clip });
     });
   }
 
-  // A picture of this many pixels, as a canvas; the view itself is drawn again afterwards.
+  // A picture of what is shown, of this many pixels, as a canvas.
   picture(width, height, camera = this.camera, background = null) {
-    const copy = Object.assign(document.createElement("canvas"), { width, height }), context = copy.getContext("2d");
-    this.draw(width, height, camera);
+    this.pictures ??= new Renderer(document.createElement("canvas"));
+    const copy = Object.assign(document.createElement("canvas"), { width, height });
+    const context = copy.getContext("2d", { willReadFrequently: Boolean(background) });
     if (background) {
       context.fillStyle = background;
       context.fillRect(0, 0, width, height);
     }
-    context.drawImage(this.canvas, 0, 0);
-    this.redraw();
+    if (!this.pictures.ready) return copy;
+    this.drawWith(this.pictures, width, height, 0, camera);
+    context.drawImage(this.pictures.canvas, 0, 0);
     return copy;
   }
 }
