@@ -12,7 +12,7 @@ import numpy as np
 from gan3d.dataset import resolution_key
 from gan3d.errors import UserError
 from gan3d.model_file import TrainedModel
-from gan3d.networks.architecture import GATE_SLOPE, Architecture
+from gan3d.networks.architecture import GATE_SLOPE
 from gan3d.sampling.sampler import Sampler
 
 OPSET, IR_VERSION = 17, 8  # that ONNX Runtime 1.13 and later read
