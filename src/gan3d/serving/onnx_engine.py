@@ -12,7 +12,7 @@ import numpy as np
 from gan3d.dataset import resolution_key
 from gan3d.errors import UserError
 from gan3d.model_file import TrainedModel
-from gan3d.networks.architecture import GATE_SLOPE, Architecture
+from gan3d.networks.architecture import GATE_SLOPE
 from gan3d.sampling.sampler import Sampler
 
 OPSET, IR_VERSION = 17, 8  # that ONNX Runtime 1.13 and later read
@@ -93,7 +93,7 @@ def build_graph(model: TrainedModel) -> bytes:
     a, weights, graph = model.architecture, model.ema, _Graph()
     latents, labels = _with_copies(graph, "latents"), _with_copies(graph, "labels")
     x = graph.add("Mul", graph.pixel_norm(latents), "truncation")
-    gates = _symmetry(graph, a, x, labels)
+    gates = _symmetry(graph, model, x, labels)
     if len(a.classes) > 1:
         conditions = graph.constant(np.eye(len(a.classes)) * a.latent**0.5)
         x = graph.add("Concat", x, graph.add("Gather", conditions, labels), axis=1)
@@ -136,8 +136,9 @@ def _without_copies(graph: _Graph, rows: str) -> str:
     return graph.add("Slice", rows, graph.constant([0], np.int64), graph.constant([-COPIES], np.int64))
 
 
-def _symmetry(graph: _Graph, a: Architecture, latents: str, labels: str) -> dict[int, str]:
+def _symmetry(graph: _Graph, model: TrainedModel, latents: str, labels: str) -> dict[int, str]:
     """How symmetric each shape is, (n, 1, 1, 1, 1), by the axis of (n, 1, R, R, R)."""
+    a = model.architecture
     gates = {}
     for axis, quantiles in a.symmetry_quantiles().items():
         first = graph.add("Gather", latents, graph.constant([0], np.int64), axis=1)
