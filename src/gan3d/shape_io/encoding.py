@@ -5,7 +5,6 @@ from typing import cast
 
 import numpy as np
 
-from gan3d.data.formats import binvox
 from gan3d.errors import UserError
 from gan3d.sampling.requests import Shapes
 from gan3d.shape_io.formats import STYLES, Style, output_format
@@ -55,6 +54,8 @@ def encode(
         named = zip(shapes.names, meshes, strict=True)
         return [EncodedShape(name, wanted.media_type, *mesh) for name, mesh in named]
     if output == "binvox":
+        from gan3d.data.formats import binvox
+
         contents = [binvox.encode(binvox.Binvox(shape)) for shape in shapes.voxels]
     else:
         contents = [row.tobytes() for row in pack_bits(shapes.voxels)]
