@@ -3,6 +3,8 @@
 import { $ } from "./studio.js";
 import { decodeVector } from "./vectors.js";
 
+const STEP = 0.1;
+
 export class Directions {
   constructor(studio) {
     Object.assign(this, { studio, sliders: [] });
@@ -32,7 +34,9 @@ export class Directions {
     $("directions").hidden = !studio.directions.length;
     this.sliders = studio.directions.map(({ name, low, high }, i) => {
       const field = document.createElement("div"), label = document.createElement("label"), value = document.createElement("output");
-      const slider = Object.assign(document.createElement("input"), { type: "range", id: `direction-${i}`, min: low, max: high, step: 0.1, value: 0 });
+      const slider = Object.assign(document.createElement("input"), { type: "range", id: `direction-${i}`, step: STEP });
+      // a browser counts steps from the least value: with whole ones, 0 is among them
+      Object.assign(slider, { min: STEP * Math.ceil(low / STEP), max: STEP * Math.floor(high / STEP), value: 0 });
       field.className = "field";
       label.htmlFor = slider.id;
       label.textContent = name;
