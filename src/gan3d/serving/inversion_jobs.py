@@ -3,6 +3,7 @@
 import logging
 import tempfile
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -34,12 +35,12 @@ class ModelTools:
 
     Attributes:
         model: served.
-        folder: of the model's files, where its encoder may lie.
+        folder: finds that of the model's files, where its encoder may lie; may ask MLflow, so not in the event loop.
         data: a prepared data set, or None for the project's.
     """
 
     model: ServedModel
-    folder: Path | None
+    folder: Callable[[], Path | None]
     data: Path | None
     _inverter: Any = None
     _directions: dict[int, ClassDirections] = field(default_factory=dict)
@@ -62,7 +63,8 @@ class ModelTools:
                 from gan3d.inversion.encoder_file import open_encoder
                 from gan3d.inversion.inverter import Inverter
 
-                places = [] if self.folder is None else encoder_places(self.folder)
+                folder = self.folder()
+                places = [] if folder is None else encoder_places(folder)
                 encoder = open_encoder(places, self.model.sampler.model, log.warning)
                 self._inverter = Inverter(self.model.sampler, encoder)
         return self._inverter

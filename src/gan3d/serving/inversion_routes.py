@@ -21,6 +21,7 @@ from gan3d.serving.inversion_jobs import ModelTools, NoGradientsError, NoTrainin
 from gan3d.serving.models import ModelHolder, Models, ServedModel
 from gan3d.serving.scheduler import QueueFullError
 from gan3d.serving.schema import describe_error
+from gan3d.serving.vectors import encode_vector
 from gan3d.voxels import pack_bits, unpack_bits
 
 WAITING = 8  # inversions and completions that may wait; each takes seconds
@@ -63,7 +64,7 @@ class Inversions:
         model = holder.current
         known = self._tools.get(id(holder))
         if known is None or known.model is not model:
-            known = self._tools[id(holder)] = ModelTools(model, _folder(holder, model), self.data)
+            known = self._tools[id(holder)] = ModelTools(model, functools.partial(_folder, holder, model), self.data)
         return known
 
     async def run(self, function: Callable[..., Result], *arguments: Any) -> Result:
@@ -97,8 +98,15 @@ def inversion_routes(models: Models, data: Path | None, find: Callable[[str], Mo
     """
     router, inversions = APIRouter(include_in_schema=False), Inversions(models, data)
 
-    async def invert(request: Request, holder: ModelHolder) -> Response:
-        asked = request.query_params
+    def served(request: Request) -> ModelHolder:
+        name = request.path_params.get("name")
+        return models.first if name is None else find(name)
+
+    @router.post("/invert", response_class=Response)
+    @router.post("/models/{name}/invert", response_class=Response)
+    async def invert(request: Request) -> Response:
+        """A file's bytes, with its name as `filename`; `class` is optional, `turn=false` leaves it as it lies."""
+        holder, asked = served(request), request.query_params
         content, tools = await request.body(), inversions.tools(holder)
         if not content:
             raise UserError("the body is empty: send a file's bytes, and its name as ?filename=chair.stl.")
@@ -107,58 +115,29 @@ def inversion_routes(models: Models, data: Path | None, find: Callable[[str], Mo
         turn = asked.get("turn", "true") != "false"
         return _json(await inversions.run(_invert, tools, content, asked.get("filename", ""), asked.get("class"), turn))
 
-    async def complete(request: Request, holder: ModelHolder) -> Response:
+    @router.post("/complete", response_class=Response)
+    @router.post("/models/{name}/complete", response_class=Response)
+    async def complete(request: Request) -> Response:
+        """Whole shapes around a part: what the mask covers stays, the rest is drawn."""
+        holder = served(request)
         asked, tools = _parse(CompleteRequest, await request.body()), inversions.tools(holder)
         return _json(await inversions.run(_complete, tools, asked))
 
-    async def directions(holder: ModelHolder, class_name: str | None) -> Response:
-        tools = inversions.tools(holder)
-        label = tools.model.sampler.label(class_name)
+    @router.get("/directions", response_class=Response)
+    @router.get("/models/{name}/directions", response_class=Response)
+    async def directions(request: Request) -> Response:
+        """The directions of most variance, by what they change; `class` is optional where the model has one."""
+        tools = inversions.tools(served(request))
+        label = tools.model.sampler.label(request.query_params.get("class"))
         return _json(await inversions.run(_directions, tools, label))
 
-    async def nearest(request: Request, holder: ModelHolder) -> Response:
+    @router.post("/nearest", response_class=Response)
+    @router.post("/models/{name}/nearest", response_class=Response)
+    async def nearest(request: Request) -> Response:
+        """The nearest training shape; needs the training shapes (`gan3d serve --data`)."""
+        holder = served(request)
         asked, tools = _parse(NearestRequest, await request.body()), inversions.tools(holder)
         return _json(await inversions.run(_nearest, tools, asked))
-
-    @router.post("/invert", summary="A mesh or grid as a latent", response_class=Response)
-    async def invert_first(request: Request) -> Response:
-        """Takes a file's bytes, with its name as `filename`; `class` is optional, `turn=false` leaves it as it lies."""
-        return await invert(request, models.first)
-
-    @router.post("/models/{name}/invert", response_class=Response)
-    async def invert_of(request: Request, name: str) -> Response:
-        """The same with one of the served models."""
-        return await invert(request, find(name))
-
-    @router.post("/complete", summary="Whole shapes around a part", response_class=Response)
-    async def complete_first(request: Request) -> Response:
-        """What the mask covers stays, the rest is drawn."""
-        return await complete(request, models.first)
-
-    @router.post("/models/{name}/complete", response_class=Response)
-    async def complete_of(request: Request, name: str) -> Response:
-        """The same with one of the served models."""
-        return await complete(request, find(name))
-
-    @router.get("/directions", summary="Directions of most variance, by what they change", response_class=Response)
-    async def directions_first(request: Request) -> Response:
-        """Takes `class`, optional where the model has one."""
-        return await directions(models.first, request.query_params.get("class"))
-
-    @router.get("/models/{name}/directions", response_class=Response)
-    async def directions_of(request: Request, name: str) -> Response:
-        """The same with one of the served models."""
-        return await directions(find(name), request.query_params.get("class"))
-
-    @router.post("/nearest", summary="The nearest training shape", response_class=Response)
-    async def nearest_first(request: Request) -> Response:
-        """Needs the training shapes (`gan3d serve --data`)."""
-        return await nearest(request, models.first)
-
-    @router.post("/models/{name}/nearest", response_class=Response)
-    async def nearest_of(request: Request, name: str) -> Response:
-        """The same with one of the served models."""
-        return await nearest(request, find(name))
 
     return router
 
@@ -170,7 +149,7 @@ def _invert(tools: ModelTools, content: bytes, name: str, class_name: str | None
     voxels = read_upload(content, name, inverter.resolution)
     found = inverter.invert(voxels, class_name, turn)
     return {
-        "latent": floats(found.latent),
+        "latent": encode_vector(found.latent),
         "class": found.class_name,
         "iou": found.iou,
         "chamfer_x1e3": found.chamfer_x1e3,
@@ -190,7 +169,7 @@ def _complete(tools: ModelTools, asked: CompleteRequest) -> dict[str, Any]:
     done = complete(inverter, voxels, mask, asked.class_name, asked.count, asked.seed)
     return {
         "class": done.class_name,
-        "latents": [floats(vector) for vector in done.latents],
+        "latents": [encode_vector(vector) for vector in done.latents],
         "voxels": [bits(shape) for shape in done.voxels],
         "iou": done.ious.tolist(),
     }
@@ -199,9 +178,15 @@ def _complete(tools: ModelTools, asked: CompleteRequest) -> dict[str, Any]:
 def _directions(tools: ModelTools, label: int) -> dict[str, Any]:
     found = tools.directions(label)
     return {
-        "mean": floats(found.mean),
+        "mean": encode_vector(found.mean),
         "directions": [
-            {"name": each.name, "vector": floats(each.vector), "low": each.low, "high": each.high, "share": each.share}
+            {
+                "name": each.name,
+                "vector": encode_vector(each.vector),
+                "low": each.low,
+                "high": each.high,
+                "share": each.share,
+            }
             for each in found.directions
         ],
     }
@@ -229,11 +214,6 @@ def _nearest_or_none(tools: ModelTools, voxels: np.ndarray, class_name: str) -> 
 
 def _describe(found: Nearest) -> dict[str, Any]:
     return {"name": found.name, "iou": found.iou, "chamfer_x1e3": found.chamfer_x1e3}
-
-
-def floats(vector: np.ndarray) -> str:
-    """A vector as base64 of little-endian float32."""
-    return base64.b64encode(vector.astype("<f4").tobytes()).decode()
 
 
 def bits(voxels: np.ndarray) -> str:
