@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from gan3d.dataset import resolution_key
 from gan3d.model_file import TrainedModel
 from gan3d.rendering.pages import fill_template, save_page
 from gan3d.rendering.scripts import bundle
@@ -36,7 +37,7 @@ def write_studio(model: TrainedModel, name: str, path: Path) -> Path:
 def pack_generator(model: TrainedModel, name: str) -> dict[str, Any]:
     """The generator as JSON: its arrays, little-endian in float32 or float16 as they are stored, as base64."""
     a = model.architecture
-    head = f"r{a.resolution:02d}_head/"
+    head = f"{resolution_key(a.resolution)}_head/"
     needed = {name: value for name, value in sorted(model.ema.items()) if "_head/" not in name or name.startswith(head)}
     half = {name: value.dtype == np.float16 for name, value in needed.items()}
     content = b"".join(value.astype("<f2" if half[name] else "<f4").tobytes() for name, value in needed.items())

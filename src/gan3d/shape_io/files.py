@@ -64,8 +64,7 @@ def write_shapes(
     if wanted.many:
         _write_many(path, wanted.name, voxels, labels, up, classes)
         return [path]
-    several = len(voxels) > 1
-    paths = [path.with_stem(f"{path.stem}_{i:03d}") if several else path for i in range(len(voxels))]
+    paths = _numbered(path, len(voxels))
     for i, one in enumerate(paths):
         if wanted.kind == "mesh":
             meshing.save_shape(one, voxels[i], style, up)
@@ -101,10 +100,15 @@ def write_bodies(
     several = len(voxels) > 1
     names = [f"shape {i + 1} of {len(voxels)}" if several else "the shape" for i in range(len(voxels))]
     bodies = [printable(shape, settings, style, up, name) for shape, name in zip(voxels, names, strict=True)]
-    paths = [path.with_stem(f"{path.stem}_{i:03d}") if several else path for i in range(len(voxels))]
+    paths = _numbered(path, len(voxels))
     for one, body in zip(paths, bodies, strict=True):
         write_bytes(one, meshing.mesh_content(body.mesh, wanted.extension, "millimeter"))
     return list(zip(paths, bodies, strict=True))
+
+
+def _numbered(path: Path, count: int) -> list[Path]:
+    """The path itself for one shape; `name_000.stl`, `name_001.stl`, … for several."""
+    return [path.with_stem(f"{path.stem}_{i:03d}") for i in range(count)] if count > 1 else [path] * count
 
 
 def _write_many(
