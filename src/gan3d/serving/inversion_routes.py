@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import numpy as np
 import orjson
 from fastapi import APIRouter, Request, Response
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
 
 from gan3d.errors import UserError
@@ -20,7 +20,7 @@ from gan3d.inversion.nearest import Nearest
 from gan3d.serving.inversion_jobs import ModelTools, NoGradientsError, NoTrainingDataError, read_upload
 from gan3d.serving.models import ModelHolder, Models, ServedModel
 from gan3d.serving.scheduler import QueueFullError
-from gan3d.serving.schema import describe_error
+from gan3d.serving.schema import parse_body
 from gan3d.serving.vectors import encode_vector
 from gan3d.voxels import pack_bits, unpack_bits
 
@@ -120,7 +120,7 @@ def inversion_routes(models: Models, data: Path | None, find: Callable[[str], Mo
     async def complete(request: Request) -> Response:
         """Whole shapes around a part: what the mask covers stays, the rest is drawn."""
         holder = served(request)
-        asked, tools = _parse(CompleteRequest, await request.body()), inversions.tools(holder)
+        asked, tools = parse_body(CompleteRequest, await request.body()), inversions.tools(holder)
         return _json(await inversions.run(_complete, tools, asked))
 
     @router.get("/directions", response_class=Response)
@@ -136,7 +136,7 @@ def inversion_routes(models: Models, data: Path | None, find: Callable[[str], Mo
     async def nearest(request: Request) -> Response:
         """The nearest training shape; needs the training shapes (`gan3d serve --data`)."""
         holder = served(request)
-        asked, tools = _parse(NearestRequest, await request.body()), inversions.tools(holder)
+        asked, tools = parse_body(NearestRequest, await request.body()), inversions.tools(holder)
         return _json(await inversions.run(_nearest, tools, asked))
 
     return router
@@ -235,14 +235,6 @@ def grid_of(field: str, text: str, resolution: int) -> np.ndarray:
     if len(content) != size:
         raise UserError(f"{field} has {len(content):,} bytes: a grid of {resolution}³ has {size:,}.")
     return unpack_bits(np.frombuffer(content, np.uint8)[None], resolution)[0]
-
-
-def _parse(kind: Any, body: bytes) -> Any:
-    try:
-        return kind.model_validate_json(body or b"null")
-    except ValidationError as error:
-        names = [field.alias or name for name, field in kind.model_fields.items()]
-        raise UserError(describe_error(error.errors(include_url=False, include_input=False), names)) from None
 
 
 def _json(answer: dict[str, Any]) -> Response:

@@ -5,7 +5,7 @@ described by `gan3d.serving.openapi`.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
@@ -36,6 +36,7 @@ Integer = Annotated[int, BeforeValidator(_whole)]
 # fail_fast: a million invalid numbers would otherwise become a million errors and block the server
 Vector = Annotated[list[float], Field(fail_fast=True), BeforeValidator(_decoded)]
 
+Body = TypeVar("Body", bound=BaseModel)
 EXAMPLES: list[Any] = [
     {"class": "chair", "seed": 7, "output": "glb"},
     {"class": "chair", "count": 16, "seed": 7, "output": "png"},
@@ -124,16 +125,26 @@ def parse_request(body: bytes) -> ShapesRequest:
     Raises:
         UserError: one sentence that says what is wrong with it.
     """
-    try:
-        asked = ShapesRequest.model_validate_json(body or b"null")
-    except ValidationError as error:
-        raise UserError(describe_error(error.errors(include_url=False, include_input=False))) from None
+    asked = parse_body(ShapesRequest, body)
     if asked.count is not None and (asked.latents is not None or asked.to is not None):
         raise UserError("count is given together with latents or `to`: leave count out.")
     if settings := asked.print_settings():
         check_printed(output_format(asked.output))
         settings.check()
     return asked
+
+
+def parse_body(kind: type[Body], body: bytes) -> Body:
+    """Read a body in JSON as a model of pydantic.
+
+    Raises:
+        UserError: one sentence that says what is wrong with it.
+    """
+    try:
+        return kind.model_validate_json(body or b"null")
+    except ValidationError as error:
+        names = [field.alias or name for name, field in kind.model_fields.items()]
+        raise UserError(describe_error(error.errors(include_url=False, include_input=False), names)) from None
 
 
 def describe_error(errors: Sequence[Mapping[str, Any]], names: Sequence[str] | None = None) -> str:
