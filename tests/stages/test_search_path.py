@@ -25,5 +25,5 @@ def test_every_stage_finds_gan3d_in_the_environment_of_make_setup(tmp_path):
     subprocess.run([*dvc, "init", "-q"], cwd=tmp_path, env=bare, check=True)
     done = subprocess.run([*dvc, "repro", "-q"], cwd=tmp_path, env=bare, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    expected = ["data source", "data synthetic", "evaluate", "prepare", "register", "train r04"]
+    expected = ["data source", "data synthetic", "evaluate", "output", "prepare", "register", "train r04"]
     assert sorted((tmp_path / "log").read_text().splitlines()) == [f"gan3d {words}" for words in expected]
