@@ -43,7 +43,12 @@ def parse_config(text: bytes) -> tuple[Architecture, float, str]:
         )
     _check_format(tree.get("format"))
     fields = tree["architecture"]
-    for name, value in (("precision", PRECISIONS[0]), ("mirror", []), ("symmetric", [])):  # of older models
+    for name, value in (
+        ("precision", PRECISIONS[0]),
+        ("mirror", []),
+        ("symmetric", []),
+        ("denoiser", False),
+    ):  # of older models
         fields.setdefault(name, value)
     for name, (is_valid, rule) in FIELDS.items():
         _check(fields.get(name), is_valid, f"architecture.{name}", rule)
@@ -86,6 +91,9 @@ def generator_arrays(a: Architecture) -> dict[str, ArrayType]:
             before = width
     for resolution, width in list(zip(a.resolutions, a.widths, strict=True))[-2:]:
         layers[f"{resolution_key(resolution)}_head"] = (1, 1, 1, width, 1)
+    if a.denoiser:
+        for name, (size, before, width) in a.denoiser_layers().items():
+            layers[name] = (size, size, size, before, width)
     return _with_biases(layers)
 
 
@@ -165,6 +173,7 @@ FIELDS: dict[str, tuple[Callable[[Any], bool], str]] = {
         lambda value: value == [] or _is_list(value, MAX_CLASSES, _is_fraction),
         "a number from 0 to 1 for each class",
     ),
+    "denoiser": (lambda value: type(value) is bool, "true or false"),
     "precision": (lambda value: isinstance(value, str) and value in PRECISIONS, " or ".join(PRECISIONS)),
 }
 

@@ -7,9 +7,12 @@ from typing import Any
 
 import numpy as np
 
+from gan3d.dataset import resolution_key
 from gan3d.voxels import RESOLUTIONS
 
 GATE_SLOPE = 5.0  # of the sigmoid between symmetric and free shapes; steeper ones leave out nearly symmetric shapes
+DENOISER_DEPTH = 3  # resolutions of the denoiser
+DENOISING_PASSES = 2  # a second one straightens what the first began
 MAX_SYMMETRIC = 0.999  # share of symmetric shapes, whose quantile must be finite
 
 
@@ -25,6 +28,7 @@ class Architecture:
         precision: "float32" or "bfloat16" (computation only: weights and losses stay float32).
         mirror: of each class, array axis 1, 2 or 3 along which its shapes are symmetric, 0 for none; empty: none is.
         symmetric: of each class, share of the shapes that are symmetric along that axis.
+        denoiser: whether a denoiser follows the generator.
     """
 
     latent: int
@@ -34,6 +38,7 @@ class Architecture:
     precision: str = "float32"
     mirror: tuple[int, ...] = ()
     symmetric: tuple[float, ...] = ()
+    denoiser: bool = False
 
     @property
     def resolution(self) -> int:
@@ -61,6 +66,24 @@ class Architecture:
             shares = np.clip(shares, 1 - MAX_SYMMETRIC, MAX_SYMMETRIC)
             quantiles[axis] = np.array([[NormalDist().inv_cdf(share)] for share in shares], np.float32)
         return quantiles
+
+    def denoiser_layers(self) -> dict[str, tuple[int, int, int]]:
+        """The denoiser's convolutions by name, in order: kernel size, channels in, channels out.
+
+        It encodes up to three resolutions, finest first, as wide as the generator's.
+        """
+        widths = self.widths[::-1][:DENOISER_DEPTH]
+        keys = [resolution_key(resolution) for resolution in self.resolutions[::-1][:DENOISER_DEPTH]]
+        layers = {
+            f"denoiser_encode_{key}": (3, before, width)
+            for key, before, width in zip(keys, (1, *widths), widths, strict=False)
+        }
+        layers["denoiser_middle"] = (3, widths[-1], widths[-1])
+        for key, width, before in zip(keys[-2::-1], widths[-2::-1], widths[::-1], strict=False):
+            layers[f"denoiser_decode_{key}_up"] = (3, before, width)
+            layers[f"denoiser_decode_{key}_same"] = (3, width, width)
+        layers["denoiser_head"] = (1, widths[0], 1)
+        return layers
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)

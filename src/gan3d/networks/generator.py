@@ -6,7 +6,8 @@ import keras
 from keras import ops
 
 from gan3d.dataset import resolution_key
-from gan3d.networks.architecture import GATE_SLOPE, Architecture
+from gan3d.networks.architecture import DENOISING_PASSES, GATE_SLOPE, Architecture
+from gan3d.networks.denoiser import Denoiser
 from gan3d.networks.layers import SERIAL, EqualizedConv3D, EqualizedDense, Tensor, blend, leaky, pixel_norm, upsample
 
 
@@ -18,7 +19,8 @@ class Generator(keras.Model):
         -> occupancy (B, R, R, R, 1) in [0, 1], float32.
     At alpha 0 it is the generator it grew from, upsampled ×2. Truncation below 1 moves shapes toward the mean shape of
     their class, which they reach at 0 (`gan3d.sampling.sampler`); training uses 1. Training adds noise to the logits
-    (`gan3d.training.noise`), sampling does not.
+    (`gan3d.training.noise`), sampling does not. A `Denoiser` follows if the architecture has one, which it never has
+    while both networks are trained.
     """
 
     def __init__(self, architecture: Architecture | dict[str, Any], **kwargs: Any) -> None:
@@ -46,6 +48,7 @@ class Generator(keras.Model):
             )
             layer.build((None, None, None, None, width))
             self.heads.append(layer)
+        self.denoiser = Denoiser(a) if a.denoiser else None
         self.built = True
 
     def call(
@@ -70,10 +73,19 @@ class Generator(keras.Model):
                 coarse = x
             x = pixel_norm(leaky(layer(x)))
         fine = occupancy(self.symmetrise(self.heads[-1](x), gate), noise)
-        if len(self.heads) == 1:
-            return fine
-        coarse_noise = None if noise is None else noise[:, ::2, ::2, ::2]
-        return blend(upsample(occupancy(self.symmetrise(self.heads[0](coarse), gate), coarse_noise)), fine, alpha)
+        if len(self.heads) == 2:
+            coarse_noise = None if noise is None else noise[:, ::2, ::2, ::2]
+            coarse = upsample(occupancy(self.symmetrise(self.heads[0](coarse), gate), coarse_noise))
+            fine = blend(coarse, fine, alpha)
+        return self.denoise(fine, gate)
+
+    def denoise(self, voxels: Tensor, gates: dict[int, Tensor]) -> Tensor:
+        """Occupancy after the denoiser, if there is one; a symmetric shape stays symmetric."""
+        if self.denoiser is None:
+            return voxels
+        for _ in range(DENOISING_PASSES):
+            voxels = occupancy(self.symmetrise(self.denoiser(voxels), gates))
+        return voxels
 
     def symmetry(self, latent: Tensor, labels: Tensor) -> dict[int, Tensor]:
         """How symmetric each shape is, (B, 1, 1, 1, 1) from 0 to 1, by the axis along which it is.

@@ -31,7 +31,15 @@ def stage_spec(params: Params, stage: str, data: VoxelDataset) -> StageSpec:
         params.train.precision,
         *data.symmetry(params.gan.mirror, params.gan.symmetric),
     )
-    return StageSpec(stage, None if prev == SCRATCH else prev, architecture, recipe, params.seed, params.gan.threshold)
+    return StageSpec(
+        stage,
+        None if prev == SCRATCH else prev,
+        architecture,
+        recipe,
+        params.seed,
+        params.gan.threshold,
+        params.train.stages[stage].denoise,
+    )
 
 
 def logging_schedule(params: Params, images: int | None = None) -> LoggingSchedule:
