@@ -59,6 +59,8 @@ class Data(Section):
 class Gan(Section):
     conditional: bool
     latent: Positive
+    mapping: Annotated[int, Field(ge=0, le=64)] = 0
+    residual: Annotated[int, Field(ge=0, le=64)] = 0
     loss: Literal["relativistic", "non_saturating", "wgan_gp", "bce_gated"]
     gamma: Annotated[float, Field(ge=0)]
     penalty_every: Positive

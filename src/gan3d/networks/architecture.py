@@ -28,6 +28,8 @@ class Architecture:
         precision: "float32" or "bfloat16" (computation only: weights and losses stay float32).
         mirror: of each class, array axis 1, 2 or 3 along which its shapes are symmetric, 0 for none; empty: none is.
         symmetric: of each class, share of the shapes that are symmetric along that axis.
+        mapping: layers of the generator's mapping network; 0 for none, and no styles.
+        residual: residual blocks of the generator at each resolution from 8³ on.
         denoiser: whether a denoiser follows the generator.
     """
 
@@ -38,6 +40,8 @@ class Architecture:
     precision: str = "float32"
     mirror: tuple[int, ...] = ()
     symmetric: tuple[float, ...] = ()
+    mapping: int = 0
+    residual: int = 0
     denoiser: bool = False
 
     @property
@@ -52,6 +56,21 @@ class Architecture:
     def policy(self) -> str:
         """The Keras dtype policy."""
         return "mixed_bfloat16" if self.precision == "bfloat16" else "float32"
+
+    @property
+    def conditions(self) -> int:
+        """Inputs of the generator besides the latent: one for each class, none if there is a single one."""
+        return len(self.classes) if len(self.classes) > 1 else 0
+
+    @property
+    def style(self) -> int:
+        """Length of the mapping network's output."""
+        return 2 * self.latent
+
+    def residual_blocks(self, resolution: int) -> list[str]:
+        """The names of the generator's residual blocks at a resolution."""
+        count = 0 if resolution == RESOLUTIONS[0] else self.residual
+        return [f"{resolution_key(resolution)}_residual{i}" for i in range(1, count + 1)]
 
     def first_bias(self, resolution: int) -> float:
         """Logit of the data's occupancy: an untrained generator draws neither a full nor an empty cube."""

@@ -30,6 +30,8 @@ def stage_spec(params: Params, stage: str, data: VoxelDataset) -> StageSpec:
         occupancy,
         params.train.precision,
         *data.symmetry(params.gan.mirror, params.gan.symmetric),
+        params.gan.mapping,
+        params.gan.residual,
     )
     return StageSpec(
         stage,
