@@ -29,9 +29,9 @@ OTHER_VOXELS = 1e-5  # largest share of voxels on the other side of the threshol
         (tiny, ("chair", "table", "lamp"), {"mirror": (1, 3, 0), "symmetric": (1.0, 0.4, 0.0)}),
         (tiny, ("shape",), {"mirror": (2,), "symmetric": (0.6,)}),
         (tiny_with_all_parts, ("chair", "table"), {"mirror": (1, 0), "symmetric": (0.7, 0.0)}),
-        (tiny_with_all_parts, ("shape",), {"widths": (12, 8, 4, 4), "occupancy": (0.3, 0.2, 0.2, 0.2)}),
+        (tiny_with_all_parts, ("shape",), {"widths": (12, 8, 4), "occupancy": (0.3, 0.2, 0.2)}),
     ],
-    ids=["two classes", "one class", "symmetric by class", "symmetric", "all parts", "all parts at 32³"],
+    ids=["two classes", "one class", "symmetric by class", "symmetric", "all parts", "all parts at 16³"],
 )
 def pair(request):
     build, classes, fields = request.param

@@ -15,7 +15,10 @@ from gan3d.networks.architecture import DENOISING_PASSES, GATE_SLOPE
 from gan3d.sampling.sampler import Sampler
 from gan3d.serving.onnx_graph import Graph
 
-COPIES = 3  # of the first row, dropped after the dense layers
+# Copies of the first row, since a single one would be summed in another order than those of a batch: by dense layers,
+# and by convolutions of small grids, whose threads share a grid if it is the only one.
+COPIES, GRID_COPIES = 3, 1
+SMALL = 8  # edge of the largest such grid
 
 
 class OnnxSampler(Sampler):
@@ -54,7 +57,7 @@ def build_graph(model: TrainedModel) -> bytes:
     from onnx import TensorProto
 
     a, graph = model.architecture, Graph(model.ema)
-    latents, labels = _with_copies(graph, "latents"), _with_copies(graph, "labels")
+    latents, labels = _with_copies(graph, "latents", COPIES), _with_copies(graph, "labels", COPIES)
     x = graph.add("Mul", graph.pixel_norm(latents), "truncation")
     gates = _symmetry(graph, model, x, labels)
     if len(a.classes) > 1:
@@ -82,21 +85,24 @@ def build_graph(model: TrainedModel) -> bytes:
 def _convolutions(graph: Graph, model: TrainedModel, style: str) -> str:
     """From the style, or the latent and its class where there is no mapping network, to the features of the head."""
     a = model.architecture
-    x = _without_copies(graph, graph.dense(style, "first", 2**0.5 / 4))
+    x = _without_copies(graph, graph.dense(style, "first", 2**0.5 / 4), COPIES - GRID_COPIES)
     x = graph.add("Transpose", graph.reshape(x, [-1, 4, 4, 4, a.widths[0]]), perm=[0, 4, 1, 2, 3])
     x, before = graph.activate(x, a.widths[0]), a.widths[0]
     for resolution, width in zip(a.resolutions, a.widths, strict=True):
+        copies = GRID_COPIES if resolution <= SMALL else 0
+        if resolution == 2 * SMALL:
+            x = _without_copies(graph, x, GRID_COPIES)
         for resample in ("same",) if resolution == 4 else ("up", "same"):
             name = f"{resolution_key(resolution)}_{resample}"
             if a.mapping:
                 scale = graph.add("Add", graph.dense(style, f"{name}_style", 1.0), graph.constant(1))
-                scale = graph.reshape(_without_copies(graph, scale), [-1, before, 1, 1, 1])
+                scale = graph.reshape(_without_copies(graph, scale, COPIES - copies), [-1, before, 1, 1, 1])
                 x = graph.add("Mul", x, scale)
             x, before = graph.activate(graph.convolution(x, name, resample), width), width
         for name in a.residual_blocks(resolution):
             inner = graph.leaky(graph.convolution(x, f"{name}_in"))
             x = graph.pixel_norm(graph.add("Add", x, graph.convolution(inner, f"{name}_out")), width)
-    return x
+    return _without_copies(graph, x, copies) if copies else x
 
 
 def _denoiser(graph: Graph, model: TrainedModel, occupancy: str) -> str:
@@ -107,28 +113,36 @@ def _denoiser(graph: Graph, model: TrainedModel, occupancy: str) -> str:
         return graph.activate(graph.convolution(x, name, resample), widths[name])
 
     x = graph.add("Sub", graph.add("Mul", occupancy, graph.constant(2)), graph.constant(1))
+    names = [name for name in widths if name.startswith("denoiser_encode")]
+    ups = [name for name in widths if name.endswith("_up")]
+    resolutions = model.architecture.resolutions[::-1][: len(names)]
     skips: list[str] = []
-    for name in (name for name in widths if name.startswith("denoiser_encode")):
+    for name, resolution in zip(names, resolutions, strict=True):
         if skips:
             x = graph.add("AveragePool", x, kernel_shape=[2] * 3, strides=[2] * 3)
+        if resolution == min(SMALL, resolutions[0]):
+            x = _with_copies(graph, x, GRID_COPIES)
         x = layer(x, name)
         skips.append(x)
     x = layer(x, "denoiser_middle")
-    ups = [name for name in widths if name.endswith("_up")]
-    for up, skip in zip(ups, reversed(skips[:-1]), strict=True):
+    for up, skip, resolution in zip(ups, skips[-2::-1], resolutions[-2::-1], strict=True):
+        if resolution == 2 * SMALL:
+            x = _without_copies(graph, x, GRID_COPIES)
         x = graph.add("Add", layer(x, up, "up"), skip)
         x = layer(x, f"{up.removesuffix('up')}same")
+    if resolutions[0] <= SMALL:
+        x = _without_copies(graph, x, GRID_COPIES)
     return graph.convolution(x, "denoiser_head", gain=1.0)
 
 
-def _with_copies(graph: Graph, rows: str) -> str:
-    """Append copies of the first row: a single row would be summed in another order than those of a batch."""
+def _with_copies(graph: Graph, rows: str, count: int) -> str:
+    """Append copies of the first row."""
     first = graph.add("Slice", rows, graph.constant([0], np.int64), graph.constant([1], np.int64))
-    return graph.add("Concat", rows, *[first] * COPIES, axis=0)
+    return graph.add("Concat", rows, *[first] * count, axis=0)
 
 
-def _without_copies(graph: Graph, rows: str) -> str:
-    return graph.add("Slice", rows, graph.constant([0], np.int64), graph.constant([-COPIES], np.int64))
+def _without_copies(graph: Graph, rows: str, count: int) -> str:
+    return graph.add("Slice", rows, graph.constant([0], np.int64), graph.constant([-count], np.int64))
 
 
 def _symmetry(graph: Graph, model: TrainedModel, latents: str, labels: str) -> dict[int, str]:
@@ -139,7 +153,7 @@ def _symmetry(graph: Graph, model: TrainedModel, latents: str, labels: str) -> d
         first = graph.add("Gather", latents, graph.constant([0], np.int64), axis=1)
         above = graph.add("Sub", graph.add("Gather", graph.constant(quantiles), labels), first)
         gate = graph.add("Sigmoid", graph.add("Mul", above, graph.constant(GATE_SLOPE)))
-        gates[axis + 1] = graph.reshape(_without_copies(graph, gate), [-1, 1, 1, 1, 1])
+        gates[axis + 1] = graph.reshape(_without_copies(graph, gate, COPIES), [-1, 1, 1, 1, 1])
     return gates
 
 
