@@ -41,34 +41,25 @@ export class Grid {
     const wide = side + 2, length = wide ** 3 * padded;
     Object.assign(this, { memory, side, channels, padded, length, at: memory.allocate(length + SPARE) });
     this.steps = [wide * wide, wide, 1].map((places) => 4 * places * padded);  // bytes between neighbors along x, y and z
+    this.row = side * padded;  // floats along z; where each starts:
+    this.starts = Array.from({ length: side * side }, (_, i) => ((Math.floor(i / side) + 1) * wide + (i % side) + 1) * wide * padded + padded);
   }
 
   get values() {
     return this.memory.floats(this.at, this.length);
   }
 
-  // Call `visit` with the index of each row's first value along z, and that after its last.
-  rows(visit) {
-    const { side, padded } = this, wide = side + 2;
-    for (let x = 1; x <= side; x++)
-      for (let y = 1; y <= side; y++) {
-        const start = ((x * wide + y) * wide + 1) * padded;
-        visit(start, start + side * padded);
-      }
-  }
-
   // Fill a grid from values (side³, channels).
   fill(given) {
-    const { values, channels, padded } = this;
+    const { values, channels, padded, starts, row } = this;
     let from = 0;
-    this.rows((start, end) => {
-      for (let i = start; i < end; i += padded) for (let c = 0; c < channels; c++) values[i + c] = given[from++];
-    });
+    for (const start of starts)
+      for (let i = start; i < start + row; i += padded) for (let c = i; c < i + channels; c++) values[c] = given[from++];
   }
 
   leaky() {
     const { values } = this;
-    for (let i = 0; i < values.length; i++) if (values[i] < 0) values[i] *= SLOPE;
+    for (let i = 0; i < values.length; i++) values[i] = Math.max(values[i], SLOPE * values[i]);
   }
 
   add(other) {
@@ -78,45 +69,44 @@ export class Grid {
 
   // Multiply each channel by a number of its own.
   scale(factors) {
-    const { values, channels, padded } = this;
-    this.rows((start, end) => {
-      for (let i = start; i < end; i += padded) for (let c = 0; c < channels; c++) values[i + c] *= factors[c];
-    });
+    const { values, channels, padded, starts, row } = this;
+    for (const start of starts)
+      for (let i = start; i < start + row; i += padded) for (let c = 0; c < channels; c++) values[i + c] *= factors[c];
   }
 
-  // Pixel norm: scale each place's channels to unit mean square.
-  normalise() {
-    const { values, channels, padded } = this;
-    this.rows((start, end) => {
-      for (let i = start; i < end; i += padded) {
+  // Scale each place's channels to unit mean square (pixel norm), after leaky ReLU of this slope.
+  normalise(slope = 1) {
+    const { values, channels, padded, starts, row } = this;
+    for (const start of starts)
+      for (let i = start; i < start + row; i += padded) {
         let squares = 0;
-        for (let c = i; c < i + channels; c++) squares += values[c] * values[c];
+        for (let c = i; c < i + channels; c++) {
+          const value = Math.max(values[c], slope * values[c]);
+          values[c] = value;
+          squares += value * value;
+        }
         const scale = 1 / Math.sqrt(squares / channels + EPSILON);
         for (let c = i; c < i + channels; c++) values[c] *= scale;
       }
-    });
   }
 
   activate() {
-    this.leaky();
-    this.normalise();
+    this.normalise(SLOPE);
   }
 
   // Fill this grid with the mean of every 2³ places of one twice as large.
   pool(finer) {
-    const { values, channels, padded } = this, source = finer.values, [sx, sy, sz] = finer.steps.map((step) => step / 4);
-    const corners = [0, sz, sy, sy + sz, sx, sx + sz, sx + sy, sx + sy + sz], firsts = [];
-    finer.rows((start) => firsts.push(start));
-    let row = 0;
-    this.rows((start, end) => {
-      const x = Math.floor(row / this.side), y = row++ % this.side;
-      for (let i = start, from = firsts[2 * x * finer.side + 2 * y]; i < end; i += padded, from += 2 * padded)
+    const { values, channels, padded, starts, row, side } = this, source = finer.values, [x, y, z] = finer.steps.map((step) => step / 4);
+    const corners = [0, z, y, y + z, x, x + z, x + y, x + y + z];
+    for (const [place, start] of starts.entries()) {
+      let from = finer.starts[2 * Math.floor(place / side) * finer.side + 2 * (place % side)];
+      for (let i = start; i < start + row; i += padded, from += 2 * padded)
         for (let c = 0; c < channels; c++) {
           let sum = 0;
-          for (const corner of corners) sum += source[from + corner + c];
+          for (let k = 0; k < 8; k++) sum += source[from + corners[k] + c];
           values[i + c] = sum / 8;
         }
-    });
+    }
   }
 }
 
@@ -177,15 +167,14 @@ export class Head {
   }
 
   run(grid) {
-    const { kernel, bias } = this, { values, padded } = grid, logits = new Float32Array(grid.side ** 3);
+    const { kernel, bias } = this, { values, padded, starts, row } = grid, logits = new Float32Array(grid.side ** 3), count = kernel.length;
     let out = 0;
-    grid.rows((start, end) => {
-      for (let i = start; i < end; i += padded) {
+    for (const start of starts)
+      for (let i = start; i < start + row; i += padded) {
         let sum = bias;
-        for (let c = 0; c < kernel.length; c++) sum += values[i + c] * kernel[c];
+        for (let c = 0; c < count; c++) sum += values[i + c] * kernel[c];
         logits[out++] = sum;
       }
-    });
     return logits;
   }
 }
