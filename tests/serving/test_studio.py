@@ -390,10 +390,12 @@ def test_the_offline_page_draws_as_python_does(chromium, sampler, tmp_path):
     assert (page.errors, page.foreign) == ([], [])
 
 
-def test_the_offline_page_draws_with_all_parts(chromium, tmp_path):
-    fields = {"widths": (12, 8, 4), "occupancy": (0.3, 0.2, 0.2), "mirror": (1, 0), "symmetric": (0.7, 0.0)}
-    sampler = Sampler(tiny_with_all_parts(2, **fields))
-    vectors, labels = draw_latents(0, 6, 8), np.arange(6) % 2
+@pytest.mark.parametrize("classes", [("chair", "table"), ("shape",)])
+def test_the_offline_page_draws_with_all_parts(chromium, tmp_path, classes):
+    fields = {"widths": (12, 8, 4), "occupancy": (0.3, 0.2, 0.2)}
+    fields |= {"mirror": (1, 0)[: len(classes)], "symmetric": (0.7, 0.0)[: len(classes)]}
+    sampler = Sampler(tiny_with_all_parts(2, classes, **fields))
+    vectors, labels = draw_latents(0, 6, 8), np.arange(6) % len(classes)
     expected = sampler.occupancy(vectors, labels, truncation=0.8)
     page = chromium.open(write_studio(sampler.model, "tiny", tmp_path / "studio.html").as_uri())
     until(page, "studio.strip.length == 12")
