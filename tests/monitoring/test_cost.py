@@ -27,7 +27,7 @@ def test_all_parts_are_counted():
 
 
 def test_a_denoiser_costs_weights_time_and_memory():
-    plain, recipe = tiny().architecture, Recipe(images=1000)
+    plain, recipe = tiny().architecture, Recipe()
     networks = Generator(plain), Discriminator(plain)
     without, some, more = (estimate_cost(*networks, recipe, 1e9, images) for images in (0, 1000, 2000))
     weights, flops, stored = count_denoiser(plain)

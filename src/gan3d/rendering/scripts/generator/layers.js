@@ -1,12 +1,13 @@
-// The layers of gan3d.networks, on grids in WebAssembly's memory; convolutions compute as WebAssembly.
+// The layers of gan3d.networks, on grids in WebAssembly's memory; convolutions and pixel norm compute as WebAssembly.
 
 import { arrange, convolution, paddedChannels } from "./convolution.js";
+import { EPSILON, normalisation } from "./normalisation.js";
 import { hasMultiplyAdd } from "./wasm.js";
 
-const SLOPE = 0.2, EPSILON = 1e-8, GAIN = Math.SQRT2, PAGE = 65536;  // as in Python; bytes of a page
+const SLOPE = 0.2, GAIN = Math.SQRT2, PAGE = 65536;  // as in Python; bytes of a page
 const SPARE = 8;  // floats after a grid, which a convolution of a single channel reads and multiplies by 0
 
-// A memory that grows with its grids and weights, and the code of convolutions by the sizes it was made for.
+// A memory that grows with its grids and weights, and code by the sizes it was made for.
 export class Memory {
   constructor() {
     Object.assign(this, { memory: new WebAssembly.Memory({ initial: 1 }), end: 0, fused: hasMultiplyAdd(), made: new Map() });
@@ -25,10 +26,11 @@ export class Memory {
     return new Float32Array(this.memory.buffer, at, length);
   }
 
-  code(sizes) {
+  // What `make` assembles for these sizes.
+  code(make, sizes) {
     const key = JSON.stringify(sizes);
     if (!this.made.has(key)) {
-      const compiled = convolution({ ...sizes, fused: this.fused });
+      const compiled = make({ ...sizes, fused: this.fused });
       this.made.set(key, new WebAssembly.Instance(compiled, { page: { memory: this.memory } }).exports.run);
     }
     return this.made.get(key);
@@ -76,18 +78,8 @@ export class Grid {
 
   // Scale each place's channels to unit mean square (pixel norm), after leaky ReLU of this slope.
   normalise(slope = 1) {
-    const { values, channels, padded, starts, row } = this;
-    for (const start of starts)
-      for (let i = start; i < start + row; i += padded) {
-        let squares = 0;
-        for (let c = i; c < i + channels; c++) {
-          const value = Math.max(values[c], slope * values[c]);
-          values[c] = value;
-          squares += value * value;
-        }
-        const scale = 1 / Math.sqrt(squares / channels + EPSILON);
-        for (let c = i; c < i + channels; c++) values[c] *= scale;
-      }
+    const { memory, at, side, channels, padded } = this;
+    memory.code(normalisation, { side, channels, padded, slope })(at);
   }
 
   activate() {
@@ -130,7 +122,7 @@ export class Convolution {
     memory.floats(this.bias, outputs).set(bias.values);
     const count = up ? 2 : 3, segments = [];
     for (let i = 0; i < count; i++) for (let j = 0; j < count; j++) segments.push(i * source.steps[0] + j * source.steps[1]);
-    this.code = memory.code({
+    this.code = memory.code(convolution, {
       counts: Array(3).fill(source.side), channels: target.padded, segments, length: single ? paddedChannels(3) : count * source.padded,
       from: source.steps, to: target.steps.map((step) => step * (up ? 2 : 1)),
     });
