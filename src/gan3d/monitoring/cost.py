@@ -57,7 +57,8 @@ def count_forward(model: Generator | Discriminator, resolution: int) -> tuple[fl
     inner = [layer for blocks in residuals for block in blocks for layer in block]
     for layer in [*model.heads, *model.convolutions, *inner]:
         side = resolution if layer in model.heads else _side(layer, resolution)
-        more = count_convolution(layer.kernel_size, *layer.kernel.shape[-2:], layer.resample, side)
+        before, width = layer.kernel.shape[-2:]
+        more = count_convolution(layer.kernel_size, before, width, layer.resample, side)
         flops, activations = flops + more[0], activations + more[1]
     for layer in model.convolutions if isinstance(model, Generator) and model.styles else ():
         side = _side(layer, resolution) // (2 if layer.resample == "up" else 1)
