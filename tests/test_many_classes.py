@@ -89,7 +89,7 @@ def test_each_shape_is_measured_once_and_errors_take_their_share(tmp_path, monke
     count(comparison, "shape_features", len)
     count(intervals, "distance_scores", lambda *_: 1)
     count(intervals, "set_distances", lambda *_: 1)
-    monkeypatch.setattr(protocol, "MANY_CLASSES", 1)
+    monkeypatch.setattr(protocol, "REPLICATES", protocol.MIN_REPLICATES)
     shapes = np.random.default_rng(0).random((9, 10, 4, 4, 4)) < 0.4
     protocol.evaluate_classes(lambda label, count, seed: shapes[seed], data, 4, count=10, draws=3, divisions=1)
     assert calls["shape_features"] == 3 * (10 + 3 * 10 + 10)  # real, generated and training shapes
