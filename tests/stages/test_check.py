@@ -179,3 +179,18 @@ def test_plain_dvc_gets_the_same_sentence_from_its_first_stage(root, name, words
     assert isinstance(done.exception, UserError)
     assert words in str(done.exception)
     assert not (root / "data" / "source.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("~nobody-of-that-name/shapes", "does not exist"),
+        ("http://[::1", "names no server"),
+        ("http://host:99999/a.zip", "names no server"),
+        ("https://", "names no server"),
+    ],
+)
+def test_a_source_that_cannot_be_meant_is_one_sentence(root, name, words):
+    (found,) = source(root, name)
+    assert found.fatal
+    assert words in found.sentence

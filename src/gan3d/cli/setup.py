@@ -17,15 +17,9 @@ class PathOption(click.Path):
         super().__init__(path_type=Path)
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        from gan3d.config.project import expand_home
+
         return expand_home(Path(os.fsdecode(super().convert(value, param, ctx))))
-
-
-def expand_home(path: Path) -> Path:
-    """A path with ~ expanded, where that user exists."""
-    try:
-        return path.expanduser()
-    except RuntimeError:
-        return path
 
 
 path_option = PathOption()

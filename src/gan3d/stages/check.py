@@ -8,12 +8,12 @@ from configparser import Error as ConfigParserError
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import yaml
 
+from gan3d.addresses import parse_address, split_address
 from gan3d.config.loading import load_params
-from gan3d.config.project import Project
+from gan3d.config.project import Project, expand_home
 from gan3d.config.schema import Data, Params
 from gan3d.data.sources import download
 from gan3d.data.sources.label_table import read_mapping
@@ -49,7 +49,7 @@ def check(project: Project) -> list[Finding]:
 
 def check_source(data: Data, project: Project) -> Iterator[Finding]:
     """The data source and its table of labels: there, readable, and apart from what the pipeline writes."""
-    if isinstance(data.labels, str) and not (project.work / Path(data.labels).expanduser()).is_file():
+    if isinstance(data.labels, str) and not (project.work / expand_home(Path(data.labels))).is_file():
         yield Finding(f"data.labels: {data.labels} does not exist: name a CSV file, or leave the key empty.")
     elif isinstance(data.labels, dict):
         try:
@@ -69,8 +69,7 @@ def check_path(source: str, project: Project) -> Iterator[Finding]:
     if not source.strip():
         yield Finding("data.source is empty: name a folder, an archive, an array file, or `synthetic`.")
         return
-    path = Path(source).expanduser()
-    path = project.work / path
+    path = project.work / expand_home(Path(source))
     if not path.exists():
         near = f", but {Path(source).parent} does" if path.parent.is_dir() and Path(source).parent != Path() else ""
         yield Finding(f"data.source: {source} does not exist{near}: correct the path, or set it to `{SYNTHETIC}`.")
@@ -112,13 +111,15 @@ def outputs(project: Project) -> Iterator[Path]:
 
 def check_address(data: Data) -> Iterator[Finding]:
     """An address: its form, the endpoint, and whether there are credentials for S3."""
-    if data.source not in NAMED_SOURCES and not urlsplit(data.source).hostname:
+    parts = split_address(parse_address(data.source).url)
+    if data.source not in NAMED_SOURCES and not (parts and parts.hostname):
         yield Finding("data.source names no server: write it as https://host/file.zip or s3://bucket/prefix/.")
         return
     if advice := axis_advice(data.source, data.up):
         yield Finding(advice, fatal=False)
     endpoint = data.endpoint or os.environ.get(download.ENDPOINT_VARIABLE)
-    if endpoint and urlsplit(endpoint).scheme not in ("http", "https"):
+    where = split_address(endpoint) if endpoint else None
+    if endpoint and not (where and where.hostname and where.scheme in ("http", "https")):
         yield Finding("data.endpoint is no address: write it as http://host:port.")
     if not data.source.startswith("s3://"):
         return
@@ -147,7 +148,7 @@ def has_aws_credentials() -> bool:
     for variable, file in (("AWS_SHARED_CREDENTIALS_FILE", "credentials"), ("AWS_CONFIG_FILE", "config")):
         parser = ConfigParser(interpolation=None)
         try:
-            parser.read(Path(os.environ.get(variable, f"~/.aws/{file}")).expanduser(), encoding="utf-8")
+            parser.read(expand_home(Path(os.environ.get(variable, f"~/.aws/{file}"))), encoding="utf-8")
         except (ConfigParserError, OSError, UnicodeDecodeError):
             continue
         for section in (wanted, f"profile {wanted}"):
