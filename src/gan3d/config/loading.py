@@ -93,7 +93,8 @@ def override_section(defaults: S, given: dict[str, Any]) -> S:
     except ValidationError as error:
         first = error.errors()[0]
         option = str(first["loc"][0]).replace("_", "-")
-        raise UserError(f"--{option} {first['input']!r} is invalid: {first['msg']}.") from None
+        allowed = dict.fromkeys(_allowed(each) for each in error.errors() if each["loc"][0] == first["loc"][0])
+        raise UserError(f"--{option} {first['input']!r} is invalid: {' or '.join(allowed)}.") from None
 
 
 def explain(error: ValidationError, tree: dict[str, Any]) -> str:
