@@ -11,7 +11,7 @@ from gan3d.config.project import Project
 from gan3d.config.schema import Params, resolution_of
 from gan3d.errors import UserError, short_list
 from gan3d.metrics.rows import ClassScores
-from gan3d.metrics.table import BY_KEY, SCORES, TAGGED
+from gan3d.metrics.table import BY_KEY, PUBLISHED, SCORES
 from gan3d.tracking.experiment import find_experiment
 from gan3d.tracking.experiment_run import ExperimentRun
 from gan3d.tracking.metric_names import SCORES as GROUP
@@ -62,7 +62,7 @@ def what(params: Params, classes: Sequence[str]) -> str:
 def score_rows(mean: ClassScores) -> list[list[str]]:
     """The main mean scores for people: name, value, value of real shapes, which values are better."""
     rows = []
-    for score in TAGGED:
+    for score in PUBLISHED:
         value, (real, _) = mean.generated.get(score.key), score.real(mean.generated, mean.floor)
         if value is not None:
             rows.append([score.heading, score.text(value), score.text(real), score.guidance])

@@ -21,7 +21,7 @@ from gan3d.metrics import protocol
 from gan3d.metrics.evaluation import SAMPLE_SEED
 from gan3d.metrics.rows import read_rows, without_mean, write_json
 from gan3d.registry.aliases import adopt
-from gan3d.registry.log import Facts, data_facts, log_candidate, tagged_means
+from gan3d.registry.log import Facts, data_facts, log_candidate, published_means
 from gan3d.registry.models import open_sampler
 from gan3d.registry.promotion import Decision, promote
 from gan3d.registry.serving_check import check_serving
@@ -148,7 +148,7 @@ def rescore(version: int, params: Params, project: Project) -> float | None:
 
     resolution = model.model.architecture.resolution
     rows = protocol.evaluate(sample, data, resolution, params.evaluate.count, params.evaluate.draws, SAMPLE_SEED)
-    return tagged_means(rows, resolution)["excess"]
+    return published_means(rows, resolution)["excess"]
 
 
 def sentence(model: str, version: int, decision: Decision) -> str:
