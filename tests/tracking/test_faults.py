@@ -356,3 +356,12 @@ def test_scores_that_come_after_the_end_do_not_end_a_run_again(mlruns, monkeypat
     late.end()
     assert client.get_run(found["stage"].info.run_id).data.metrics["late"] == 1.0
     assert list((mlruns / "outbox").iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "uri", ["nonsense://x", "mlruns", "file:///somewhere", "http://[::1", "http://", "http://h:99999"]
+)
+def test_an_address_that_is_no_store_is_one_sentence(mlruns, monkeypatch, uri):
+    monkeypatch.setenv(store.URI_VARIABLE, uri)
+    with pytest.raises(UserError, match=f"{store.URI_VARIABLE} is {re.escape(uri)}, which MLflow cannot use"):
+        connect(mlruns)

@@ -20,6 +20,7 @@ from gan3d.data.sources.label_table import read_mapping
 from gan3d.data.sources.named import NAMED_SOURCES, axis_advice
 from gan3d.errors import UserError
 from gan3d.stages.prepare import SYNTHETIC
+from gan3d.tracking.address import check_address
 
 SCARCE, TOO_LITTLE = 2 * 2**30, 200 * 2**20  # bytes of free disk: a warning, an error
 
@@ -43,7 +44,10 @@ def check(project: Project) -> list[Finding]:
         params = load_params(project.params)
     except UserError as error:
         return [Finding(str(error))]
-    parts = (check_source(params.data, project), check_backend(params), check_commands(), check_place(project))
+    parts = (
+        *(check_source(params.data, project), check_backend(params), check_store(), check_commands()),
+        check_place(project),
+    )
     return [finding for part in parts for finding in part]
 
 
@@ -59,7 +63,7 @@ def check_source(data: Data, project: Project) -> Iterator[Finding]:
     if data.source == SYNTHETIC:
         return
     if download.is_address(data.source):
-        yield from check_address(data)
+        yield from check_source_address(data)
     else:
         yield from check_path(data.source, project)
 
@@ -109,7 +113,7 @@ def outputs(project: Project) -> Iterator[Path]:
             yield (project.work / name).resolve()
 
 
-def check_address(data: Data) -> Iterator[Finding]:
+def check_source_address(data: Data) -> Iterator[Finding]:
     """An address: its form, the endpoint, and whether there are credentials for S3."""
     parts = split_address(parse_address(data.source).url)
     if data.source not in NAMED_SOURCES and not (parts and parts.hostname):
@@ -166,6 +170,14 @@ def check_backend(params: Params) -> Iterator[Finding]:
         yield Finding(f"KERAS_BACKEND is {chosen}, but train.backend is {wanted}: unset the one or edit the other.")
     if find_spec(wanted) is None:
         yield Finding(f"train.backend: the package {wanted} is not installed: run `make setup`, or edit the key.")
+
+
+def check_store() -> Iterator[Finding]:
+    """The address of MLflow's store, if the environment names one."""
+    try:
+        check_address()
+    except UserError as error:
+        yield Finding(str(error))
 
 
 def check_commands() -> Iterator[Finding]:

@@ -21,10 +21,10 @@ from sqlalchemy.pool import StaticPool
 from gan3d.addresses import mask
 from gan3d.errors import UserError
 from gan3d.tracking import database
+from gan3d.tracking.address import URI_VARIABLE, check_address
 from gan3d.tracking.limits import bounded, limit_requests
 
 EXPERIMENT = "gan3d"
-URI_VARIABLE = "MLFLOW_TRACKING_URI"
 RUN_VARIABLE = "MLFLOW_RUN_ID"
 CREATION_SECONDS = 120.0  # on a busy machine; 3 s on an idle one
 NAME_VARIABLE, ID_VARIABLE = "MLFLOW_EXPERIMENT_NAME", "MLFLOW_EXPERIMENT_ID"
@@ -105,8 +105,16 @@ def connect_later(mlruns: Path) -> LazyClient:
 
 
 def store_uri(mlruns: Path) -> str:
-    """The address of the project's store."""
-    return _given(URI_VARIABLE) or database.url_of(mlruns / "mlflow.db")
+    """The address of the project's store.
+
+    Raises:
+        UserError: if MLFLOW_TRACKING_URI is no address of a store.
+    """
+    given = _given(URI_VARIABLE)
+    if given is None:
+        return database.url_of(mlruns / "mlflow.db")
+    check_address(given)
+    return given
 
 
 def parent_run() -> str | None:
