@@ -207,7 +207,10 @@ def _lock(folder: Path) -> Any:
     """Against processes that create or migrate the database at the same time; none where nothing can be written."""
     with contextlib.suppress(PermissionError):
         folder.mkdir(parents=True, exist_ok=True)
-    return FileLock(folder / ".lock") if os.access(folder, os.W_OK) else contextlib.nullcontext()
+    if not os.access(folder, os.W_OK):
+        return contextlib.nullcontext()
+    (folder / ".lock").touch()  # where no file can be made, FileLock would wait forever
+    return FileLock(folder / ".lock")
 
 
 def _create(url: str) -> None:
