@@ -110,6 +110,21 @@ def test_a_name_with_control_characters_stays_on_one_line(failing, capsys):
     assert capsys.readouterr().err == r"error: a\nb\x1b[31m\udcff ü.off is damaged: export it again." + "\n"
 
 
+@pytest.mark.parametrize(
+    ("package", "command"),
+    [
+        ("mlflow", "pip install 'gan3d[train]'"),
+        ("sklearn", "pip install 'gan3d[train]'"),
+        ("distributed", "pip install 'gan3d[dask]'"),
+        ("papermill", "pip install 'gan3d[notebook]'"),
+        ("psycopg2", "pip install psycopg2"),
+    ],
+)
+def test_a_missing_package_comes_with_its_command(failing, capsys, package, command):
+    assert failing(ModuleNotFoundError(f"No module named {package!r}", name=package)) == 1
+    assert capsys.readouterr().err == f"error: this needs the package {package}: {command}.\n"
+
+
 def test_a_defect_names_the_file_of_its_traceback_without_passwords(failing, capsys, tmp_path):
     assert failing(KeyError("postgresql://me:secret@host/db")) == 1
     printed = capsys.readouterr().err
