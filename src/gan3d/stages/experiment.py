@@ -43,9 +43,12 @@ def trained_run(project: Project, stage: str) -> str:
 
 
 def run_record(project: Project, stage: str) -> dict[str, Any]:
-    """What a stage has written about its run; empty if its file is missing."""
-    path = project.run_file(stage)
-    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    """What a stage has written about its run; empty if its file is missing or damaged."""
+    try:
+        record = json.loads(project.run_file(stage).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return record if isinstance(record, dict) else {}
 
 
 def images_seen(project: Project, stages: Sequence[str]) -> int:

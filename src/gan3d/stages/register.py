@@ -127,8 +127,10 @@ def encoder_of(stage: str, project: Project) -> Path | None:
 
 def source_of(project: Project) -> str:
     """The data source, without secrets, as it was when the data was prepared."""
-    record = json.loads(project.source.read_text(encoding="utf-8")) if project.source.is_file() else {}
-    return record.get("source", "not recorded")
+    try:
+        return json.loads(project.source.read_text(encoding="utf-8"))["source"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return "not recorded"
 
 
 def rescore(version: int, params: Params, project: Project) -> float | None:

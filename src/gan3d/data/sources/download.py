@@ -197,7 +197,7 @@ def _fetch_locked(
     """Download one file, resuming an interrupted download of the same version."""
     origin, partial = result.parent / f"{result.name}.origin.json", result.parent / f"{result.name}.partial"
     version = {"path": path.partition("?")[0], **_version(info)}
-    same = len(version) > 2 and origin.is_file() and json.loads(origin.read_text(encoding="utf-8")) == version
+    same = len(version) > 2 and origin.is_file() and origin.read_text(encoding="utf-8") == json.dumps(version)
     if same and result.is_file():
         return
     if not same:
