@@ -365,6 +365,10 @@ def test_an_address_that_is_no_store_is_one_sentence(mlruns, monkeypatch, uri):
     monkeypatch.setenv(store.URI_VARIABLE, uri)
     with pytest.raises(UserError, match=f"{store.URI_VARIABLE} is {re.escape(uri)}, which MLflow cannot use"):
         connect(mlruns)
+    monkeypatch.delenv(store.URI_VARIABLE)
+    monkeypatch.setenv("MLFLOW_REGISTRY_URI", uri)
+    with pytest.raises(UserError, match=f"MLFLOW_REGISTRY_URI is {re.escape(uri)}, which MLflow cannot use"):
+        connect(mlruns)
 
 
 @pytest.mark.parametrize("fault", ["refuses", "hangs"])

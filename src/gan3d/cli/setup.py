@@ -44,11 +44,11 @@ def project_and_params() -> tuple[Any, Any]:
     """Validated parameters and the project, with the Keras backend chosen before Keras is imported."""
     from gan3d.config.loading import load_params
     from gan3d.config.project import find_project
-    from gan3d.tracking.address import check_address
+    from gan3d.tracking.address import check_addresses
 
     project = find_project()
     params = load_params(project.params)
-    check_address()
+    check_addresses()
     choose_backend(params.train.backend)
     return params, project
 

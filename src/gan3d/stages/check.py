@@ -20,7 +20,7 @@ from gan3d.data.sources.label_table import read_mapping
 from gan3d.data.sources.named import NAMED_SOURCES, axis_advice
 from gan3d.errors import UserError
 from gan3d.stages.prepare import SYNTHETIC
-from gan3d.tracking.address import check_address
+from gan3d.tracking.address import check_addresses
 
 SCARCE, TOO_LITTLE = 2 * 2**30, 200 * 2**20  # bytes of free disk: a warning, an error
 
@@ -175,7 +175,7 @@ def check_backend(params: Params) -> Iterator[Finding]:
 def check_store() -> Iterator[Finding]:
     """The address of MLflow's store, if the environment names one."""
     try:
-        check_address()
+        check_addresses()
     except UserError as error:
         yield Finding(str(error))
 

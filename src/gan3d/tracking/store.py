@@ -21,7 +21,7 @@ from sqlalchemy.pool import StaticPool
 from gan3d.addresses import mask
 from gan3d.errors import UserError
 from gan3d.tracking import database
-from gan3d.tracking.address import URI_VARIABLE, check_address
+from gan3d.tracking.address import URI_VARIABLE, check_address, check_addresses
 from gan3d.tracking.limits import bounded, limit_requests
 
 EXPERIMENT = "gan3d"
@@ -58,6 +58,7 @@ def connect(mlruns: Path) -> MlflowClient:
 def _connect(mlruns: Path, uri: str) -> tuple[MlflowClient, str]:
     """The client, and the id of the experiment."""
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+    check_addresses()
     local, path = _given(URI_VARIABLE) is None, database.path_of(uri)
     with contextlib.nullcontext() if path is None else _lock(path.parent):
         if local:
