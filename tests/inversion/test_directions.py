@@ -1,6 +1,10 @@
 """Principal directions, and the names that they get."""
 
+from dataclasses import replace
+
 import numpy as np
+import pytest
+from candidates import tiny_with_all_parts
 from small_inverter import small_inverter
 
 from gan3d.inversion.directions import (
@@ -13,13 +17,22 @@ from gan3d.inversion.directions import (
 )
 from gan3d.inversion.vectors import normalise
 from gan3d.sampling.latents import draw_latents
+from gan3d.sampling.sampler import Sampler
 
 
-def test_activations_are_those_of_the_first_layer():
+def unstyled() -> Sampler:
+    """Of a generator with a mapping network, whose first convolution reads the activations unscaled."""
+    model = tiny_with_all_parts()
+    idle = {name: 0 * value for name, value in model.ema.items() if name.startswith("r04_same_style/")}
+    return Sampler(replace(model, ema=model.ema | idle))
+
+
+@pytest.mark.parametrize("opened", [lambda: small_inverter().sampler, unstyled], ids=["plain", "mapping network"])
+def test_activations_are_those_of_the_first_layer(opened):
     import keras
     from keras import ops
 
-    sampler = small_inverter().sampler
+    sampler = opened()
     latents = normalise(draw_latents(0, 5, sampler.model.architecture.latent))
     outputs = []
     first = sampler.generator.convolutions[0]
