@@ -3,12 +3,12 @@
 import difflib
 import logging
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
 import yaml
 from pydantic import BaseModel, ValidationError
-from pydantic_core import ErrorDetails
 
 from gan3d.config.schema import NAME_PATTERN, SHA256_PATTERN, Params, Range, Section, Stage
 from gan3d.errors import UserError
@@ -120,7 +120,7 @@ def explain(error: ValidationError, tree: dict[str, Any]) -> str:
     return text + (f" ({more} more after this one.)" if more else "")
 
 
-def _allowed(error: ErrorDetails) -> str:
+def _allowed(error: Mapping[str, Any]) -> str:
     """What a value may be, by one of pydantic's errors."""
     if error["type"] == "string_pattern_mismatch":
         return PATTERNS[error["ctx"]["pattern"]]
