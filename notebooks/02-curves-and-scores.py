@@ -21,6 +21,7 @@ import matplotlib.pyplot as plt
 import mlflow
 import pandas as pd
 
+from gan3d.tracking.metric_names import LOSS, MetricRows
 from gan3d.tracking.store import connect
 
 client = connect(find_project().mlruns)
@@ -29,20 +30,23 @@ experiment = mlflow.get_experiment_by_name("gan3d")
 
 def newest() -> str:
     found = client.search_runs([experiment.experiment_id], "tags.stage LIKE 'r%' AND attributes.status = 'FINISHED'")
-    trained = [run for run in found if "loss_d" in run.data.metrics]
+    trained = [run for run in found if LOSS in run.data.metrics]
     return trained[0].info.run_id if trained else ""
 
 
 run_id = run_id or newest()
 
 # %% [markdown]
-# A callback is told about each logged row. This one sends it to MLflow.
+# A callback is told about each logged row. This one sends it to MLflow, under the names that the pipeline uses.
 
 
 # %%
 class Track(gan3d.Callback):
+    rows = MetricRows()
+
     def on_log(self, row):
-        mlflow.log_metrics({key: value for key, value in row.items() if key != "images"}, step=int(row["images"]))
+        named = self.rows.convert(row)
+        mlflow.log_metrics(named, step=int(named.pop("images")))
 
 
 if not run_id:
@@ -65,21 +69,24 @@ def curve(name: str) -> pd.Series:
 
 figure, axes = plt.subplots(1, 3, figsize=(13, 3.4), layout="constrained")
 panels = {
-    "losses": ("loss_d", "loss_g"),
-    "accuracy of D": ("accuracy_real", "accuracy_fake"),
-    "scores by D, median": ("scores/train_p50", "scores/validation_p50", "scores/generated_p50"),
+    "losses": ("loss/discriminator", "loss/generator"),
+    "accuracy of D": ("monitoring/accuracy", "monitoring/accuracy_real", "monitoring/accuracy_fake"),
+    "scores by D, median": [f"monitoring/scores/{of}_p50" for of in ("train", "validation", "generated")],
 }
 for axis, (title, names) in zip(axes, panels.items(), strict=True):
     for name in names:
-        points = curve(name)  # empty where a run of your own logs less
-        axis.plot(points.index, points, label=name)
+        points = curve(name)
+        if len(points):  # a run of your own may log less
+            axis.plot(points.index, points, label=name.rpartition("/")[2])
     axis.set(title=title, xlabel="images")
-    axis.legend(fontsize=8)
+    if axis.lines:
+        axis.legend(fontsize=8)
 
 # %% [markdown]
 # The scores that `gan3d evaluate` logged for this run, and those of the validation during training. They are explained
 # in `docs/evaluation.md`: look at 1-NNA-CD first; 0.5 is ideal.
 
 # %%
-scores = {key: value for key, value in run.data.metrics.items() if key.startswith(("test/", "validation/"))}
+means = [key for key in run.data.metrics if key.startswith("evaluation/") and key.count("/") == 1]
+scores = {key: run.data.metrics[key] for key in (*means, "evaluation/validation/one_nna_cd") if key in run.data.metrics}
 pd.Series(scores, name="value", dtype=float).sort_index().to_frame()

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gan3d.addresses import Address, mask, parse_address
+from gan3d.addresses import Address, mask, parse_address, split_address
 from gan3d.errors import UserError
 
 ADDRESSES = {
@@ -73,3 +73,10 @@ def test_any_password_and_any_token(password, token):
 def test_every_error_is_masked():
     error = UserError("https://user:Xq7top@h/a.zip?sig=SECRET cannot be read: try again.")
     assert str(error) == "https://***@h/a.zip?*** cannot be read: try again."
+
+
+@pytest.mark.parametrize("address", ["http://[::1", "http://x:99999/y.zip", "s3://[a/b"])
+def test_an_address_without_sense_has_no_parts_and_is_still_shown(address):
+    assert split_address(address) is None
+    assert mask(f"{address} has a fault", address) == f"{address} has a fault"
+    assert split_address("http://x:80/y").port == 80

@@ -1,11 +1,13 @@
 """A thousand classes: every score is kept, and no picture, page or list of metrics grows with their number."""
 
 import json
+from collections import Counter
 
 import numpy as np
 import pytest
 from many_classes import write_many_classes
 
+from gan3d.metrics import comparison, intervals, protocol
 from gan3d.metrics.evaluation import PICTURED_CLASSES, evaluate_model
 from gan3d.metrics.rows import MEAN, class_scores, most_telling
 from gan3d.monitoring.monitor import TrainingMonitor
@@ -73,6 +75,26 @@ def test_every_class_is_scored_and_a_few_are_shown(data, evaluation, tmp_path):
     assert page.stat().st_size < PAGE
     assert "table.json has all" in page.read_text(encoding="utf-8")
     assert len(score_text(evaluation.rows).splitlines()) < 110
+
+
+def test_each_shape_is_measured_once_and_errors_take_their_share(tmp_path, monkeypatch):
+    """What an evaluation costs per class: no shape's features twice, and no replicate on its own but for set scores."""
+    data = write_many_classes(tmp_path / "voxels", 3, resolution=4)
+    calls = Counter()
+
+    def count(module, name, weight):
+        function = getattr(module, name)
+        monkeypatch.setattr(module, name, lambda *given: calls.update({name: weight(*given)}) or function(*given))
+
+    count(comparison, "shape_features", len)
+    count(intervals, "distance_scores", lambda *_: 1)
+    count(intervals, "set_distances", lambda *_: 1)
+    monkeypatch.setattr(protocol, "REPLICATES", protocol.MIN_REPLICATES)
+    shapes = np.random.default_rng(0).random((9, 10, 4, 4, 4)) < 0.4
+    protocol.evaluate_classes(lambda label, count, seed: shapes[seed], data, 4, count=10, draws=3, divisions=1)
+    assert calls["shape_features"] == 3 * (10 + 3 * 10 + 10)  # real, generated and training shapes
+    assert calls["distance_scores"] == 3 * 6  # of three draws and their floor
+    assert calls["set_distances"] == 3 * 6 * (1 + protocol.MIN_REPLICATES)
 
 
 def test_the_worst_come_first():

@@ -6,7 +6,7 @@ a message, a log, a run's parameters, a model card or a file that goes into Git.
 
 import re
 from typing import NamedTuple
-from urllib.parse import unquote, urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
 HIDDEN = "***"
 _ADDRESS = re.compile(r"\b[A-Za-z][A-Za-z0-9+.-]*://[^\s\"'<>`]+")
@@ -43,6 +43,16 @@ def parse_address(address: str) -> Address:
     return Address(f"{scheme}://{rest[credentials.end() :]}", unquote(user), unquote(password))
 
 
+def split_address(url: str) -> SplitResult | None:
+    """The parts of an address; None if it has none that make sense, as a bracket that is left open or port 99999."""
+    try:
+        parts = urlsplit(url)
+        _ = parts.port
+    except ValueError:
+        return None
+    return parts
+
+
 def mask(text: str, *addresses: str | None) -> str:
     """A text with the user, password and query of each address in it replaced by `***`.
 
@@ -68,7 +78,7 @@ def _secrets(address: str) -> list[str]:
     """The password, the query and its values, as they are written and decoded; short ones would match by chance."""
     parsed = parse_address(address)
     raw = address.partition("://")[2].rpartition("@")[0].partition(":")[2]
-    query = urlsplit(parsed.url).query if "?" in parsed.url else ""
+    query = parsed.url.partition("#")[0].partition("?")[2]
     values = [pair.partition("=")[2] for pair in query.split("&")]
     found = [parsed.password or parsed.user or "", raw, query, *values]
     return [each for secret in found for each in (secret, unquote(secret)) if len(each) > 3]

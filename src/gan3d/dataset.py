@@ -19,12 +19,13 @@ from typing import Any
 import numpy as np
 
 from gan3d.errors import UserError, short_list
-from gan3d.voxels import AXES, unpack_bits
+from gan3d.voxels import AXES, RESOLUTIONS, unpack_bits
 
 SPLITS = ("train", "validation", "test")
 SHARD = 2**30  # bytes of the largest file of grids
 HASH_ROWS = 1024  # shapes hashed at once
 COLUMNS = ("name", "class", "split", "group", "hash", "source")
+SUMMARY = {"classes": list, "up": str, "resolution": int, "occupancy": dict}  # what it says at least
 UNCONDITIONAL = "shape"  # the only class of a data set that is read without its labels
 
 
@@ -43,7 +44,7 @@ class Shards:
     """Arrays in consecutive files, read as one array by row number."""
 
     def __init__(self, paths: Sequence[Path]):
-        self.arrays = [np.load(path, mmap_mode="r", allow_pickle=False) for path in paths]
+        self.arrays = [_open_array(path) for path in paths]
         self.ends = np.cumsum([len(array) for array in self.arrays])
         self.shape = (int(self.ends[-1]), *self.arrays[0].shape[1:])
 
@@ -70,7 +71,35 @@ def open_grids(folder: Path, resolution: int) -> np.ndarray | Shards:
     """
     if shards := sorted(folder.glob(f"{resolution_key(resolution)}.[0-9]*.npy")):
         return Shards(shards)
-    return np.load(folder / f"{resolution_key(resolution)}.npy", mmap_mode="r", allow_pickle=False)
+    return _open_array(folder / f"{resolution_key(resolution)}.npy")
+
+
+def _open_array(path: Path) -> np.ndarray:
+    if path.exists() and not path.is_file():
+        raise _damaged(path, "it is not a regular file")
+    try:
+        return np.load(path, mmap_mode="r", allow_pickle=False)
+    except (ValueError, EOFError) as error:
+        raise _damaged(path, error) from None
+
+
+def _damaged(path: Path, reason: object) -> UserError:
+    why = " ".join(str(reason).split())[:120].rstrip(".")
+    return UserError(f"{path} is damaged ({why}): run `dvc checkout`, or prepare the data again.")
+
+
+def _read_summary(path: Path) -> dict[str, Any]:
+    try:
+        summary = json.loads(path.read_text(encoding="utf-8", errors="surrogateescape"))
+    except (ValueError, RecursionError) as error:
+        raise _damaged(path, error) from None
+    for name, kind in SUMMARY.items():
+        if not isinstance(summary, dict) or not isinstance(summary.get(name), kind):
+            raise _damaged(path, f"it does not say {name}")
+    counts = summary.get("counts")
+    if counts is not None and not (isinstance(counts, dict) and list(counts) == summary["classes"]):
+        raise _damaged(path, "its counts are not those of its classes")
+    return summary
 
 
 class VoxelDataset:
@@ -81,7 +110,7 @@ class VoxelDataset:
         conditional: whether to use the labels; without them every shape belongs to the class UNCONDITIONAL.
 
     Raises:
-        UserError: if the folder holds no prepared data.
+        UserError: if the folder holds no prepared data, or damaged ones.
     """
 
     def __init__(self, folder: str | Path, conditional: bool = True):
@@ -90,9 +119,7 @@ class VoxelDataset:
         self.manifest = self.folder / "manifest.csv"
         if not self.manifest.is_file():
             raise UserError(f"{self.manifest} is missing: prepare the data first with `gan3d prepare`.")
-        self.summary: dict[str, Any] = json.loads(
-            (self.folder / "summary.json").read_text(encoding="utf-8", errors="surrogateescape")
-        )
+        self.summary = _read_summary(self.folder / "summary.json")
         self.classes: list[str] = self.summary["classes"] if conditional else [UNCONDITIONAL]
         self.up: str = self.summary["up"]
         self._fingerprints: dict[tuple[str, int], str] = {}
@@ -114,7 +141,16 @@ class VoxelDataset:
         """Index of each shape's class in the summary, int32 (N,), and its split, strings (N,), in one pass."""
         index = {name: i for i, name in enumerate(self.summary["classes"])}
         columns = [("class", np.int32), ("split", f"<U{max(map(len, SPLITS))}")]
-        table = np.fromiter(((index[row["class"]], row["split"]) for row in self._read_manifest()), columns)
+        try:
+            table = np.fromiter(((index[row["class"]], row["split"]) for row in self._read_manifest()), columns)
+        except KeyError as error:
+            raise _damaged(self.manifest, f"{error} is no column, or no class of the summary") from None
+        except (ValueError, csv.Error) as error:
+            raise _damaged(self.manifest, error) from None
+        counts = self.summary.get("counts", {}).values()
+        stated = sum(sum(of_class.values()) for of_class in counts)
+        if counts and len(table) != stated:
+            raise _damaged(self.manifest, f"it has {len(table):,} rows, and the summary counts {stated:,}")
         return np.ascontiguousarray(table["class"]), np.ascontiguousarray(table["split"])
 
     @cached_property
@@ -195,11 +231,19 @@ class VoxelDataset:
         """All grids of a resolution as bits, uint8 (N, R³ / 8), memory-mapped.
 
         Raises:
-            UserError: if the data set was prepared at a lower resolution.
+            UserError: if the data set was prepared at a lower resolution, or is damaged.
         """
         try:
-            return open_grids(self.folder, resolution)
+            grids = open_grids(self.folder, resolution)
+            if grids.shape != (len(self), resolution**3 // 8):
+                raise _damaged(
+                    self.folder / f"{resolution_key(resolution)}.npy",
+                    f"its shape is {grids.shape}, and the manifest has {len(self):,} rows",
+                )
+            return grids
         except FileNotFoundError as error:
+            if resolution <= self.summary["resolution"] and resolution in RESOLUTIONS:
+                raise _damaged(self.folder, f"{Path(error.filename).name} is missing") from None
             raise UserError(
                 f"{error.filename} is missing: the data set stops below {resolution}³; raise data.resolution to"
                 f" {resolution} in params.yaml and prepare it again."

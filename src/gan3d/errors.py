@@ -9,14 +9,19 @@ from gan3d.addresses import mask
 
 
 class UserError(Exception):
-    """One sentence that names the file or the key and says what to do; secrets in addresses are masked.
+    """One sentence, on one line, that names the file or the key and says what to do; secrets in addresses are masked.
 
     The command line prints it without a traceback; anything else that is raised is a defect of ours, or an error of the
     machine.
     """
 
     def __init__(self, sentence: object = ""):
-        super().__init__(mask(str(sentence)))
+        super().__init__(_on_one_line(mask(str(sentence))))
+
+
+def _on_one_line(text: str) -> str:
+    """A text in which control characters and undecodable bytes, as a file's name may hold, are written as escapes."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
 
 
 def short_list(names: Sequence[str], count: int = 8) -> str:
@@ -106,6 +111,12 @@ def _of_system(error: OSError) -> str | None:
         return f"{path or 'a file'} was removed on its server meanwhile: run this again."
     if error.errno == errno.ENOENT and path:
         return f"{path} is missing: restore it, with `dvc checkout` if it belongs to the pipeline."
+    if error.errno == errno.EEXIST and path:
+        return f"{path} is a file where a folder is needed: move it away, or name another place."
+    if error.errno == errno.EISDIR and path:
+        return f"{path} is a folder where a file is needed: name a file."
     if isinstance(error, (ConnectionError, TimeoutError)) and not isinstance(error, BrokenPipeError):
         return f"a server does not answer ({error.strerror or error}): check the address and the network."
+    if path and error.strerror:
+        return f"{path} cannot be used ({error.strerror}): check it, or name another place."
     return None

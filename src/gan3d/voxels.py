@@ -1,13 +1,12 @@
 """Pure functions on boolean voxel grids: bit packing, max pooling, surfaces, components, stability, symmetry.
 
-A batch of shapes is a boolean array (N, R, R, R) in C order; R is a power of two.
+A batch of shapes is a boolean array (N, R, R, R) in C order; R is a power of two. SciPy is imported where it is needed:
+it takes as long as NumPy and all of this package, of which most commands need only the bits.
 """
 
 import math
 
 import numpy as np
-from scipy import ndimage
-from scipy.spatial import ConvexHull
 
 RESOLUTIONS = (4, 8, 16, 32, 64, 128)
 AXES = ("x", "y", "z")  # array axes 0, 1, 2 of one grid
@@ -47,6 +46,8 @@ def surface_voxels(voxels: np.ndarray) -> np.ndarray:
 
 def largest_component_share(voxels: np.ndarray) -> np.ndarray:
     """Share of each shape's voxels in its largest 26-connected component, floats (N,); 0 for an empty shape."""
+    from scipy import ndimage
+
     shares = np.zeros(len(voxels))
     for i, shape in enumerate(voxels):
         components, count = ndimage.label(shape, np.ones((3, 3, 3)))
@@ -62,6 +63,8 @@ def stands(shape: np.ndarray, up: str) -> bool:
         shape: booleans (R, R, R), not empty.
         up: the axis that points up.
     """
+    from scipy.spatial import ConvexHull
+
     layers = np.moveaxis(shape, AXES.index(up), 0)
     lowest = layers[np.flatnonzero(layers.any((1, 2)))[0]]
     rows = np.flatnonzero(lowest.any(1))  # the first and the last voxel of each row have the same hull as all

@@ -212,3 +212,34 @@ def test_a_backend_that_contradicts_the_parameters():
     done = gan3d("train", "r04", cwd=REPOSITORY, env=os.environ | {"KERAS_BACKEND": "jax"})
     assert done.returncode == 1
     assert "KERAS_BACKEND is jax" in done.stderr
+
+
+@pytest.mark.parametrize("command", [["train", "r04", "r99"], ["pack", "{tmp}/packed", "r04", "r99"]])
+def test_an_unknown_stage_is_told_before_the_first_is_trained(tmp_path, monkeypatch, command):
+    for name in ("params.yaml", "dvc.yaml"):
+        (tmp_path / name).write_bytes((REPOSITORY / name).read_bytes())
+    monkeypatch.chdir(tmp_path)
+    done = CliRunner().invoke(cli, [part.format(tmp=tmp_path) for part in command])
+    assert isinstance(done.exception, UserError)
+    assert str(done.exception).startswith("stage 'r99' is not in train.stages: choose one of r04, r08, r16")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["dvc.yaml", "params.yaml"]
+
+
+@pytest.mark.parametrize(
+    ("command", "words"),
+    [
+        (["show", "{tmp}"], "is not a regular file: name a voxel or mesh file"),
+        (["show", "{tmp}/nothing.off"], "does not exist: name a voxel or mesh file"),
+        (["data", "export", "--resolution", "8", "--out", "{tmp}/test.txt"], "is not an .npz"),
+    ],
+)
+def test_a_wrong_path_is_one_sentence(tmp_path, command, words):
+    done = CliRunner().invoke(cli, [part.format(tmp=tmp_path) for part in command])
+    assert isinstance(done.exception, UserError)
+    assert words in str(done.exception)
+
+
+def test_a_negative_seed_is_no_file():
+    done = CliRunner().invoke(cli, ["interpolate", "--class", "chair", "--from", "-1"])
+    assert done.exit_code == 2
+    assert "-1 is not in the range x>=0" in done.output

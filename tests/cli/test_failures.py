@@ -42,6 +42,9 @@ MACHINE = [
     (OSError(errno.EIO, "Input/output error", "x"), r"x cannot be read or written since the disk reports an error"),
     (FileNotFoundError(errno.ENOENT, "No such file", "models/r16/x"), r"models/r16/x is missing: restore it"),
     (OSError(errno.ELOOP, "Too many levels", "loop"), r"loop is a symbolic link to itself: remove it"),
+    (FileExistsError(errno.EEXIST, "File exists", "a"), r"a is a file where a folder is needed: move it"),
+    (IsADirectoryError(errno.EISDIR, "Is a directory", "a"), r"a is a folder where a file is needed: name"),
+    (OSError(errno.ENXIO, "No such device or address", "a"), r"a cannot be used \(No such device or address\): check"),
     (ConnectionRefusedError(errno.ECONNREFUSED, "Connection refused"), r"a server does not answer"),
     (MemoryError(), r"the memory is full: end other programs"),
     (RuntimeError("RESOURCE_EXHAUSTED: Out of memory while trying to allocate"), r"the memory is full"),
@@ -100,6 +103,26 @@ def test_the_command_line_prints_it_and_no_traceback(failing, capsys, error, wor
     printed = capsys.readouterr().err
     assert re.match(f"error: .*{words}", printed)
     assert printed.count("\n") == 1
+
+
+def test_a_name_with_control_characters_stays_on_one_line(failing, capsys):
+    assert failing(UserError("a\nb\x1b[31m\udcff ü.off is damaged: export it again.")) == 1
+    assert capsys.readouterr().err == r"error: a\nb\x1b[31m\udcff ü.off is damaged: export it again." + "\n"
+
+
+@pytest.mark.parametrize(
+    ("package", "command"),
+    [
+        ("mlflow", "pip install 'gan3d[train]'"),
+        ("sklearn", "pip install 'gan3d[train]'"),
+        ("distributed", "pip install 'gan3d[dask]'"),
+        ("papermill", "pip install 'gan3d[notebook]'"),
+        ("psycopg2", "pip install psycopg2"),
+    ],
+)
+def test_a_missing_package_comes_with_its_command(failing, capsys, package, command):
+    assert failing(ModuleNotFoundError(f"No module named {package!r}", name=package)) == 1
+    assert capsys.readouterr().err == f"error: this needs the package {package}: {command}.\n"
 
 
 def test_a_defect_names_the_file_of_its_traceback_without_passwords(failing, capsys, tmp_path):

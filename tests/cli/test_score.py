@@ -106,3 +106,10 @@ def test_a_page_needs_its_extension(files):
     folder, _ = files
     result = score(folder / "generated.npy", folder / "real.npz", "--out", "page.txt")
     assert str(result.exception) == "page.txt is not a .html file: give it that extension."
+
+
+def test_a_set_of_which_nothing_can_be_read_says_why(tmp_path, files):
+    np.save(tmp_path / "nan.npy", np.full((4, 4, 4), np.nan))
+    result = score(tmp_path / "nan.npy", files[0] / "real.npz")
+    assert isinstance(result.exception, UserError)
+    assert "Its grid contains NaN" in str(result.exception)

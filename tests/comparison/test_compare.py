@@ -76,6 +76,7 @@ def test_every_name_finds_its_generator(project, client, address, name, score):
 def test_a_run_goes_by_its_id_and_tells_what_it_knows(project, client):
     (run,) = client.search_runs(["1"], "tags.`dvc.exp_name` = 'fast'")
     found = find_subject(run.info.run_id, project, client)
+    assert found.name == f"furniture fast {run.info.run_id[:8]}"  # not a column of 32 letters
     assert found.params["train.stages.r08.lr_g"] == "0.01"
     assert found.curves["r08"]["loss_g"][0][:2] == [512.0, 1024.0]
     assert sorted(found.pictures) == [("samples", 4096), ("samples", 8193)]

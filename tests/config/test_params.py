@@ -107,7 +107,19 @@ R16 = ("train", "stages", "r16")
         (change(*R16, "lr_g", value=-1), "train.stages.r16.lr_g", "greater than 0"),
         (change(*R16, "batch", value=0), "train.stages.r16.batch", "greater than 0"),
         (change(*R16, "batch", value=2.5), "train.stages.r16.batch", "integer"),
-        (change("name", value="a/b"), "name", "match"),
+        (change("name", value="a/b"), "name", "begin with a letter or digit"),
+        (change("name", value="a" * 101), "name", "at most 100"),
+        (change("name", value=None), "name", "an empty value is invalid"),
+        (change("data", "sha256", value="12"), "data.sha256", "64 hexadecimal digits"),
+        (change("data", "classes", value="chair"), "data.classes", "'all' or Input should be a valid tuple"),
+        (change("data", "classes", value=[]), "data.classes", "each class once, or write all"),
+        (change("data", "classes", value=["chair", "chair"]), "data.classes", "each class once"),
+        (change("data", "labels", value={"a": 1}), "data.labels: {'a': 1}", "string"),
+        (change("data", "timeout", value=float("inf")), "data.timeout", "finite"),
+        (change("gan", "gamma", value=float("inf")), "gan.gamma", "finite"),
+        (change("gan", "gate", value=[0.9, 0.1]), "gan.gate", "swap them"),
+        (change("tune", "space", "lr_g", value={"low": 1, "high": 0}), "tune.space.lr_g: low 1", "swap"),
+        (change("tune", "space", "lr_g", value={"low": 0, "high": 1, "log": True}), "tune.space.lr_g: low 0", "log"),
         (change("promote", "margin", value="some"), "promote.margin", "number"),
     ],
 )
@@ -201,3 +213,23 @@ def test_every_shared_field_of_the_recipe_comes_from_the_parameters():
         for name in recipe.__dataclass_fields__:
             source = own if name in type(own).model_fields and getattr(own, name) is not None else loaded.gan
             assert getattr(recipe, name) == (loaded.seed if name == "seed" else getattr(source, name)), name
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("name: a\nname: b\n", "the key name occurs twice"),
+        ("gan:\n  gamma: 1\n  gamma: 2\n", "the key gamma occurs twice"),
+        (f"a: {'[' * 5000}", "nested too deeply"),
+        (f"seed: {'9' * 5000}", "not valid YAML"),
+        ("a: [", "not valid YAML"),
+        ("a: \0", "not valid YAML"),
+        ("- 1", "holds no keys"),
+    ],
+)
+def test_text_that_is_no_tree_of_keys_is_one_sentence(tmp_path, text, words):
+    path = tmp_path / "params.yaml"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(UserError, match=words) as caught:
+        load_params(path)
+    assert "\n" not in str(caught.value)

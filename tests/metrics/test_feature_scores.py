@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy.linalg import sqrtm
 
 from gan3d.metrics import feature_scores
 from gan3d.metrics.shape_features import FEATURES, PATH, resized, shape_features
@@ -38,6 +39,16 @@ def test_the_frechet_distance_of_normal_distributions():
     a, b = clouds(20_000, 0), clouds(20_000, 1, middle=2, spread=3)
     assert feature_scores.frechet_distance(a, b) == pytest.approx(3 * (2**2 + (3 - 1) ** 2), rel=0.03)
     assert feature_scores.frechet_distance(a, a) == pytest.approx(0, abs=1e-9)
+
+
+def test_the_frechet_distance_of_few_shapes_is_that_of_their_covariances():
+    a, b = (np.random.default_rng(seed).normal(size=(10, 20)) @ np.diag(np.linspace(0.1, 2, 20)) for seed in (0, 1))
+    root = sqrtm(np.cov(a, rowvar=False))
+    shared = sqrtm(root @ np.cov(b, rowvar=False) @ root)
+    apart = np.square(a.mean(0) - b.mean(0)).sum()
+    expected = apart + np.trace(np.cov(a.T) + np.cov(b.T) - 2 * shared.real)
+    assert feature_scores.frechet_distance(a, b) == pytest.approx(expected, rel=1e-5)
+    assert feature_scores.frechet_distance(a, a) == pytest.approx(0, abs=1e-12)
 
 
 def test_the_kernel_distance_is_unbiased():

@@ -25,7 +25,7 @@ class Points:
         self.generated, self.reference = generated, reference
         self.union = distances(np.concatenate([generated, reference]))
 
-    def subset_scores(self, generated: np.ndarray, reference: np.ndarray) -> dict[str, float]:
+    def subset_scores(self, generated: np.ndarray, reference: np.ndarray) -> dict[str, np.ndarray]:
         return intervals.subset_distance_scores(self.union, len(self.generated), generated, reference)
 
 
@@ -36,7 +36,7 @@ def experiment(rng: np.random.Generator, shift: float, squeeze: float) -> list[P
 
 
 def mean_scores(draws: list[Points]) -> dict[str, float]:
-    results = [draw.subset_scores(np.arange(COUNT), np.arange(COUNT)) for draw in draws]
+    results = [draw.subset_scores(np.arange(COUNT)[None], np.arange(COUNT)[None]) for draw in draws]
     return {name: float(np.mean([result[name] for result in results])) for name in results[0]}
 
 
@@ -88,11 +88,12 @@ def test_all_shapes_give_the_scores_themselves():
     novelty = chamfer.nearest_distances(generated, train), chamfer.nearest_distances(reference, train)
     stands, features = standing(generated.voxels), shape_features(generated.voxels)
     pair = intervals.PairedSets(generated, reference, novelty, (stands, stands), (features, features[::-1]))
-    result = pair.subset_scores(np.arange(20), np.arange(20))
+    everything = np.arange(20)
+    result = pair.subset_scores(everything[None], everything[None]) | pair.set_scores(everything, everything)
     expected = scores.scores(generated, reference, train) | pair.scores() | scores.stands_scores(stands, stands)
     for name, value in result.items():
         assert value == pytest.approx(expected[name], abs=1e-12), name
-    assert set(result) | {"jsd", "frechet", "kernel_x1e3"} == set(scores.DRAWN_SCORES)
+    assert set(result) == set(scores.DRAWN_SCORES)
 
 
 def test_the_error_of_the_excess_considers_that_both_have_the_same_reference():
@@ -116,3 +117,19 @@ def test_a_draw_without_its_empty_shapes_is_scored_against_the_beginning_of_the_
     )
     assert all(np.isfinite(list(errors.values())))
     assert errors["one_nna_cd"] > 0
+
+
+def test_many_halves_at_once_give_what_each_gives_alone(monkeypatch):
+    """Of a draw whose empty shapes were left out, halves differ in size."""
+    generated, reference = chamfer.prepare(random_boxes(14, 3)), chamfer.prepare(random_boxes(20, 2)).first(14)
+    features = shape_features(generated.voxels), shape_features(reference.voxels)
+    pair = intervals.PairedSets(generated, reference, features=features)
+    halves = intervals.random_halves(20, 30)
+    monkeypatch.setattr(intervals, "BATCH_DISTANCES", 600)
+    together = intervals.replicate_scores([pair], halves, 0)
+    rng = np.random.default_rng([intervals.REPLICATE_SEED, 0])
+    for number, half in enumerate(halves):
+        real = half[half < 14]
+        rows = rng.permutation(14)[: len(real)]
+        alone = pair.subset_scores(rows[None], real[None]) | pair.set_scores(rows, real)
+        assert {name: values[number] for name, values in together.items()} == alone

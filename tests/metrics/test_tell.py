@@ -1,5 +1,7 @@
 """The classifier two-sample tests: chance for equal sets, certainty for spoilt ones, and words for what tells."""
 
+import warnings
+
 import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
@@ -65,3 +67,19 @@ def test_every_statistic_has_words():
     assert tell.telling({"11100000": 0.2}) == ["with edges more ragged than real shapes (0.80)"]
     assert tell.telling({"01111110": 0.7}) == ["with fewer blocks 01111110 than real shapes (0.70)"]
     assert tell.telling({"flat": 0.55}) == []
+
+
+def test_filters_of_warnings_survive_and_nothing_is_printed(monkeypatch, capfd):
+    """Two fits at once may empty the filters, after which every fit would warn."""
+    judge = tell._judge
+
+    def emptied(*job):
+        warnings.filters.clear()
+        warnings.warn("use Parallel", UserWarning, stacklevel=1)
+        return judge(*job)
+
+    before = list(warnings.filters)
+    monkeypatch.setattr(tell, "_judge", emptied)
+    tell.tells(looks(30, 0), looks(20, 1), looks(10, 2), divisions=1)
+    assert list(warnings.filters) == before
+    assert capfd.readouterr().err == ""

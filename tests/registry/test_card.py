@@ -1,11 +1,10 @@
 """The model card shows what it was given, in every case that the pipeline can produce."""
 
+import pytest
 from candidates import rows
-from hypothesis import given
-from hypothesis import strategies as st
 
 from gan3d.metrics.table import GROUPS, SCORES
-from gan3d.registry.card import card, shorten, table
+from gan3d.registry.card import card, short_card, table
 
 MODEL = {
     "name": "furniture",
@@ -106,13 +105,26 @@ def test_a_bar_in_a_name_does_not_end_the_cell():
     assert table([{"class": "a|b"}]).splitlines()[2] == "| a\\|b |"
 
 
-@given(st.text(alphabet="ab \n", max_size=400), st.integers(100, 300))
-def test_shortened_text_fits_and_is_a_beginning(text, limit):
-    short = shorten(text, limit)
-    assert len(short) <= limit
-    if len(text) <= limit:
-        assert short == text
-    else:
-        head, end = short.split("\n\n(The whole card")
-        assert text.startswith(head)
-        assert "card.md" in end
+def test_the_card_in_short_has_the_main_scores_and_says_where_the_rest_is():
+    scores = rows(0.6, resolution=16) + rows(0.9, resolution=4)
+    for row in scores:
+        row |= {"tell_structure": 0.71, "tell_patterns": 0.72}
+    page = short_card(MODEL, DATA, scores)
+    assert page.startswith(card(MODEL, DATA, TRAINING, scores, {}).split("\n\n")[0])
+    assert lines_of(page, "chair") == [["chair", "0.600 / 0.510", "0.600 / 0.510", "0.710 / 0.710", "0.720 / 0.720"]]
+    assert [cells[0] for cells in lines_of(page, "")] == ["class", "---", "chair", "table", "mean"]
+    assert "models:/furniture/12" in page
+    assert "Trained on 804 shapes of ../meshes." in page
+    assert "artifact card.md" in page
+    assert len(page) < 1500
+
+
+@pytest.mark.parametrize("count", [1, 7, 1200])
+def test_the_card_in_short_fits_into_mlflow(count):
+    names = tuple(f"{i:04d}{'x' * 200}" for i in range(count))
+    data = DATA | {"source": "s" * 3000, "counts": {name: {"train": 1} for name in names}}
+    page = short_card(MODEL | {"classes": list(names)}, data, rows(None, names, 16))
+    assert len(page) < 5000
+    assert "no scores" in page
+    assert "None" not in page
+    assert "Not scored." in short_card(MODEL, DATA, [])

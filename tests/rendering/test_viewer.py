@@ -89,6 +89,13 @@ def test_text_cannot_become_markup(tmp_path):
     assert "".join(reader.text).count(nasty) == 3  # title, heading and note
 
 
+@pytest.mark.parametrize("inside", [False, True])
+def test_no_rule_of_style_is_shown_as_text(inside):
+    page = viewer.page(np.ones((1, 4, 4, 4), bool), ["chair"], "one", embedded=inside)
+    body = re.sub(r"<(script|style)\b.*?</\1>", "", page, flags=re.S)
+    assert not re.search(r"[{}]", body)
+
+
 def test_needs_no_network(tmp_path):
     text = viewer.write_page(tmp_path / "p.html", np.ones((1, 4, 4, 4), bool), ["chair"], "t").read_text(
         encoding="utf-8"

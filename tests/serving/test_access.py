@@ -5,6 +5,7 @@ import hashlib
 import json
 import re
 import time
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
@@ -117,6 +118,12 @@ def test_the_command_makes_keys(tmp_path):
         add_key(path, "alice")
     with pytest.raises(UserError, match="cannot name a key"):
         add_key(path, "a b")
+
+
+def test_a_device_is_no_file_of_keys():
+    """It may be read for ever."""
+    with pytest.raises(UserError, match="/dev/full is not a regular file: name another"):
+        add_key(Path("/dev/full"), "alice")
 
 
 def test_requests_above_the_rate_wait(holder, tmp_path):

@@ -23,7 +23,7 @@ def root(tmp_path, monkeypatch):
     for name in ("params.yaml", "dvc.yaml"):
         shutil.copy(REPOSITORY / name, tmp_path / name)
     (tmp_path / "shapes" / "chair").mkdir(parents=True)
-    for name in (*OLD_AWS, "KERAS_BACKEND", "DVC_ROOT"):
+    for name in (*OLD_AWS, "KERAS_BACKEND", "DVC_ROOT", "MLFLOW_TRACKING_URI"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     monkeypatch.chdir(tmp_path)
@@ -179,3 +179,26 @@ def test_plain_dvc_gets_the_same_sentence_from_its_first_stage(root, name, words
     assert isinstance(done.exception, UserError)
     assert words in str(done.exception)
     assert not (root / "data" / "source.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("~nobody-of-that-name/shapes", "does not exist"),
+        ("http://[::1", "names no server"),
+        ("http://host:99999/a.zip", "names no server"),
+        ("https://", "names no server"),
+    ],
+)
+def test_a_source_that_cannot_be_meant_is_one_sentence(root, name, words):
+    (found,) = source(root, name)
+    assert found.fatal
+    assert words in found.sentence
+
+
+@pytest.mark.parametrize("uri", ["nonsense://x", "mlruns", "file:///somewhere", "http://[::1"])
+def test_a_store_that_mlflow_cannot_use_is_told_before_the_work(root, monkeypatch, uri):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    assert f"MLFLOW_TRACKING_URI is {uri}, which MLflow cannot use" in only(checking.check(find_project(root)))
+    with pytest.raises(UserError, match="MLFLOW_TRACKING_URI"):
+        CliRunner().invoke(cli, ["train", "r04"], catch_exceptions=False)

@@ -356,3 +356,32 @@ def test_scores_that_come_after_the_end_do_not_end_a_run_again(mlruns, monkeypat
     late.end()
     assert client.get_run(found["stage"].info.run_id).data.metrics["late"] == 1.0
     assert list((mlruns / "outbox").iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "uri", ["nonsense://x", "mlruns", "file:///somewhere", "http://[::1", "http://", "http://h:99999"]
+)
+def test_an_address_that_is_no_store_is_one_sentence(mlruns, monkeypatch, uri):
+    monkeypatch.setenv(store.URI_VARIABLE, uri)
+    with pytest.raises(UserError, match=f"{store.URI_VARIABLE} is {re.escape(uri)}, which MLflow cannot use"):
+        connect(mlruns)
+    monkeypatch.delenv(store.URI_VARIABLE)
+    monkeypatch.setenv("MLFLOW_REGISTRY_URI", uri)
+    with pytest.raises(UserError, match=f"MLFLOW_REGISTRY_URI is {re.escape(uri)}, which MLflow cannot use"):
+        connect(mlruns)
+
+
+@pytest.mark.parametrize("fault", ["refuses", "hangs"])
+def test_a_database_server_that_fails_is_told_within_seconds(mlruns, monkeypatch, fault):
+    pytest.importorskip("psycopg")
+    with socket.create_server(("127.0.0.1", 0 if fault == "hangs" else free_port())) as server:
+        port = server.getsockname()[1]
+        if fault == "refuses":
+            server.close()
+        monkeypatch.setenv(store.URI_VARIABLE, f"postgresql+psycopg://me:Xq7top@127.0.0.1:{port}/studies")
+        start = time.monotonic()
+        with pytest.raises(
+            UserError, match=r"store postgresql\+psycopg://\*\*\*@127.0.0.1:\d+/studies cannot be reached"
+        ):
+            connect(mlruns)
+    assert time.monotonic() - start < LIMIT + SLACK

@@ -11,6 +11,7 @@ import shlex
 import sys
 import tempfile
 import traceback
+from importlib.metadata import requires
 
 import click
 
@@ -30,6 +31,7 @@ from gan3d.cli.tune import tune
 from gan3d.errors import UserError, explain
 
 ISSUES = "the project's issue tracker"
+IMPORTED_AS = {"sklearn": "scikit_learn", "collada": "pycollada", "opentelemetry": "opentelemetry_sdk"}
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -94,11 +96,20 @@ def main() -> None:
         if "--debug" in sys.argv:
             raise
         if isinstance(error, ModuleNotFoundError) and error.name and not error.name.startswith("gan3d"):
-            _fail(f"this needs the package {error.name}: pip install 'gan3d[train]'.")
+            _fail(f"this needs the package {error.name}: {how_to_install(error.name)}.")
         if isinstance(error, BrokenPipeError):  # as in `gan3d registry list | head`
             _silence_output()
             sys.exit(1)
         _fail(explain(error) or report_defect(error))
+
+
+def how_to_install(package: str) -> str:
+    """The command that installs a package: with the extra of gan3d that lists it, or by its own name."""
+    for line in requires("gan3d") or ():
+        name, extra = re.match(r"[\w.-]+", line), re.search(r"extra == ['\"]([\w-]+)", line)
+        if name and extra and name[0].lower().replace("-", "_") in (package.lower(), IMPORTED_AS.get(package)):
+            return f"pip install 'gan3d[{extra[1]}]'"
+    return f"pip install {package.partition('.')[0]}"
 
 
 def report_defect(error: BaseException) -> str:

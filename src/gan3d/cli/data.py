@@ -25,6 +25,8 @@ def export(split: str, class_name: str | None, resolution: int, out: Path, folde
     from gan3d.data.pipeline.export import export as write
     from gan3d.dataset import VoxelDataset
 
+    if out.suffix.lower() != ".npz":
+        raise UserError(f"{out} is not an .npz: give it that extension.")
     count = write(VoxelDataset(folder or find_project().voxels), split, class_name, resolution, out)
     click.echo(f"{out}: {count} shapes")
 

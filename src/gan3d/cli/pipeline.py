@@ -84,6 +84,8 @@ def check() -> None:
 def train(stages: tuple[str, ...], dry_run: bool) -> None:
     """Train STAGES (such as r16), or all in order; an interrupted stage continues."""
     params, project = project_and_params()
+    for name in stages:
+        params.recipe(name)  # an unknown name is told before the first stage is trained
     from gan3d.stages import train as stage
 
     for name in stages or params.train.stages:
@@ -100,6 +102,8 @@ def pack(out: Path, stages: tuple[str, ...]) -> None:
     OUT/checkpoints back into this project; `dvc repro` continues from there.
     """
     params, project = project_and_params()
+    for name in stages:
+        params.recipe(name)
     from gan3d.stages import pack as stage
 
     size = stage.run(params, stages, project, out)

@@ -17,15 +17,9 @@ class PathOption(click.Path):
         super().__init__(path_type=Path)
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        from gan3d.config.project import expand_home
+
         return expand_home(Path(os.fsdecode(super().convert(value, param, ctx))))
-
-
-def expand_home(path: Path) -> Path:
-    """A path with ~ expanded, where that user exists."""
-    try:
-        return path.expanduser()
-    except RuntimeError:
-        return path
 
 
 path_option = PathOption()
@@ -50,9 +44,11 @@ def project_and_params() -> tuple[Any, Any]:
     """Validated parameters and the project, with the Keras backend chosen before Keras is imported."""
     from gan3d.config.loading import load_params
     from gan3d.config.project import find_project
+    from gan3d.tracking.address import check_addresses
 
     project = find_project()
     params = load_params(project.params)
+    check_addresses()
     choose_backend(params.train.backend)
     return params, project
 

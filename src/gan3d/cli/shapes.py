@@ -124,9 +124,8 @@ class SeedOrLatent(click.ParamType):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int | Path:
         if isinstance(value, int):
             return value
-        return (
-            click.IntRange(0).convert(value, param, ctx) if value.isdigit() else path_option.convert(value, param, ctx)
-        )
+        number = value.removeprefix("-").isdigit()
+        return click.IntRange(0).convert(value, param, ctx) if number else path_option.convert(value, param, ctx)
 
 
 @click.command()

@@ -1,5 +1,6 @@
 """Find what a comparison names: a folder, a registered version, a revision or experiment of DVC, or a run of MLflow."""
 
+import re
 from pathlib import Path
 
 from mlflow import MlflowClient
@@ -46,4 +47,5 @@ def find_subject(address: str, project: Project, client: MlflowClient | None) ->
     training = None if client is None else find_training(client, name)
     if client is None or training is None:
         raise UserError(f"{address} is not known: name {KINDS}.")
-    return training_subject(client, training, address, project.mlruns)
+    shown = f"{training.info.run_name} {name[:8]}" if re.fullmatch(r"[0-9a-f]{32}", name) else address
+    return training_subject(client, training, shown, project.mlruns)

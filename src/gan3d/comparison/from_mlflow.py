@@ -1,6 +1,5 @@
 """Subjects from MLflow: a training with its evaluation, and a registered version."""
 
-import json
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -13,7 +12,7 @@ from mlflow.entities.model_registry import ModelVersion
 
 from gan3d.comparison.subject import CURVES, Subject
 from gan3d.metrics.rows import MEAN
-from gan3d.metrics.table import TAGGED
+from gan3d.metrics.table import PUBLISHED
 from gan3d.registry.models import model_folder
 from gan3d.tracking import history
 
@@ -94,13 +93,8 @@ def _facts(training: Run) -> dict[str, str]:
 
 
 def _tagged_rows(version: ModelVersion) -> list[dict[str, Any]]:
-    """Rows from a version's tags, which have no intervals and no floor."""
+    """The mean's rows from a version's tags, which have no intervals and no floor."""
     tags = version.tags
-    means = {score.key: float(tags[score.key]) for score in TAGGED if score.key in tags}
-    classes = {name: {"one_nna_cd": value} for name, value in json.loads(tags.get("one_nna_cd_by_class", "{}")).items()}
-    return [
-        {"kind": kind, "class": name, "resolution": int(tags["resolution"])} | (values if kind == "generated" else {})
-        for name, values in (classes | {MEAN: means}).items()
-        for kind in ("generated", "floor")
-        if means
-    ]
+    means = {score.key: float(tags[score.key]) for score in PUBLISHED if score.key in tags}
+    row = {"class": MEAN, "resolution": int(tags.get("resolution", 0))}
+    return [{"kind": "generated", **row, **means}, {"kind": "floor", **row}] if means else []

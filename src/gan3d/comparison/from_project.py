@@ -67,18 +67,35 @@ def revision_subject(name: str, revision: str, project: Project) -> Subject:
 
 
 def _project_subject(name: str, read: Reader, model: Callable[[str], Path], facts: Mapping[str, str]) -> Subject:
-    params = dict(flatten(yaml.safe_load(read("params.yaml") or b"{}")))
+    try:
+        params = dict(flatten(yaml.safe_load(read("params.yaml") or b"{}")))
+    except (ValueError, AttributeError, RecursionError, yaml.YAMLError):
+        raise UserError(f"params.yaml of {name} is not valid YAML: fix it.") from None
     stages = dict.fromkeys(key.split(".")[2] for key in params if key.startswith("train.stages."))
-    table = read("evaluation/table.json")
-    run = json.loads(read(f"runs/{final_stage(params)}.json") or b"{}").get("run_id")
+    rows = _json(read, "evaluation/table.json", name, [])
+    run = _json(read, f"runs/{final_stage(params)}.json", name, {}).get("run_id")
     return Subject(
         name,
         params={key: str(value) for key, value in params.items()},
         facts=dict(facts) | ({"run": run} if run else {}),
-        rows=json.loads(table) if table else (),
+        rows=rows,
         curves={stage: _curves(read, stage) for stage in stages},
         model=partial(model, final_stage(params)),
     )
+
+
+def _json(read: Reader, path: str, name: str, missing: Any) -> Any:
+    """The content of a JSON file, of the type of `missing`, which stands for a file that is missing."""
+    content = read(path)
+    if not content:
+        return missing
+    try:
+        tree = json.loads(content)
+    except ValueError:
+        tree = None
+    if not isinstance(tree, type(missing)):
+        raise UserError(f"{path} of {name} is damaged: run `dvc checkout`, or the stage again.")
+    return tree
 
 
 def final_stage(params: Mapping[str, Any]) -> str:

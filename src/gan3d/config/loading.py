@@ -2,16 +2,23 @@
 
 import difflib
 import logging
+import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from gan3d.config.schema import Params, Range, Section, Stage
+from gan3d.config.schema import NAME_PATTERN, SHA256_PATTERN, Params, Range, Section, Stage
 from gan3d.errors import UserError
 
 S = TypeVar("S", bound=Section)
+ALTERNATIVE = re.compile(r"^(str|int|float|bool|none|dict\[|tuple\[|literal\[|function-|constrained-|Range$)")
+PATTERNS = {
+    NAME_PATTERN: "use letters, digits, '.', '_' and '-', at most 100, and begin with a letter or digit",
+    SHA256_PATTERN: "write the 64 hexadecimal digits that `sha256sum` prints",
+}
 
 # keys of 0.1 and their names today; 0.2 still reads the old ones
 RENAMED = {
@@ -24,6 +31,19 @@ RENAMED = {
 }
 
 
+class _Loader(yaml.SafeLoader):
+    """YAML in which a key that occurs twice is an error, as in DVC, and not silently the last one."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        keys = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
+        for key, where in node.value:
+            if isinstance(key, yaml.ScalarNode) and key.value != "<<" and keys.count(key.value) > 1:
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"the key {key.value} occurs twice", where.start_mark
+                )
+        return super().construct_mapping(node, deep)
+
+
 def load_params(path: Path) -> Params:
     """Read and validate a parameter file.
 
@@ -31,10 +51,12 @@ def load_params(path: Path) -> Params:
         UserError: naming the file, the key and what is allowed.
     """
     try:
-        tree = yaml.safe_load(path.read_text(encoding="utf-8"))
+        tree = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
     except FileNotFoundError:
         raise UserError(f"{path} is missing: copy params.yaml from the repository.") from None
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+    except RecursionError:
+        raise UserError(f"{path} is not valid YAML (its lists are nested too deeply): fix it.") from None
+    except (OSError, ValueError, yaml.YAMLError) as error:
         raise UserError(f"{path} is not valid YAML ({' '.join(str(error).split())}): fix it.") from error
     if not isinstance(tree, dict):
         raise UserError(f"{path} holds no keys: copy params.yaml from the repository.")
@@ -71,13 +93,15 @@ def override_section(defaults: S, given: dict[str, Any]) -> S:
     except ValidationError as error:
         first = error.errors()[0]
         option = str(first["loc"][0]).replace("_", "-")
-        raise UserError(f"--{option} {first['input']!r} is invalid: {first['msg']}.") from None
+        allowed = dict.fromkeys(_allowed(each) for each in error.errors() if each["loc"][0] == first["loc"][0])
+        raise UserError(f"--{option} {first['input']!r} is invalid: {' or '.join(allowed)}.") from None
 
 
 def explain(error: ValidationError, tree: dict[str, Any]) -> str:
     """The first error in one sentence: its key, what is wrong and what is allowed; and the number of errors."""
     first = min(error.errors(), key=lambda each: each["type"] != "extra_forbidden")  # before the key that it misses
     where = _path(first["loc"], tree)
+    choices = [each for each in error.errors() if _path(each["loc"], tree) == where]
     if first["type"] == "extra_forbidden":
         section: Any = Params
         for part in first["loc"][:-1]:
@@ -89,10 +113,26 @@ def explain(error: ValidationError, tree: dict[str, Any]) -> str:
         text = f"{where} is missing; add it as in the repository's params.yaml."
     else:
         message = first["msg"].removeprefix("Value error, ")
-        message = message if first["type"] == "value_error" else f"{first['input']!r} is invalid: {message}"
+        if first["type"] != "value_error":
+            message = f"{_shown(first['input'])} is invalid: {' or '.join(_allowed(each) for each in choices)}"
         text = f"{where + ': ' if where else ''}{message[0].lower() if where else message[0]}{message[1:]}."
-    more = error.error_count() - 1
+    more = error.error_count() - len(choices)
     return text + (f" ({more} more after this one.)" if more else "")
+
+
+def _allowed(error: Mapping[str, Any]) -> str:
+    """What a value may be, by one of pydantic's errors."""
+    if error["type"] == "string_pattern_mismatch":
+        return PATTERNS[error["ctx"]["pattern"]]
+    return error["msg"].removeprefix("Value error, ")
+
+
+def _shown(value: Any) -> str:
+    """A value as YAML would have it, in short."""
+    if value is None:
+        return "an empty value"
+    text = repr(value).lower() if isinstance(value, bool) else repr(value)
+    return text if len(text) <= 80 else f"{text[:80]}…"
 
 
 def _path(location: tuple[int | str, ...], tree: Any) -> str:
@@ -103,9 +143,9 @@ def _path(location: tuple[int | str, ...], tree: Any) -> str:
             tree = tree[part]
         except (KeyError, IndexError, TypeError):
             missing = i == len(location) - 1 and (isinstance(tree, dict) or isinstance(part, int))
-            if not missing and isinstance(tree, dict):
+            if not missing and isinstance(tree, dict) and i < len(location) - 1:
                 continue  # pydantic's name of a union's alternative
-            if not missing:
+            if not missing or ALTERNATIVE.search(str(part)):
                 break
         keys.append(str(part))
     return ".".join(keys)

@@ -139,3 +139,11 @@ def in_project() -> bool:
     except UserError:
         return False
     return True
+
+
+def expand_home(path: Path) -> Path:
+    """A path with ~ expanded, where that user exists."""
+    try:
+        return path.expanduser()
+    except RuntimeError:
+        return path

@@ -12,6 +12,9 @@ from gan3d.voxels import RESOLUTIONS
 
 SCRATCH = "scratch"  # the `prev` of a stage that grows from nothing
 
+NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"  # of a folder, and of a registered model
+SHA256_PATTERN = r"^[0-9a-fA-F]{64}$"
+
 Share = Annotated[float, Field(gt=0, lt=1)]
 Positive = Annotated[int, Field(gt=0)]
 Rate = Annotated[float, Field(gt=0, le=1)]
@@ -19,7 +22,7 @@ Objective = Literal["excess", "one_nna_cd", "mmd_cd_x1e3", "cov_cd", "jsd"]
 
 
 class Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class Data(Section):
@@ -29,7 +32,7 @@ class Data(Section):
         default="synthetic", description="synthetic, a folder, an archive, a set of arrays, or an address."
     )
     endpoint: str | None = Field(default=None, description="URL of an S3-compatible server other than Amazon's.")
-    sha256: Annotated[str, Field(pattern=r"^[0-9a-fA-F]{64}$")] | None = Field(
+    sha256: Annotated[str, Field(pattern=SHA256_PATTERN)] | None = Field(
         default=None, description="Checksum of a downloaded source."
     )
     classes: Literal["all"] | tuple[str, ...] = Field(default="all", description="all, or names joined by commas.")
@@ -55,6 +58,13 @@ class Data(Section):
     )
     memory_limit: Annotated[int, Field(ge=64)] = Field(default=2048, description="MiB per worker process.")
 
+    @field_validator("classes")
+    @classmethod
+    def check_classes(cls, classes: Any) -> Any:
+        if not classes or (len(set(classes)) < len(classes) and classes != "all"):
+            raise ValueError("name each class once, or write all")
+        return classes
+
 
 class Gan(Section):
     conditional: bool
@@ -75,6 +85,13 @@ class Gan(Section):
     ada_target: Annotated[float, Field(gt=0, lt=1)] | None
     ada_images: Positive
     threshold: Share | Literal["calibrated"]
+
+    @field_validator("gate")
+    @classmethod
+    def check_gate(cls, gate: tuple[float, float]) -> tuple[float, float]:
+        if gate[0] > gate[1]:
+            raise ValueError(f"between {gate[1]:g} and {gate[0]:g} neither G nor D would be updated: swap them")
+        return gate
 
 
 class Stage(Section):
@@ -226,7 +243,7 @@ class Tune(Section):
 
 
 class Params(Section):
-    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+    name: Annotated[str, Field(pattern=NAME_PATTERN)]
     seed: Annotated[int, Field(ge=0, lt=2**31)]
     data: Data
     gan: Gan

@@ -33,6 +33,7 @@ EXCESSES = (EXCESS, *(f"{name}_excess" for name in TELL_SCORES))  # of which the
 CHANCE = 0.5  # of 1-NNA and of both tells
 
 Progress = Callable[[int, int], None]
+Known = tuple[Prepared, np.ndarray]  # real shapes and their features (n, d)
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,9 +104,9 @@ def compare(
         divisions: see `gan3d.metrics.tell.tells`.
         report: called after each draw, and once at the end.
     """
-    reference = chamfer.prepare(real.reference)
-    generated, pairs, neighbours = _generated_row(draw, head["draws"], reference, real, report)
-    floor, floor_pairs = _floor_row(real, head["draws"], head["seed"])
+    known = _with_features(real.reference)
+    generated, pairs, neighbours = _generated_row(draw, head["draws"], known, real, report)
+    floor, floor_pairs = _floor_row(real, head["draws"], head["seed"], known)
     errors, floor_errors, excess_of_nna = standard_errors(_large_enough(pairs), _large_enough(floor_pairs), replicates)
     for row, row_errors in ((generated, errors), (floor, floor_errors)):
         row |= {f"{name}_se": row_errors.get(name) for name in DRAWN_SCORES if name in row}
@@ -114,7 +115,7 @@ def compare(
     _add_tells(generated, floor, pool([pair.generated.voxels for pair in pairs]), real, divisions)
     _add_copying(generated, floor, pairs, head)
     _add_excess(generated)
-    measures = _measures(pairs, reference)
+    measures = _measures(pairs, known[0])
     first = pairs[0].generated.voxels
     rows = {"kind": "generated"} | head | generated, {"kind": "floor"} | head | floor
     report()
@@ -122,17 +123,18 @@ def compare(
 
 
 def _generated_row(
-    draw: Callable[[int], np.ndarray], draws: int, reference: Prepared, real: RealSets, report: Callable[[], None]
+    draw: Callable[[int], np.ndarray], draws: int, known: Known, real: RealSets, report: Callable[[], None]
 ) -> tuple[Row, list[PairedSets], np.ndarray | None]:
-    """Score all draws of generated shapes.
+    """Score all draws of generated shapes against `known`, the reference and its features.
 
     Returns:
         The row; the paired sets; for each shape of the first draw, the position of its nearest training shape.
     """
+    reference, features_of_real = known
     count, train = len(reference), real.train
     has_novelty = real.trained and too_few_note(count, count) is None and too_few_training_note(len(train)) is None
     novelty_of_real = chamfer.nearest_distances(reference, train) if has_novelty else np.zeros(count)
-    standing_reals, features_of_real = standing(real.reference, real.up), shape_features(real.reference)
+    standing_reals = standing(real.reference, real.up)
     results, pairs, neighbours = [], [], None
     for number in range(draws):
         drawn = np.asarray(draw(number), bool) if count else reference.voxels
@@ -176,21 +178,27 @@ def _measures(pairs: Sequence[PairedSets], reference: Prepared) -> dict[str, tup
     return measures
 
 
-def _floor_row(real: RealSets, draws: int, seed: int) -> tuple[Row, list[PairedSets]]:
-    """`gan3d.metrics.scores.floor`, with the paired sets."""
-    reference = chamfer.prepare(real.floor_reference)
-    reference = reference.first(len(real.train)) if len(real.train) < len(reference) else reference
-    draws_of_train = floor_draws(len(real.train), len(reference), draws, seed)
-    features_of_real = shape_features(reference.voxels)
+def _floor_row(real: RealSets, draws: int, seed: int, known: Known) -> tuple[Row, list[PairedSets]]:
+    """`gan3d.metrics.scores.floor`, with the paired sets; `known` are the reference and its features."""
+    same = real.floor_reference is real.reference
+    reference, features = known if same else _with_features(real.floor_reference)
+    if len(real.train) < len(reference):
+        reference, features = reference.first(len(real.train)), features[: len(real.train)]
+    drawn = floor_draws(len(real.train), len(reference), draws, seed)
+    if sum(map(len, drawn)) > len(real.train):  # some are drawn again
+        features_of_train = shape_features(real.train)
+        features_of_drawn = [features_of_train[rows] for rows in drawn]
+    else:
+        features_of_drawn = [shape_features(real.train[rows]) for rows in drawn]
     pairs = [
-        PairedSets(
-            chamfer.prepare(real.train[rows]),
-            reference,
-            features=(shape_features(real.train[rows]), features_of_real),
-        )
-        for rows in draws_of_train
+        PairedSets(chamfer.prepare(real.train[rows]), reference, features=(of_drawn, features))
+        for rows, of_drawn in zip(drawn, features_of_drawn, strict=True)
     ]
     return average_draws([pair.scores() for pair in pairs]), pairs
+
+
+def _with_features(voxels: np.ndarray) -> Known:
+    return chamfer.prepare(voxels), shape_features(voxels)
 
 
 def _large_enough(pairs: Sequence[PairedSets]) -> list[PairedSets]:

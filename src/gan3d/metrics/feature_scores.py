@@ -11,22 +11,23 @@ from scipy.spatial.distance import cdist
 NEIGHBOURS = 5  # whose distance is the radius of a shape's ball
 
 
-def manifold_scores(union: np.ndarray, count: int) -> dict[str, float]:
-    """Precision, recall, density and coverage.
+def manifold_scores(union: np.ndarray, count: int) -> dict[str, np.ndarray]:
+    """Precision, recall, density and coverage, (...).
 
     Args:
-        union: distances between all shapes of both sets, (N + M, N + M), infinite on the diagonal; the first `count`
-            are the generated ones.
+        union: distances between all shapes of both sets, (..., N + M, N + M), infinite on the diagonal; the first
+            `count` are the generated ones.
     """
-    within, between, reals = union[:count, :count], union[:count, count:], union[count:, count:]
-    near = min(NEIGHBOURS, len(within) - 1, len(reals) - 1)
-    radius, real_radius = (np.partition(own, near - 1, axis=1)[:, near - 1] for own in (within, reals))
-    inside = between < real_radius  # generated shapes in the balls of real ones
+    between = union[..., :count, count:]
+    near = min(NEIGHBOURS, count - 1, between.shape[-1] - 1)
+    within = union[..., :count, :count], union[..., count:, count:]
+    radius, real_radius = (np.partition(own, near - 1, axis=-1)[..., near - 1] for own in within)
+    inside = between < real_radius[..., None, :]  # generated shapes in the balls of real ones
     return {
-        "precision": float(inside.any(1).mean()),
-        "recall": float((between < radius[:, None]).any(0).mean()),
-        "density": float(inside.sum(1).mean() / near),
-        "coverage": float((between.min(0) < real_radius).mean()),
+        "precision": inside.any(-1).mean(-1),
+        "recall": (between < radius[..., None]).any(-2).mean(-1),
+        "density": inside.sum(-1).mean(-1) / near,
+        "coverage": (between.min(-2) < real_radius).mean(-1),
     }
 
 
@@ -40,11 +41,16 @@ def feature_distances(generated: np.ndarray, reference: np.ndarray) -> np.ndarra
 
 def frechet_distance(a: np.ndarray, b: np.ndarray) -> float:
     """Fréchet distance between the normal distributions that fit two sets of features, (N, d) and (M, d)."""
+    apart = np.square(a.mean(0) - b.mean(0)).sum()
+    if len(a) + len(b) <= a.shape[1]:  # the same from the smaller matrix (N, M), which is also exact in its null space
+        a, b = ((x - x.mean(0)) / np.sqrt(len(x) - 1) for x in (a, b))
+        shared = np.linalg.svd(a @ b.T, compute_uv=False).sum()
+        return float(apart + np.square(a).sum() + np.square(b).sum() - 2 * shared)
     of_a, of_b = np.cov(a, rowvar=False), np.cov(b, rowvar=False)
     values, vectors = np.linalg.eigh(of_a)
     root = vectors * np.sqrt(np.maximum(values, 0)) @ vectors.T
     shared = np.sqrt(np.maximum(np.linalg.eigvalsh(root @ of_b @ root), 0)).sum()
-    return float(np.square(a.mean(0) - b.mean(0)).sum() + np.trace(of_a) + np.trace(of_b) - 2 * shared)
+    return float(apart + np.trace(of_a) + np.trace(of_b) - 2 * shared)
 
 
 def kernel_distance(a: np.ndarray, b: np.ndarray) -> float:

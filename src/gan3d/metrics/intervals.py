@@ -37,6 +37,7 @@ from gan3d.metrics.scores import (
 REPLICATES = 200  # enough for a standard error with an error of 5 %
 JSD_REPLICATES = 50  # fewer, since JSD takes whole grids; also of distances in features
 REPLICATE_SEED = 2
+BATCH_DISTANCES = 2**17  # of the halves that are scored at once, to fit into the cache
 
 Values = dict[str, np.ndarray]
 
@@ -80,34 +81,48 @@ class PairedSets:
             return result | dict.fromkeys(FEATURE_SCORES)
         return result | manifold_scores(self.feature_union, len(self.generated)) | set_distances(*self.features)
 
-    def subset_scores(self, generated: np.ndarray, reference: np.ndarray) -> dict[str, float]:
-        """All scores of subsets of both sets, given by positions, but those that take all grids or features."""
+    def subset_scores(self, generated: np.ndarray, reference: np.ndarray) -> Values:
+        """All scores of subsets of both sets, (k,), but those that take all grids or features.
+
+        Args:
+            generated: positions in the first set, (k, n).
+            reference: positions in the second, (k, m).
+        """
         result = subset_distance_scores(self.union, len(self.generated), generated, reference)
         for name, shapes, rows in (("generated", self.generated, generated), ("reference", self.reference, reference)):
-            result[f"largest_piece_{name}"] = float(shapes.component_shares[rows].mean())
-            result[f"occupancy_{name}"] = float(shapes.occupancies[rows].mean())
+            result[f"largest_piece_{name}"] = shapes.component_shares[rows].mean(-1)
+            result[f"occupancy_{name}"] = shapes.occupancies[rows].mean(-1)
         if self.novelty is not None:
             result |= novelty_scores(self.novelty[0][generated], self.novelty[1][reference])
         if self.stands is not None:
             result |= stands_scores(self.stands[0][generated], self.stands[1][reference])
         if self.features is not None:
-            rows = np.concatenate([generated, len(self.generated) + reference])
-            result |= manifold_scores(self.feature_union[np.ix_(rows, rows)], len(generated))
+            rows = np.concatenate([generated, len(self.generated) + reference], -1)
+            result |= manifold_scores(_of_subsets(self.feature_union, rows), generated.shape[-1])
+        return result
+
+    def set_scores(self, generated: np.ndarray, reference: np.ndarray) -> dict[str, float]:
+        """The other scores of one subset of both sets, given by positions (n,) and (m,)."""
+        result = {"jsd": jensen_shannon(self.generated.voxels[generated], self.reference.voxels[reference])}
+        if self.features is not None:
+            result |= set_distances(self.features[0][generated], self.features[1][reference])
         return result
 
 
-def subset_distance_scores(
-    union: np.ndarray, count: int, generated: np.ndarray, reference: np.ndarray
-) -> dict[str, float]:
-    """`distance_scores` of subsets of two sets.
+def subset_distance_scores(union: np.ndarray, count: int, generated: np.ndarray, reference: np.ndarray) -> Values:
+    """`distance_scores` of subsets of two sets, (k,).
 
     Args:
         union: distances between all shapes, infinite on the diagonal; the first `count` are the generated ones.
-        generated: positions in the first set.
-        reference: positions in the second.
+        generated: positions in the first set, (k, n).
+        reference: positions in the second, (k, m).
     """
-    rows = np.concatenate([generated, count + reference])
-    return distance_scores(union[np.ix_(rows, rows)], len(generated))
+    return distance_scores(_of_subsets(union, np.concatenate([generated, count + reference], -1)), generated.shape[-1])
+
+
+def _of_subsets(union: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """The distances (k, n, n) between the shapes at positions (k, n) of each subset."""
+    return union[rows[:, :, None], rows[:, None, :]]
 
 
 def set_distances(generated: np.ndarray, reference: np.ndarray) -> dict[str, float]:
@@ -135,20 +150,28 @@ def replicate_scores(draws: Sequence[PairedSets], real_halves: Sequence[np.ndarr
         By key, one value per replicate; JSD has the first JSD_REPLICATES only.
     """
     rng = np.random.default_rng([REPLICATE_SEED, seed])
-    rows: list[dict[str, float]] = []
-    for number, half in enumerate(real_halves):
-        results = []
-        for pair in draws:
+    halves: list[list[tuple[np.ndarray, np.ndarray]]] = [[] for _ in draws]
+    for half in real_halves:
+        for pair, of_pair in zip(draws, halves, strict=True):
             reference = half[half < len(pair.reference)]  # fewer, where empty shapes were left out
-            generated = rng.permutation(len(pair.generated))[: len(reference)]
-            result = pair.subset_scores(generated, reference)
-            if number < JSD_REPLICATES:
-                result["jsd"] = jensen_shannon(pair.generated.voxels[generated], pair.reference.voxels[reference])
-                if pair.features is not None:
-                    result |= set_distances(pair.features[0][generated], pair.features[1][reference])
-            results.append(result)
-        rows.append({name: float(np.mean([result[name] for result in results])) for name in results[0]})
-    return {name: np.array([row[name] for row in rows if name in row]) for name in rows[0]}
+            of_pair.append((rng.permutation(len(pair.generated))[: len(reference)], reference))
+    results = [_scores_of_halves(pair, of_pair) for pair, of_pair in zip(draws, halves, strict=True)]
+    return {name: np.mean([result[name] for result in results], axis=0) for name in results[0]}
+
+
+def _scores_of_halves(pair: PairedSets, halves: Sequence[tuple[np.ndarray, np.ndarray]]) -> Values:
+    """The scores of one draw's halves, given by positions (n,) and (n,), n of each: many at once are quicker."""
+    found: dict[str, np.ndarray] = {}
+    sizes = np.array([len(reference) for _, reference in halves])
+    for size in np.unique(sizes).tolist():
+        same = np.flatnonzero(sizes == size)
+        step = max(1, BATCH_DISTANCES // max(1, 2 * size) ** 2)
+        for rows in (same[start : start + step] for start in range(0, len(same), step)):
+            generated, reference = (np.stack([halves[row][side] for row in rows]) for side in (0, 1))
+            for name, values in pair.subset_scores(generated, reference).items():
+                found.setdefault(name, np.empty(len(halves)))[rows] = values
+    others = [pair.set_scores(*half) for half in halves[:JSD_REPLICATES]]
+    return found | {name: np.array([row[name] for row in others]) for name in (others[0] if others else ())}
 
 
 def standard_errors(

@@ -86,7 +86,7 @@ def too_few_training_note(train: int) -> str | None:
     return None if train >= MIN_SHAPES else f"no novelty: {train} training shapes remain, and {MIN_SHAPES} are needed"
 
 
-def pair_scores(generated: Prepared, reference: Prepared, between: np.ndarray | None = None) -> dict[str, float]:
+def pair_scores(generated: Prepared, reference: Prepared, between: np.ndarray | None = None) -> dict[str, Any]:
     """PAIR_SCORES of two sets of at least one shape each.
 
     Args:
@@ -111,58 +111,61 @@ def union_distances(within_a: np.ndarray, between: np.ndarray, within_b: np.ndar
     return union
 
 
-def distance_scores(union: np.ndarray, count: int) -> dict[str, float]:
-    """The scores that need only distances: MMD, COV and 1-NNA.
+def distance_scores(union: np.ndarray, count: int) -> dict[str, np.ndarray]:
+    """The scores that need only distances, (...): MMD, COV and 1-NNA.
 
     Args:
-        union: of `union_distances`; the first `count` shapes are the generated ones.
+        union: of `union_distances`, (..., N + M, N + M); the first `count` shapes are the generated ones.
     """
-    between = union[:count, count:]
+    between = union[..., :count, count:]
+    nearest = np.zeros((*between.shape[:-2], between.shape[-1]), bool)  # real shapes that are some shape's nearest
+    np.put_along_axis(nearest, between.argmin(-1), True, -1)
     return {
-        "mmd_cd_x1e3": 1e3 * float(between.min(0).mean()),  # from each real shape to the nearest generated one
-        "cov_cd": len(np.unique(between.argmin(1))) / between.shape[1],  # real shapes that are some shape's nearest
+        "mmd_cd_x1e3": 1e3 * between.min(-2).mean(-1),  # from each real shape to the nearest generated one
+        "cov_cd": nearest.mean(-1),
         "one_nna_cd": nearest_neighbour_accuracy(union, count),
     }
 
 
-def novelty_scores(generated: np.ndarray, reference: np.ndarray) -> dict[str, float]:
-    """NOVELTY_SCORES from each shape's distance to its nearest training shape, (N,) and (M,)."""
+def novelty_scores(generated: np.ndarray, reference: np.ndarray) -> dict[str, np.ndarray]:
+    """NOVELTY_SCORES, (...), from each shape's distance to its nearest training shape, (..., N) and (..., M)."""
     return {
-        "novelty_generated_x1e3": 1e3 * float(np.median(generated)),
-        "novelty_reference_x1e3": 1e3 * float(np.median(reference)),
-        "copied_generated": float((generated == 0).mean()),
-        "copied_reference": float((reference == 0).mean()),
+        "novelty_generated_x1e3": 1e3 * np.median(generated, -1),
+        "novelty_reference_x1e3": 1e3 * np.median(reference, -1),
+        "copied_generated": (generated == 0).mean(-1),
+        "copied_reference": (reference == 0).mean(-1),
         "copying_z": copying_z(generated, reference),
     }
 
 
-def copying_z(generated: np.ndarray, reference: np.ndarray) -> float:
-    """The three-sample test of data copying, Z_U (Meehan et al. 2020, arXiv:2004.05675, §3.1).
+def copying_z(generated: np.ndarray, reference: np.ndarray) -> np.ndarray:
+    """The three-sample test of data copying, Z_U (Meehan et al. 2020, arXiv:2004.05675, §3.1), (...).
 
-    The Mann-Whitney statistic of both sets' distances to their nearest training shape, (N,) and (M,), in its standard
-    deviations without ties: about 0 ± 1 for equal distributions; far below 0, generated shapes lie nearer to the
-    training shapes than held-out real ones do.
+    The Mann-Whitney statistic of both sets' distances to their nearest training shape, (..., N) and (..., M), in its
+    standard deviations without ties: about 0 ± 1 for equal distributions; far below 0, generated shapes lie nearer to
+    the training shapes than held-out real ones do.
     """
-    n, m = len(generated), len(reference)
-    larger = float(rankdata(np.r_[generated, reference])[:n].sum()) - n * (n + 1) / 2  # pairs, ties half
-    return (larger - n * m / 2) / float(np.sqrt(n * m * (n + m + 1) / 12))
+    n, m = generated.shape[-1], reference.shape[-1]
+    ranks = rankdata(np.concatenate([generated, reference], -1), axis=-1)
+    larger = ranks[..., :n].sum(-1) - n * (n + 1) / 2  # pairs, ties half
+    return (larger - n * m / 2) / np.sqrt(n * m * (n + m + 1) / 12)
 
 
-def stands_scores(generated: np.ndarray, reference: np.ndarray) -> dict[str, float]:
-    """STANDS_SCORES from whether each shape stands, booleans (N,) and (M,)."""
-    return {"stands_generated": float(generated.mean()), "stands_reference": float(reference.mean())}
+def stands_scores(generated: np.ndarray, reference: np.ndarray) -> dict[str, np.ndarray]:
+    """STANDS_SCORES, (...), from whether each shape stands, booleans (..., N) and (..., M)."""
+    return {"stands_generated": generated.mean(-1), "stands_reference": reference.mean(-1)}
 
 
-def nearest_neighbour_accuracy(union: np.ndarray, count: int) -> float:
-    """Leave-one-out accuracy of a nearest-neighbour classifier of two sets; 0.5 is ideal, 1 the worst.
+def nearest_neighbour_accuracy(union: np.ndarray, count: int) -> np.ndarray:
+    """Leave-one-out accuracy of a nearest-neighbour classifier of two sets, (...); 0.5 is ideal, 1 the worst.
 
     Of equal distances, the first counts.
 
     Args:
-        union: of `union_distances`; the first `count` shapes are those of the first set.
+        union: of `union_distances`, (..., N + M, N + M); the first `count` shapes are those of the first set.
     """
-    labels = np.arange(len(union)) < count
-    return float((labels[union.argmin(1)] == labels).mean())
+    labels = np.arange(union.shape[-1]) < count
+    return (labels[union.argmin(-1)] == labels).mean(-1)
 
 
 def jensen_shannon(a: np.ndarray, b: np.ndarray) -> float:

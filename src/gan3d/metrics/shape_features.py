@@ -12,6 +12,7 @@ from importlib.resources import files
 from pathlib import Path
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 
 from gan3d.voxels import max_pool
 
@@ -44,7 +45,7 @@ def _features(voxels: np.ndarray) -> np.ndarray:
     x = resized(voxels)[..., None]
     for i in range(len(CHANNELS)):
         x = _convolve(x, layers[f"conv{i}.kernel"]) + layers[f"conv{i}.bias"]
-        x = np.where(x > 0, x, LEAK * x)
+        x = np.maximum(x, LEAK * x)
     return x.reshape(len(x), -1) @ layers["dense.kernel"] + layers["dense.bias"]
 
 
@@ -61,10 +62,6 @@ def resized(voxels: np.ndarray) -> np.ndarray:
 def _convolve(x: np.ndarray, kernel: np.ndarray) -> np.ndarray:
     """Convolve (n, S, S, S, a) by (4, 4, 4, a, b) with stride 2, padded by 1: (n, S/2, S/2, S/2, b)."""
     padded = np.pad(x, ((0, 0), (1, 1), (1, 1), (1, 1), (0, 0)))
-    side = x.shape[1] // 2
-    patches = np.empty((len(x), side, side, side, 64, x.shape[4]), np.float32)
-    for number, (i, j, k) in enumerate(np.ndindex(4, 4, 4)):
-        ends = (2 * side - 1,) * 3
-        corner = tuple(slice(start, start + end, 2) for start, end in zip((i, j, k), ends, strict=True))
-        patches[..., number, :] = padded[(slice(None), *corner)]
-    return (patches.reshape(-1, 64 * x.shape[4]) @ kernel.reshape(64 * x.shape[4], -1)).reshape(*patches.shape[:4], -1)
+    windows = sliding_window_view(padded, (4, 4, 4), (1, 2, 3))[:, ::2, ::2, ::2]  # (n, S/2, S/2, S/2, a, 4, 4, 4)
+    patches = np.moveaxis(windows, 4, -1).reshape(-1, 64 * x.shape[4])
+    return (patches @ kernel.reshape(64 * x.shape[4], -1)).reshape(*windows.shape[:4], -1)

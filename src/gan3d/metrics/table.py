@@ -28,7 +28,7 @@ class Score:
             scored instead, in the row of kind "floor".
         summary: its name in `evaluation/scores.json`, the few numbers that DVC compares; None leaves it out.
         objective: whether a sweep may optimise it.
-        tagged: whether a registered version carries its mean as a tag.
+        published: whether its mean is shown with an experiment and with a registered version.
     """
 
     key: str
@@ -41,7 +41,7 @@ class Score:
     reference: str | None = None
     summary: str | None = None
     objective: bool = False
-    tagged: bool = False
+    published: bool = False
 
     def text(self, value: float | None) -> str:
         """A value of this score for people."""
@@ -94,7 +94,7 @@ SCORES = (  # in the order of columns
         "Faults that none of the three sees, such as copies.",
         summary="excess",
         objective=True,
-        tagged=True,
+        published=True,
     ),
     Score(
         "one_nna_cd",
@@ -107,7 +107,7 @@ SCORES = (  # in the order of columns
         "Faults of a few voxels: asymmetry, cracks, ragged edges.",
         summary="one_nna_cd",
         objective=True,
-        tagged=True,
+        published=True,
     ),
     Score(
         "tell_structure",
@@ -120,7 +120,7 @@ SCORES = (  # in the order of columns
         " always can.",
         "Whether parts are where they belong, missing kinds of shapes, and copies.",
         summary="tell_structure",
-        tagged=True,
+        published=True,
     ),
     Score(
         "tell_patterns",
@@ -132,7 +132,7 @@ SCORES = (  # in the order of columns
         " straight edges and flat faces.",
         "Anything larger than two voxels, such as a leg that is missing, and copies.",
         summary="tell_patterns",
-        tagged=True,
+        published=True,
     ),
     Score(
         "cov_cd",
@@ -144,7 +144,7 @@ SCORES = (  # in the order of columns
         " misses kinds of shapes.",
         "Whether shapes are any good: bad ones can cover well.",
         objective=True,
-        tagged=True,
+        published=True,
     ),
     Score(
         "mmd_cd_x1e3",
@@ -156,7 +156,7 @@ SCORES = (  # in the order of columns
         " generated one.",
         "Bad shapes beside good ones, and small faults.",
         objective=True,
-        tagged=True,
+        published=True,
     ),
     Score(
         "jsd",
@@ -237,7 +237,7 @@ SCORES = (  # in the order of columns
         " their lowest layer.",
         "Whether they look like anything: a cube stands.",
         reference="stands_reference",
-        tagged=True,
+        published=True,
     ),
     Score(
         "largest_piece_generated",
@@ -292,7 +292,7 @@ SCORES = (  # in the order of columns
 )
 BY_KEY = {score.key: score for score in SCORES}
 WITH_REFERENCE = ", ".join(score.heading for score in SCORES if score.reference)  # compared with the test shapes
-TAGGED = tuple(score for score in SCORES if score.tagged)
+PUBLISHED = tuple(score for score in SCORES if score.published)
 DIRECTIONS = {  # of the objectives of a sweep, as Optuna names them
     score.key: "maximize" if score.better == "higher" else "minimize" for score in SCORES if score.objective
 }

@@ -7,8 +7,10 @@ shapes. 0.5 cannot tell, 1 always tells.
 """
 
 import os
+import warnings
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -150,10 +152,18 @@ def tells(
         return dict.fromkeys(LOOKS)
     sets = [(getattr(train if floor else generated, name), getattr(train, name), getattr(test, name)) for name in LOOKS]
     jobs = [(tables, parts) for tables in sets for parts in rows]
-    with ThreadPoolExecutor(os.cpu_count()) as threads:
+    with _own_warnings(), ThreadPoolExecutor(os.cpu_count()) as threads:
         results = list(threads.map(lambda job: _judge(*job), jobs))
     count = len(train) if floor else len(generated)
     return {name: Tell(results[i * divisions : (i + 1) * divisions], count, len(test)) for i, name in enumerate(LOOKS)}
+
+
+@contextmanager
+def _own_warnings() -> Iterator[None]:
+    """Keep Python's filters of warnings: scikit-learn sets them in every fit, and two threads at once empty them."""
+    with warnings.catch_warnings():
+        warnings.showwarning = lambda *_, **__: None
+        yield
 
 
 Parts = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]

@@ -66,7 +66,10 @@ def read(path: Path) -> tuple[list[StageSpec], LoggingSchedule]:
     """
     if not path.is_file():
         raise UserError(f"{path} is missing: create the folder with `gan3d pack`.")
-    tree = json.loads(path.read_text())
+    try:
+        tree = json.loads(path.read_text())
+    except ValueError:
+        raise UserError(f"{path} is damaged: copy the folder again, or create it anew with `gan3d pack`.") from None
     if tree["backend"] != keras.backend.backend():
         raise UserError(
             f"{path} has train.backend {tree['backend']}, but Keras runs on {keras.backend.backend()}:"

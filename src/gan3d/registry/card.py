@@ -6,12 +6,22 @@ from typing import Any
 from gan3d.dataset import UNCONDITIONAL
 from gan3d.errors import short_list
 from gan3d.metrics.protocol import mean_over_classes
-from gan3d.metrics.rows import MEAN, ClassScores, class_scores, for_tables, resolutions, select, without_mean
-from gan3d.metrics.table import SCORES, WITH_REFERENCE, Score, grouped
+from gan3d.metrics.rows import (
+    MEAN,
+    ClassScores,
+    class_scores,
+    for_tables,
+    most_telling,
+    resolutions,
+    select,
+    without_mean,
+)
+from gan3d.metrics.table import BY_KEY, SCORES, WITH_REFERENCE, Score, grouped
 from gan3d.metrics.tell import telling_words
 
 Fields = Mapping[str, Any]
-LISTED = 48  # classes in a sentence or a table
+LISTED, SHORT = 48, 6  # classes in a sentence or a table, of the card and in short
+MAIN = tuple(BY_KEY[key] for key in ("excess", "one_nna_cd", "tell_structure", "tell_patterns"))
 
 
 def card(
@@ -38,13 +48,40 @@ def card(
     return "\n\n".join(parts) + "\n"
 
 
-def shorten(text: str, limit: int) -> str:
-    """At most `limit` characters: whole lines from the beginning, and a last line that says where to find the rest."""
-    if len(text) <= limit:
-        return text
-    end = "\n\n(The whole card is the artifact card.md of the version's run.)\n"
-    kept = text[: limit - len(end)]
-    return kept[: kept.rfind("\n")].rstrip() + end
+def short_card(model: Fields, data: Fields, scores: Sequence[Fields]) -> str:
+    """The page in short, for the description of a version: what it is, how good, how to use it, and where the rest is.
+
+    Args:
+        model: as `card` takes it.
+        data: likewise.
+        scores: likewise.
+    """
+    return "\n\n".join(
+        [
+            _what(model, SHORT),
+            _main_scores(scores, model["resolution"]),
+            _how(model),
+            f"Trained on {sum(splits.get('train', 0) for splits in data['counts'].values()):,} shapes of"
+            f" {data['source'][:500]}. All scores, data, training and limits are in the artifact card.md of the source"
+            " run.\n",
+        ]
+    )
+
+
+def _main_scores(rows: Sequence[Fields], size: int) -> str:
+    """A table of the scores that a version shows, of the classes that are told most easily and the mean."""
+    of_classes = without_mean(select(rows, resolution=size))
+    if not of_classes:
+        return "Not scored."
+    several = len({row["class"] for row in of_classes}) > 1
+    chosen = most_telling(class_scores(of_classes + (mean_over_classes(of_classes) if several else []), size), SHORT)
+    lines = [
+        {"class": scores.name[:80]} | {score.heading: _plain(score, scores) for score in MAIN} for scores in chosen
+    ]
+    notes = [f"{each.name[:80]}: {each.generated['note'][:300]}." for each in chosen if "note" in each.generated]
+    return "\n\n".join(
+        ["Generated / real shapes; the excess is best at 0, the others where both agree.", table(lines), *notes]
+    )
 
 
 def table(rows: Sequence[Fields]) -> str:
@@ -62,10 +99,10 @@ def _cell(value: Any) -> str:
     return text.replace("|", "\\|").replace("\n", " ")
 
 
-def _what(model: Fields) -> str:
+def _what(model: Fields, listed: int = LISTED) -> str:
     classes, size = model["classes"], model["resolution"]
     kinds = " and ".join([", ".join(classes[:-1]), classes[-1]] if len(classes) > 1 else classes)
-    kinds = f"{len(classes):,} classes: {short_list(classes, LISTED)}" if len(classes) > LISTED else kinds
+    kinds = f"{len(classes):,} classes: {short_list(classes, listed)}" if len(classes) > listed else kinds
     kinds = "of any class, since it was trained without labels" if classes == [UNCONDITIONAL] else kinds
     return (
         f"# {model['name']}, version {model['version']}\n\n"
@@ -141,6 +178,13 @@ def _score(score: Score, value: float | None, deviation: float | None) -> str | 
     if value is None:
         return None
     return score.text(value) + ("" if deviation is None else f" ± {score.text(deviation)}")
+
+
+def _plain(score: Score, scores: ClassScores) -> str:
+    """A value of generated and of real shapes, without deviations."""
+    real, _ = score.real(scores.generated, scores.floor)
+    text = score.text(scores.generated.get(score.key))
+    return text if real is None else f"{text} / {score.text(real)}"
 
 
 def _data(data: Fields) -> str:

@@ -30,9 +30,9 @@ from gan3d.errors import UserError
 from gan3d.inversion.encoder_file import ENCODER
 from gan3d.metrics.protocol import mean_over_classes
 from gan3d.metrics.rows import select, without_mean
-from gan3d.metrics.table import TAGGED
+from gan3d.metrics.table import PUBLISHED
 from gan3d.model_file import TrainedModel, hash_weights
-from gan3d.registry.card import card, shorten
+from gan3d.registry.card import card, short_card
 from gan3d.rendering.sheets import sheet
 from gan3d.rendering.voxels import class_color
 from gan3d.sampling.sampler import Sampler
@@ -42,10 +42,11 @@ from gan3d.tracking.metric_names import SCORES
 from gan3d.tracking.store import parent_run
 
 NEEDED = ("mlflow", "numpy", "pandas", "scipy", "keras", "trimesh", "pillow")  # and a backend
-DESCRIPTION = 5000  # characters that MLflow's database holds of a version's description
 UNFINISHED_SECONDS = 600  # after which a version without content is one that nobody finishes
 RULE = "excess of three"  # which scores promotion compares
-TAGGED_CLASSES = 200  # whose names and scores fit into tags
+TAGGED_CLASSES = 200  # whose names fit into a tag
+TAGGED_SCORES = ("excess", "one_nna_cd")  # of which promotion compares the first; the model has all as metrics
+TAGGED_FACTS = ("name", "git.commit", "git.dirty", "dvc.exp_name")
 EXAMPLES, PICTURED = 8, 24  # classes in the input example, and in the version's picture
 SERVED = ("config.json", "generator.npz")  # without the training weights
 
@@ -121,18 +122,16 @@ def log_candidate(
     known = client.search_model_versions(f"name = '{registered}' and tags.content = '{content}'")
     if known:
         return max(int(each.version) for each in known)
-    means = tagged_means(facts.scores, model.architecture.resolution)
+    means = published_means(facts.scores, model.architecture.resolution)
     tags = _tags(model, facts, means) | {"weights": weights}
     unfinished = sort_unfinished(client, registered, tags)
     if unfinished is not None:
         number, run = int(unfinished.version), unfinished.run_id
-        text = card(
-            _model_facts(model, registered, number), facts.data, facts.training, facts.scores, _versions(packages)
-        )
+        about = _model_facts(model, registered, number)
         if run:
-            client.log_text(run, text, "card.md")
+            client.log_text(run, card(about, facts.data, facts.training, facts.scores, _versions(packages)), "card.md")
             client.set_terminated(run, "FINISHED")
-        _finish(client, registered, number, text, content)
+        _finish(client, about, facts, content)
         return number
     with _run(run_id, facts.tags, mlruns, parent, name) as run:
         metadata = {"weights": weights, "backend": facts.backend, "resolution": model.architecture.resolution}
@@ -141,21 +140,21 @@ def log_candidate(
         mlflow.log_metrics(scores, model_id=info.model_id)
         mlflow.log_image(_picture(model), "samples.png")
         number = int(mlflow.register_model(info.model_uri, registered, tags=tags).version)
-        text = card(
-            _model_facts(model, registered, number), facts.data, facts.training, facts.scores, _versions(packages)
-        )
-        mlflow.log_text(text, "card.md")
+        about = _model_facts(model, registered, number)
+        mlflow.log_text(card(about, facts.data, facts.training, facts.scores, _versions(packages)), "card.md")
         for twin in client.search_model_versions(f"name = '{registered}' and run_id = '{run}'"):
             if int(twin.version) != number and "content" not in twin.tags:  # of a request that was repeated
                 client.delete_model_version(registered, str(twin.version))
-    _finish(client, registered, number, text, content)
+    _finish(client, about, facts, content)
     return number
 
 
-def _finish(client: MlflowClient, registered: str, number: int, text: str, content: str) -> None:
-    client.update_model_version(registered, str(number), description=shorten(text, DESCRIPTION))
+def _finish(client: MlflowClient, about: Mapping[str, Any], facts: Facts, content: str) -> None:
+    """Describe a version that is otherwise complete."""
+    registered, number = about["name"], str(about["version"])
+    client.update_model_version(registered, number, description=short_card(about, facts.data, facts.scores))
     # last: without this tag, a version is unfinished
-    client.set_model_version_tag(registered, str(number), "content", content)
+    client.set_model_version_tag(registered, number, "content", content)
 
 
 def sort_unfinished(client: MlflowClient, registered: str, tags: Mapping[str, str]) -> ModelVersion | None:
@@ -191,11 +190,11 @@ def generated_rows(rows: Sequence[Mapping[str, Any]], resolution: int) -> list[d
     return without_mean(select(rows, kind="generated", resolution=resolution))
 
 
-def tagged_means(rows: Sequence[Mapping[str, Any]], resolution: int) -> dict[str, float | None]:
-    """Means over classes of the scores that become tags; None if any class has none."""
+def published_means(rows: Sequence[Mapping[str, Any]], resolution: int) -> dict[str, float | None]:
+    """Means over classes of the scores that a registered version shows; None if any class has none."""
     generated = generated_rows(rows, resolution)
     mean = mean_over_classes(generated)[0] if generated else {}
-    return {score.key: mean.get(score.key) for score in TAGGED}
+    return {score.key: mean.get(score.key) for score in PUBLISHED}
 
 
 def error_of_excess(rows: Sequence[Mapping[str, Any]], resolution: int) -> dict[str, float | None]:
@@ -299,16 +298,14 @@ def _run(
 
 
 def _tags(model: TrainedModel, facts: Facts, means: Mapping[str, float | None]) -> dict[str, str]:
-    """What promotion compares, and what the list of versions shows."""
+    """What promotion compares, what the list of versions shows, and where a version comes from; not more."""
     size = model.architecture.resolution
-    numbers = {**means, **error_of_excess(facts.scores, size)}
-    by_class = {row["class"]: row.get("one_nna_cd") for row in generated_rows(facts.scores, size)[:TAGGED_CLASSES]}
-    return dict(facts.tags) | {
+    numbers = {name: means.get(name) for name in TAGGED_SCORES} | error_of_excess(facts.scores, size)
+    return {name: facts.tags[name] for name in TAGGED_FACTS if name in facts.tags} | {
         "resolution": str(size),
         "classes": classes_tag(model.architecture.classes),
         "test_split": facts.data["test_split"],
         "protocol": protocol_of(facts.scores, size),
-        "one_nna_cd_by_class": json.dumps(by_class),
         **{name: repr(value) for name, value in numbers.items() if value is not None},
         **({"training_run": facts.training_run} if facts.training_run else {}),
     }

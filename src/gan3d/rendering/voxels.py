@@ -11,7 +11,6 @@ from functools import lru_cache
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
-from scipy import ndimage
 
 from gan3d.errors import UserError
 from gan3d.voxels import AXES
@@ -212,6 +211,8 @@ def _corner_light(solid: np.ndarray, where: np.ndarray) -> np.ndarray:
 
 def _neighbourhood_light(solid: np.ndarray, where: np.ndarray) -> np.ndarray:
     """Ambient light in the wider neighbourhood of each voxel's three sides, float32 (V, 3)."""
+    from scipy import ndimage  # not needed where only pages are written
+
     reach = max(1, len(solid) // 10)
     density = ndimage.uniform_filter(solid.astype(np.float32), 2 * reach + 1, mode="constant")
     light = np.empty((len(where), 3), np.float32)
@@ -235,6 +236,8 @@ def _ramp(color: tuple[int, int, int]) -> np.ndarray:
 
 def _ground(solid: np.ndarray, camera: _Camera) -> np.ndarray:
     """The background (size, size, 3), with the shape's soft shadow on the ground."""
+    from scipy import ndimage  # not needed where only pages are written
+
     side = len(solid)
     bottom = int(np.flatnonzero(solid.any((0, 2)))[0])
     scale = max(1, side // 32)

@@ -90,6 +90,8 @@ def add_key(path: Path, name: str) -> str:
     """
     if not re.fullmatch(r"[\w.@-]{1,64}", name):
         raise UserError(f"{name[:40]!r} cannot name a key: use up to 64 letters, digits and . _ - @.")
+    if path.exists() and not path.is_file():
+        raise UserError(f"{path} is not a regular file: name another for the keys.")
     if path.exists() and path.stat().st_size and name in read_keys(path):
         raise UserError(f"{path} has a key of {name} already: choose another name, or remove its line.")
     key = secrets.token_urlsafe(32)

@@ -142,7 +142,8 @@ def load_shapes(path: Path, resolution: int) -> np.ndarray:
         UserError: when it cannot be read.
     """
     if not path.is_file():
-        raise UserError(f"{path} does not exist: name a voxel or mesh file.")
+        what = "is not a regular file" if path.exists() else "does not exist"
+        raise UserError(f"{path} {what}: name a voxel or mesh file.")
     try:
         if _holds_arrays(path):
             return _load_arrays(path)

@@ -8,18 +8,19 @@ from configparser import Error as ConfigParserError
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import yaml
 
+from gan3d.addresses import parse_address, split_address
 from gan3d.config.loading import load_params
-from gan3d.config.project import Project
+from gan3d.config.project import Project, expand_home
 from gan3d.config.schema import Data, Params
 from gan3d.data.sources import download
 from gan3d.data.sources.label_table import read_mapping
 from gan3d.data.sources.named import NAMED_SOURCES, axis_advice
 from gan3d.errors import UserError
 from gan3d.stages.prepare import SYNTHETIC
+from gan3d.tracking.address import check_addresses
 
 SCARCE, TOO_LITTLE = 2 * 2**30, 200 * 2**20  # bytes of free disk: a warning, an error
 
@@ -43,13 +44,16 @@ def check(project: Project) -> list[Finding]:
         params = load_params(project.params)
     except UserError as error:
         return [Finding(str(error))]
-    parts = (check_source(params.data, project), check_backend(params), check_commands(), check_place(project))
+    parts = (
+        *(check_source(params.data, project), check_backend(params), check_store(), check_commands()),
+        check_place(project),
+    )
     return [finding for part in parts for finding in part]
 
 
 def check_source(data: Data, project: Project) -> Iterator[Finding]:
     """The data source and its table of labels: there, readable, and apart from what the pipeline writes."""
-    if isinstance(data.labels, str) and not (project.work / Path(data.labels).expanduser()).is_file():
+    if isinstance(data.labels, str) and not (project.work / expand_home(Path(data.labels))).is_file():
         yield Finding(f"data.labels: {data.labels} does not exist: name a CSV file, or leave the key empty.")
     elif isinstance(data.labels, dict):
         try:
@@ -59,7 +63,7 @@ def check_source(data: Data, project: Project) -> Iterator[Finding]:
     if data.source == SYNTHETIC:
         return
     if download.is_address(data.source):
-        yield from check_address(data)
+        yield from check_source_address(data)
     else:
         yield from check_path(data.source, project)
 
@@ -69,8 +73,7 @@ def check_path(source: str, project: Project) -> Iterator[Finding]:
     if not source.strip():
         yield Finding("data.source is empty: name a folder, an archive, an array file, or `synthetic`.")
         return
-    path = Path(source).expanduser()
-    path = project.work / path
+    path = project.work / expand_home(Path(source))
     if not path.exists():
         near = f", but {Path(source).parent} does" if path.parent.is_dir() and Path(source).parent != Path() else ""
         yield Finding(f"data.source: {source} does not exist{near}: correct the path, or set it to `{SYNTHETIC}`.")
@@ -110,15 +113,17 @@ def outputs(project: Project) -> Iterator[Path]:
             yield (project.work / name).resolve()
 
 
-def check_address(data: Data) -> Iterator[Finding]:
+def check_source_address(data: Data) -> Iterator[Finding]:
     """An address: its form, the endpoint, and whether there are credentials for S3."""
-    if data.source not in NAMED_SOURCES and not urlsplit(data.source).hostname:
+    parts = split_address(parse_address(data.source).url)
+    if data.source not in NAMED_SOURCES and not (parts and parts.hostname):
         yield Finding("data.source names no server: write it as https://host/file.zip or s3://bucket/prefix/.")
         return
     if advice := axis_advice(data.source, data.up):
         yield Finding(advice, fatal=False)
     endpoint = data.endpoint or os.environ.get(download.ENDPOINT_VARIABLE)
-    if endpoint and urlsplit(endpoint).scheme not in ("http", "https"):
+    where = split_address(endpoint) if endpoint else None
+    if endpoint and not (where and where.hostname and where.scheme in ("http", "https")):
         yield Finding("data.endpoint is no address: write it as http://host:port.")
     if not data.source.startswith("s3://"):
         return
@@ -147,7 +152,7 @@ def has_aws_credentials() -> bool:
     for variable, file in (("AWS_SHARED_CREDENTIALS_FILE", "credentials"), ("AWS_CONFIG_FILE", "config")):
         parser = ConfigParser(interpolation=None)
         try:
-            parser.read(Path(os.environ.get(variable, f"~/.aws/{file}")).expanduser(), encoding="utf-8")
+            parser.read(expand_home(Path(os.environ.get(variable, f"~/.aws/{file}"))), encoding="utf-8")
         except (ConfigParserError, OSError, UnicodeDecodeError):
             continue
         for section in (wanted, f"profile {wanted}"):
@@ -165,6 +170,14 @@ def check_backend(params: Params) -> Iterator[Finding]:
         yield Finding(f"KERAS_BACKEND is {chosen}, but train.backend is {wanted}: unset the one or edit the other.")
     if find_spec(wanted) is None:
         yield Finding(f"train.backend: the package {wanted} is not installed: run `make setup`, or edit the key.")
+
+
+def check_store() -> Iterator[Finding]:
+    """The address of MLflow's store, if the environment names one."""
+    try:
+        check_addresses()
+    except UserError as error:
+        yield Finding(str(error))
 
 
 def check_commands() -> Iterator[Finding]:

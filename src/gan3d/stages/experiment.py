@@ -11,7 +11,7 @@ from gan3d.config.project import Project
 from gan3d.config.schema import Params, resolution_of
 from gan3d.errors import UserError, short_list
 from gan3d.metrics.rows import ClassScores
-from gan3d.metrics.table import BY_KEY, SCORES, TAGGED
+from gan3d.metrics.table import BY_KEY, PUBLISHED, SCORES
 from gan3d.tracking.experiment import find_experiment
 from gan3d.tracking.experiment_run import ExperimentRun
 from gan3d.tracking.metric_names import SCORES as GROUP
@@ -43,9 +43,12 @@ def trained_run(project: Project, stage: str) -> str:
 
 
 def run_record(project: Project, stage: str) -> dict[str, Any]:
-    """What a stage has written about its run; empty if its file is missing."""
-    path = project.run_file(stage)
-    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    """What a stage has written about its run; empty if its file is missing or damaged."""
+    try:
+        record = json.loads(project.run_file(stage).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return record if isinstance(record, dict) else {}
 
 
 def images_seen(project: Project, stages: Sequence[str]) -> int:
@@ -62,7 +65,7 @@ def what(params: Params, classes: Sequence[str]) -> str:
 def score_rows(mean: ClassScores) -> list[list[str]]:
     """The main mean scores for people: name, value, value of real shapes, which values are better."""
     rows = []
-    for score in TAGGED:
+    for score in PUBLISHED:
         value, (real, _) = mean.generated.get(score.key), score.real(mean.generated, mean.floor)
         if value is not None:
             rows.append([score.heading, score.text(value), score.text(real), score.guidance])

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from gan3d.addresses import mask
-from gan3d.config.project import Project
+from gan3d.config.project import Project, expand_home
 from gan3d.config.schema import Data, Params
 from gan3d.data.pipeline.options import PrepareOptions
 from gan3d.data.pipeline.prepare import prepare_source
@@ -76,7 +76,7 @@ def options_of(data: Data, seed: int) -> PrepareOptions:
     """The part of `data` in params.yaml that says how a source is read."""
     shared = data.model_dump(include={field.name for field in fields(PrepareOptions)} - {"classes", "labels"})
     classes = None if data.classes == "all" else data.classes
-    labels = Path(data.labels).expanduser() if isinstance(data.labels, str) else data.labels
+    labels = expand_home(Path(data.labels)) if isinstance(data.labels, str) else data.labels
     return PrepareOptions(**shared, classes=classes, labels=labels, seed=seed)
 
 
@@ -125,7 +125,7 @@ def describe(summary: dict[str, Any], out: Path) -> str:
 def local_source(source: str | Path, root: str | Path) -> Path:
     """The path of a source; `synthetic` is ROOT/synthetic, written if it is missing or out of date."""
     if str(source) != SYNTHETIC:
-        return Path(source).expanduser()
+        return expand_home(Path(source))
     folder = Path(root) / SYNTHETIC
     furniture.ensure(folder)
     return folder

@@ -21,7 +21,7 @@ from gan3d.metrics import protocol
 from gan3d.metrics.evaluation import SAMPLE_SEED
 from gan3d.metrics.rows import read_rows, without_mean, write_json
 from gan3d.registry.aliases import adopt
-from gan3d.registry.log import Facts, data_facts, log_candidate, tagged_means
+from gan3d.registry.log import Facts, data_facts, log_candidate, published_means
 from gan3d.registry.models import open_sampler
 from gan3d.registry.promotion import Decision, promote
 from gan3d.registry.serving_check import check_serving
@@ -127,8 +127,10 @@ def encoder_of(stage: str, project: Project) -> Path | None:
 
 def source_of(project: Project) -> str:
     """The data source, without secrets, as it was when the data was prepared."""
-    record = json.loads(project.source.read_text(encoding="utf-8")) if project.source.is_file() else {}
-    return record.get("source", "not recorded")
+    try:
+        return json.loads(project.source.read_text(encoding="utf-8"))["source"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return "not recorded"
 
 
 def rescore(version: int, params: Params, project: Project) -> float | None:
@@ -148,7 +150,7 @@ def rescore(version: int, params: Params, project: Project) -> float | None:
 
     resolution = model.model.architecture.resolution
     rows = protocol.evaluate(sample, data, resolution, params.evaluate.count, params.evaluate.draws, SAMPLE_SEED)
-    return tagged_means(rows, resolution)["excess"]
+    return published_means(rows, resolution)["excess"]
 
 
 def sentence(model: str, version: int, decision: Decision) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from gan3d.addresses import mask
-from gan3d.config.project import Project
+from gan3d.config.project import Project, expand_home
 from gan3d.config.schema import Data
 from gan3d.data.sources import content, download
 from gan3d.errors import UserError
@@ -39,7 +39,7 @@ def run(data: Data, project: Project) -> dict[str, Any]:
         path = project.work / local_source(data.source, project.work)
         record["content"] = content.hash_source(path, download.cache_folder())
     if isinstance(data.labels, str):
-        record["labels"] = content.hash_source(project.work / Path(data.labels).expanduser(), download.cache_folder())
+        record["labels"] = content.hash_source(project.work / expand_home(Path(data.labels)), download.cache_folder())
     write_text(project.source, json.dumps(record, indent=2, ensure_ascii=False, sort_keys=True) + "\n")
     return record
 

@@ -11,6 +11,7 @@ from typing import Any
 import requests
 import sqlalchemy
 from mlflow import MlflowException
+from mlflow.store.db import utils as mlflow_db
 from PIL import UnidentifiedImageError
 from requests.adapters import HTTPAdapter
 from sqlalchemy.exc import OperationalError, SQLAlchemyError
@@ -25,7 +26,9 @@ REQUEST = {  # MLflow's own limits, unless the user set them: it waits 120 s for
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
     "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "0",
     "MLFLOW_HTTP_REQUEST_BACKOFF_JITTER": "0.2",
+    "PGCONNECT_TIMEOUT": "3",  # PostgreSQL's own library would wait for ever
 }
+DATABASE_ATTEMPTS = 3  # at a connection: MLflow makes 15, in an hour
 PROMPT = 1.0  # seconds; an answer within them counts as no wait
 ATTEMPTS = 8  # at one request: of connections that drop 30 %, one in 15,000 requests fails
 TRANSIENT = (408, 401, 403, 429)  # HTTP errors below 500 that may pass
@@ -35,6 +38,7 @@ def limit_requests() -> None:
     """Give MLflow's requests limits of seconds, and keep its tracebacks out of the log."""
     for name, value in REQUEST.items():
         os.environ.setdefault(name, value)
+    mlflow_db.MAX_RETRY_COUNT = DATABASE_ATTEMPTS
     logging.getLogger("mlflow").setLevel(logging.WARNING)
     logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
     logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)

@@ -21,10 +21,10 @@ from sqlalchemy.pool import StaticPool
 from gan3d.addresses import mask
 from gan3d.errors import UserError
 from gan3d.tracking import database
+from gan3d.tracking.address import URI_VARIABLE, check_address, check_addresses
 from gan3d.tracking.limits import bounded, limit_requests
 
 EXPERIMENT = "gan3d"
-URI_VARIABLE = "MLFLOW_TRACKING_URI"
 RUN_VARIABLE = "MLFLOW_RUN_ID"
 CREATION_SECONDS = 120.0  # on a busy machine; 3 s on an idle one
 NAME_VARIABLE, ID_VARIABLE = "MLFLOW_EXPERIMENT_NAME", "MLFLOW_EXPERIMENT_ID"
@@ -58,6 +58,7 @@ def connect(mlruns: Path) -> MlflowClient:
 def _connect(mlruns: Path, uri: str) -> tuple[MlflowClient, str]:
     """The client, and the id of the experiment."""
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+    check_addresses()
     local, path = _given(URI_VARIABLE) is None, database.path_of(uri)
     with contextlib.nullcontext() if path is None else _lock(path.parent):
         if local:
@@ -105,8 +106,16 @@ def connect_later(mlruns: Path) -> LazyClient:
 
 
 def store_uri(mlruns: Path) -> str:
-    """The address of the project's store."""
-    return _given(URI_VARIABLE) or database.url_of(mlruns / "mlflow.db")
+    """The address of the project's store.
+
+    Raises:
+        UserError: if MLFLOW_TRACKING_URI is no address of a store.
+    """
+    given = _given(URI_VARIABLE)
+    if given is None:
+        return database.url_of(mlruns / "mlflow.db")
+    check_address(given)
+    return given
 
 
 def parent_run() -> str | None:
@@ -199,7 +208,10 @@ def _lock(folder: Path) -> Any:
     """Against processes that create or migrate the database at the same time; none where nothing can be written."""
     with contextlib.suppress(PermissionError):
         folder.mkdir(parents=True, exist_ok=True)
-    return FileLock(folder / ".lock") if os.access(folder, os.W_OK) else contextlib.nullcontext()
+    if not os.access(folder, os.W_OK):
+        return contextlib.nullcontext()
+    (folder / ".lock").touch()  # where no file can be made, FileLock would wait forever
+    return FileLock(folder / ".lock")
 
 
 def _create(url: str) -> None:

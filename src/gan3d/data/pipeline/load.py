@@ -49,7 +49,11 @@ def find_resolution(path: Path) -> int | None:
         items, rejects = _items(path, sandbox, Path(scratch))
         for item in items[:BATCH_ROWS]:
             side = sandbox.call(_side, item)
-            if not isinstance(side, (WorkerFailure, str)):
+            if isinstance(side, WorkerFailure):
+                rejects.append((item.name, side.reason, side.advice))
+            elif isinstance(side, str):
+                rejects.append((item.name, side, ""))
+            else:
                 return side
     raise _nothing(path, rejects)
 
@@ -134,5 +138,5 @@ def _side(item: SourceItem) -> int | str | None:
 def _nothing(path: Path, rejects: Sequence[tuple[str, str, str]]) -> UserError:
     if rejects:
         name, reason, advice = rejects[0]
-        return UserError(f"no shape of {path} could be read; the first is {name}: {reason} {advice}")
+        return UserError(f"no shape of {path} could be read; the first is {name}: {reason} {advice}".rstrip())
     return UserError(f"{path} holds no shapes: name a file, folder or archive of voxel grids or meshes.")

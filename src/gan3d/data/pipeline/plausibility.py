@@ -62,11 +62,16 @@ def _stated(name: str) -> str | None:
     return split_of_path(name.rsplit(".", 1)[0] + "/")
 
 
-def check_splits(chosen: Sequence[str], items: Iterable[SourceItem], source: object) -> None:
+def check_splits(chosen: Sequence[str], items: Sequence[SourceItem], source: object) -> None:
     """Raise UserError if all shapes are held out, or many shapes fall into one split."""
     counts = Counter(chosen)
     shown = ", ".join(f"{counts[split]} {split}" for split in SPLITS)
     if not counts["train"]:
+        if not any(item.split for item in items):
+            raise UserError(
+                f"the shapes of {source} are too few, or copies of each other, for the splits ({shown}): add shapes"
+                " that differ."
+            )
         raise UserError(
             f"the source {source} states splits without training shapes ({shown}): name the folder above it, or state"
             " the splits in the table of --labels (data.labels)."

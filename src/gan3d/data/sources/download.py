@@ -18,11 +18,10 @@ import urllib.request
 from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 from typing import Any
-from urllib.parse import urlsplit
 
 from filelock import FileLock
 
-from gan3d.addresses import Address, mask, parse_address
+from gan3d.addresses import Address, mask, parse_address, split_address
 from gan3d.data.formats.extensions import ARCHIVES, ARRAY_SETS, suffix
 from gan3d.data.sources.named import NAMED_SOURCES
 from gan3d.errors import UserError
@@ -47,8 +46,10 @@ def _address(source: str) -> str:
 def cache_folder() -> Path:
     """The folder of downloads: GAN3D_CACHE, or gan3d in the user's cache."""
     given = os.environ.get("GAN3D_CACHE")
-    base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return Path(given) if given else Path(base).expanduser() / "gan3d"
+    try:
+        return Path(given) if given else Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "gan3d"
+    except RuntimeError:
+        raise UserError("there is no home folder to keep downloads in: set GAN3D_CACHE to a folder.") from None
 
 
 def fetch(
@@ -76,6 +77,9 @@ def fetch(
     """
     address = _address(source)
     parsed = parse_address(address)
+    parts = split_address(parsed.url)
+    if not (parts and parts.hostname):
+        raise UserError(f"{mask(source)} names no server: write it as https://host/file.zip or s3://bucket/prefix/.")
     place, key = cache or cache_folder(), _key(parsed.identity, endpoint or "")
     folder = place / key
     try:
@@ -87,7 +91,7 @@ def fetch(
             return _fetch_prefix(system, path.rstrip("/"), found, folder, progress, parsed)
         info = system.info(path)
         folder = place / f"{key}-{_key(json.dumps(_version(info)))}"
-        result = folder / (PurePosixPath(urlsplit(parsed.url).path).name or "data")
+        result = folder / (PurePosixPath(parts.path).name or "data")
         _fetch_file(system, path, info, result, progress, parsed)
     except UserError:
         raise
@@ -193,7 +197,7 @@ def _fetch_locked(
     """Download one file, resuming an interrupted download of the same version."""
     origin, partial = result.parent / f"{result.name}.origin.json", result.parent / f"{result.name}.partial"
     version = {"path": path.partition("?")[0], **_version(info)}
-    same = len(version) > 2 and origin.is_file() and json.loads(origin.read_text(encoding="utf-8")) == version
+    same = len(version) > 2 and origin.is_file() and origin.read_text(encoding="utf-8") == json.dumps(version)
     if same and result.is_file():
         return
     if not same:
