@@ -1,6 +1,8 @@
 // Surfaces of grids: blocks, and smooth ones. A surface has sixteen bytes a vertex (three floats from 0 to 1, a normal
 // and the light that reaches it, as bytes) and triangles that turn counter-clockwise, seen from outside.
 
+import { cutQuads, smoothSurface } from "./surface.js";
+
 const STRIDE = 16;
 
 class Surface {
@@ -65,104 +67,39 @@ export function blocks({ side, wide, solid }) {
   return surface;
 }
 
-// Constrained surface nets (Gibson 1998): one vertex for each cube of eight voxel centers that are not all alike. Each
-// moves toward the mean of its neighbors and stays in its cube, so that no voxel changes sides.
+// The smooth surface, with a vertex for each group of quads around a corner that face about the same way: edges are
+// crisp in the light as well.
 export function smooth(grid, steps) {
-  const net = findNet(grid);
-  let now = net.places, next = new Float32Array(now.length);
-  for (let step = 0; step < steps; step++) {
-    relax(net, now, next);
-    [now, next] = [next, step ? now : new Float32Array(now.length)];
-  }
-  return shade(grid, now, net.quads);
-}
-
-function relax({ places, neighbors }, now, next) {
-  for (let i = 0, at = 0; at < now.length; i += 6, at += 3) {
-    let x = 0, y = 0, z = 0, n = 0;
-    for (let k = i; k < i + 6; k++) {
-      const other = neighbors[k] * 3;
-      if (other < 0) continue;
-      x += now[other]; y += now[other + 1]; z += now[other + 2]; n++;
-    }
-    next[at] = n ? within(x / n, places[at]) : places[at];
-    next[at + 1] = n ? within(y / n, places[at + 1]) : places[at + 1];
-    next[at + 2] = n ? within(z / n, places[at + 2]) : places[at + 2];
-  }
-}
-
-const within = (value, center) => Math.min(center + 0.49, Math.max(center - 0.49, value));
-
-function findNet({ side, wide, solid }) {
-  const cells = side + 1, index = new Int32Array(cells ** 3).fill(-1), places = [], strides = [wide * wide, wide, 1];
-  const around = [0, 1, wide, wide + 1, wide * wide, wide * wide + 1, wide * wide + wide, wide * wide + wide + 1];
-  for (let x = 0; x < cells; x++)
-    for (let y = 0; y < cells; y++)
-      for (let z = 0; z < cells; z++) {
-        const at = (x * wide + y) * wide + z;
-        let inside = 0;
-        for (const offset of around) inside += solid[at + offset];
-        if (inside === 0 || inside === 8) continue;
-        index[(x * cells + y) * cells + z] = places.length / 3;
-        places.push(x, y, z);
-      }
-  const neighbors = new Int32Array(places.length * 2).fill(-1), steps = [cells * cells, cells, 1], quads = [];
-  for (let i = 0; i < places.length / 3; i++) {
-    const cell = [places[3 * i], places[3 * i + 1], places[3 * i + 2]];
-    const at = (cell[0] * wide + cell[1]) * wide + cell[2], own = (cell[0] * cells + cell[1]) * cells + cell[2];
-    for (let axis = 0; axis < 3; axis++) {
-      const first = strides[(axis + 1) % 3], second = strides[(axis + 2) % 3];
-      const corner = at + strides[axis];  // of the face between this cell and the next
-      const inside = solid[corner] + solid[corner + first] + solid[corner + second] + solid[corner + first + second];
-      if (inside > 0 && inside < 4) {
-        const other = index[own + steps[axis]];
-        neighbors[6 * i + axis] = other;
-        neighbors[6 * other + 3 + axis] = i;
-      }
-      // the edge from this cell's first voxel along the axis is shared by the four cells before it
-      const a = solid[at], b = solid[at + strides[axis]];
-      if (a === b) continue;
-      const u = steps[(axis + 1) % 3], v = steps[(axis + 2) % 3];
-      const quad = [index[own - u - v], index[own - v], i, index[own - u]];
-      quads.push(...(a ? quad : quad.reverse()));
-    }
-  }
-  return { places: Float32Array.from(places), neighbors, quads };
-}
-
-function shade(grid, places, quads) {
-  const count = places.length / 3, normals = new Float32Array(places.length);
-  const surface = new Surface(count, quads.length / 2), { indices } = surface;
-  for (let q = 0, index = 0; q < quads.length; q += 4) {
-    const a = quads[q] * 3, b = quads[q + 1] * 3, c = quads[q + 2] * 3, d = quads[q + 3] * 3;
-    addNormal(places, normals, a, b, c, d);
-    const start = distance(places, a, c) <= distance(places, b, d) ? 0 : 1;  // split along the shorter diagonal
-    const first = quads[q + start], third = quads[q + start + 2];
-    indices[index++] = first; indices[index++] = quads[q + start + 1]; indices[index++] = third;
-    indices[index++] = first; indices[index++] = third; indices[index++] = quads[q + ((start + 3) & 3)];
-  }
-  for (let i = 0, at = 0; i < count; i++, at += 3) {
-    const [x, y, z] = [places[at], places[at + 1], places[at + 2]], length = Math.hypot(normals[at], normals[at + 1], normals[at + 2]) || 1;
-    const [u, v, w] = [normals[at] / length, normals[at + 1] / length, normals[at + 2] / length];
+  const { places, faces, normals } = smoothSurface(grid, steps), { corners, vertices } = bend(places, faces, normals);
+  const surface = new Surface(vertices.length, faces.length / 2);
+  cutQuads(places, faces).forEach((corner, i) => { surface.indices[i] = corners[corner]; });
+  vertices.forEach(({ at, normal }, i) => {
+    const length = Math.hypot(...normal) || 1, [u, v, w] = normal.map((part) => part / length);
+    const [x, y, z] = [places[at], places[at + 1], places[at + 2]];
     surface.set(i, x / grid.side, y / grid.side, z / grid.side, u, v, w, openness(grid, x, y, z, u, v, w));
-  }
+  });
   return surface;
 }
 
-// Add the normal of a quad, as long as its area, to those of its corners.
-function addNormal(places, normals, a, b, c, d) {
-  const ux = places[c] - places[a], uy = places[c + 1] - places[a + 1], uz = places[c + 2] - places[a + 2];
-  const vx = places[d] - places[b], vy = places[d + 1] - places[b + 1], vz = places[d + 2] - places[b + 2];
-  const x = uy * vz - uz * vy, y = uz * vx - ux * vz, z = ux * vy - uy * vx;
-  for (const corner of [a, b, c, d]) {
-    normals[corner] += x;
-    normals[corner + 1] += y;
-    normals[corner + 2] += z;
-  }
-}
+const CREASE = 0.75;  // cosine between the normals of two quads, below which the surface has an edge
 
-const distance = (places, a, b) =>
-  (places[a] - places[b]) ** 2 + (places[a + 1] - places[b + 1]) ** 2 + (places[a + 2] - places[b + 2]) ** 2;
+// Vertices to draw, { at: of the place, normal: not of length 1 }, and which of them each corner of a quad is.
+function bend(places, faces, normals) {
+  const groups = Array.from({ length: places.length / 3 }, () => []), corners = new Uint32Array(faces.length), vertices = [];
+  for (let c = 0; c < faces.length; c++) {
+    const from = 3 * (c >> 2), normal = [normals[from], normals[from + 1], normals[from + 2]], around = groups[faces[c]];
+    let group = around.find(({ first }) => first[0] * normal[0] + first[1] * normal[1] + first[2] * normal[2] > CREASE);
+    if (!group) {
+      group = { first: normal, index: vertices.length };
+      around.push(group);
+      vertices.push({ at: 3 * faces[c], normal: [0, 0, 0] });
+    }
+    const sum = vertices[group.index].normal;
+    for (let k = 0; k < 3; k++) sum[k] += normal[k];
+    corners[c] = group.index;
+  }
+  return { corners, vertices };
+}
 
 const DIRECTIONS = [];
 for (let x = -1; x <= 1; x++)
