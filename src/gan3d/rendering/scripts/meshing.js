@@ -3,7 +3,7 @@
 
 import { cutQuads, smoothSurface } from "./surface.js";
 
-const STRIDE = 16;
+export const STRIDE = 16;
 
 class Surface {
   constructor(vertices, triangles) {
@@ -70,35 +70,42 @@ export function blocks({ side, wide, solid }) {
 // The smooth surface, with a vertex for each group of quads around a corner that face about the same way: edges are
 // crisp in the light as well.
 export function smooth(grid, steps) {
-  const { places, faces, normals } = smoothSurface(grid, steps), { corners, vertices } = bend(places, faces, normals);
-  const surface = new Surface(vertices.length, faces.length / 2);
-  cutQuads(places, faces).forEach((corner, i) => { surface.indices[i] = corners[corner]; });
-  vertices.forEach(({ at, normal }, i) => {
-    const length = Math.hypot(...normal) || 1, [u, v, w] = normal.map((part) => part / length);
-    const [x, y, z] = [places[at], places[at + 1], places[at + 2]];
-    surface.set(i, x / grid.side, y / grid.side, z / grid.side, u, v, w, openness(grid, x, y, z, u, v, w));
-  });
+  const { places, faces, normals } = smoothSurface(grid, steps), { corners, origin, sums, count } = bend(places, faces, normals);
+  const surface = new Surface(count, faces.length / 2), triangles = cutQuads(places, faces);
+  for (let i = 0; i < triangles.length; i++) surface.indices[i] = corners[triangles[i]];
+  for (let i = 0; i < count; i++) {
+    const u = sums[3 * i], v = sums[3 * i + 1], w = sums[3 * i + 2], length = Math.sqrt(u * u + v * v + w * w) || 1;
+    const at = 3 * origin[i], x = places[at], y = places[at + 1], z = places[at + 2];
+    const light = openness(grid, x, y, z, u / length, v / length, w / length);
+    surface.set(i, x / grid.side, y / grid.side, z / grid.side, u / length, v / length, w / length, light);
+  }
   return surface;
 }
 
 const CREASE = 0.75;  // cosine between the normals of two quads, below which the surface has an edge
 
-// Vertices to draw, { at: of the place, normal: not of length 1 }, and which of them each corner of a quad is.
+// Vertices to draw: how many, the vertex of the surface that each is (origin), the sum of the normals of its quads, and
+// which of them each corner of a quad is.
 function bend(places, faces, normals) {
-  const groups = Array.from({ length: places.length / 3 }, () => []), corners = new Uint32Array(faces.length), vertices = [];
+  const corners = new Uint32Array(faces.length), origin = new Uint32Array(faces.length), first = new Uint32Array(faces.length);
+  const latest = new Int32Array(places.length / 3).fill(-1), before = new Int32Array(faces.length);  // groups at a vertex
+  const sums = new Float64Array(3 * faces.length);
+  let count = 0;
   for (let c = 0; c < faces.length; c++) {
-    const from = 3 * (c >> 2), normal = [normals[from], normals[from + 1], normals[from + 2]], around = groups[faces[c]];
-    let group = around.find(({ first }) => first[0] * normal[0] + first[1] * normal[1] + first[2] * normal[2] > CREASE);
-    if (!group) {
-      group = { first: normal, index: vertices.length };
-      around.push(group);
-      vertices.push({ at: 3 * faces[c], normal: [0, 0, 0] });
+    const vertex = faces[c], from = 3 * (c >> 2), x = normals[from], y = normals[from + 1], z = normals[from + 2];
+    let group = latest[vertex];
+    while (group >= 0 && x * normals[first[group]] + y * normals[first[group] + 1] + z * normals[first[group] + 2] <= CREASE) group = before[group];
+    if (group < 0) {
+      group = count++;
+      origin[group] = vertex;
+      first[group] = from;
+      before[group] = latest[vertex];
+      latest[vertex] = group;
     }
-    const sum = vertices[group.index].normal;
-    for (let k = 0; k < 3; k++) sum[k] += normal[k];
-    corners[c] = group.index;
+    sums[3 * group] += x; sums[3 * group + 1] += y; sums[3 * group + 2] += z;
+    corners[c] = group;
   }
-  return { corners, vertices };
+  return { corners, origin, sums, count };
 }
 
 const DIRECTIONS = [];

@@ -8,7 +8,7 @@ const SIZE = 172;  // pixels
 let renderer = null;
 
 // Draw a grid into the canvas of a button.
-export function drawThumbnail(canvas, grid, color, style) {
+function drawThumbnail(canvas, grid, color, style) {
   renderer ??= new Renderer(document.createElement("canvas"));
   Object.assign(canvas, { width: SIZE, height: SIZE });
   if (!renderer.ready) return;
