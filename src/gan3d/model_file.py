@@ -39,7 +39,7 @@ class TrainedModel:
 
     Attributes:
         architecture: of both networks.
-        ema: the exponential moving average of the generator's weights.
+        ema: the exponential moving average of the generator's weights, and the denoiser's, if the architecture has one.
         generator, discriminator: the weights as trained; empty in a model that is only served.
         threshold: occupancy above which a voxel is occupied.
         up: the axis ("x", "y" or "z") that points up in the data.
@@ -134,7 +134,8 @@ def load(folder: str | Path) -> TrainedModel:
     ema = _load_arrays(folder / GENERATOR, generator)
     trained: dict[str, np.ndarray] = {}
     if os.path.lexists(folder / TRAINING):
-        parts = (("generator", generator), ("discriminator", discriminator))
+        grown = model_schema.generator_arrays(replace(architecture, denoiser=False))
+        parts = (("generator", grown), ("discriminator", discriminator))
         expected = {f"{part}/{name}": array for part, arrays in parts for name, array in arrays.items()}
         trained = _load_arrays(folder / TRAINING, expected)
 

@@ -22,7 +22,16 @@ MAX_CLASSES = 65536
 MAX_NAME = 1024  # characters of a class name
 MAX_WEIGHTS = 2**28  # numbers in one network: 1 GiB
 DTYPES = ("<f4", "<f2")  # as trained, and as released
+MAX_LAYERS = 64  # of a mapping network, and residual blocks of a resolution
 PRECISIONS = ("float32", "bfloat16")
+OLDER = {  # what models lack that were made before these fields were
+    "precision": PRECISIONS[0],
+    "mirror": [],
+    "symmetric": [],
+    "mapping": 0,
+    "residual": 0,
+    "denoiser": False,
+}
 
 
 def parse_config(text: bytes) -> tuple[Architecture, float, str]:
@@ -42,9 +51,7 @@ def parse_config(text: bytes) -> tuple[Architecture, float, str]:
             " model again."
         )
     _check_format(tree.get("format"))
-    fields = tree["architecture"]
-    for name, value in (("precision", PRECISIONS[0]), ("mirror", []), ("symmetric", [])):  # of older models
-        fields.setdefault(name, value)
+    fields = OLDER | tree["architecture"]
     for name, (is_valid, rule) in FIELDS.items():
         _check(fields.get(name), is_valid, f"architecture.{name}", rule)
     if unknown := [name for name in fields if name not in FIELDS]:
@@ -77,15 +84,27 @@ def check_size(weights: int, network: str) -> None:
 
 def generator_arrays(a: Architecture) -> dict[str, ArrayType]:
     """The arrays of `gan3d.networks.generator`, in its order."""
-    conditions = len(a.classes) if len(a.classes) > 1 else 0
-    layers: dict[str, tuple[int, ...]] = {"first": (a.latent + conditions, 64 * a.widths[0])}
+    layers: dict[str, tuple[int, ...]] = {}
+    features = a.latent + a.conditions
+    for i in range(1, a.mapping + 1):
+        layers[f"mapping{i}"] = (features, a.style)
+        features = a.style
+    layers["first"] = (features, 64 * a.widths[0])
     before = a.widths[0]
     for resolution, width in zip(a.resolutions, a.widths, strict=True):
         for resample in ("same",) if resolution == 4 else ("up", "same"):
-            layers[f"{resolution_key(resolution)}_{resample}"] = (3, 3, 3, before, width)
+            name = f"{resolution_key(resolution)}_{resample}"
+            layers[name] = (3, 3, 3, before, width)
+            if a.mapping:
+                layers[f"{name}_style"] = (a.style, before)
             before = width
+        for name in a.residual_blocks(resolution):
+            layers |= {f"{name}_{part}": (3, 3, 3, width, width) for part in ("in", "out")}
     for resolution, width in list(zip(a.resolutions, a.widths, strict=True))[-2:]:
         layers[f"{resolution_key(resolution)}_head"] = (1, 1, 1, width, 1)
+    if a.denoiser:
+        for name, (size, before, width) in a.denoiser_layers().items():
+            layers[name] = (size, size, size, before, width)
     return _with_biases(layers)
 
 
@@ -130,6 +149,10 @@ def _is_count(value: Any, limit: int) -> bool:
     return type(value) is int and 1 <= value <= limit
 
 
+def _is_number(value: Any, limit: int) -> bool:
+    return type(value) is int and 0 <= value <= limit
+
+
 def _is_fraction(value: Any) -> bool:
     return type(value) in (int, float) and 0 <= value <= 1  # false for NaN
 
@@ -165,6 +188,9 @@ FIELDS: dict[str, tuple[Callable[[Any], bool], str]] = {
         lambda value: value == [] or _is_list(value, MAX_CLASSES, _is_fraction),
         "a number from 0 to 1 for each class",
     ),
+    "mapping": (lambda value: _is_number(value, MAX_LAYERS), f"a whole number from 0 to {MAX_LAYERS}"),
+    "residual": (lambda value: _is_number(value, MAX_LAYERS), f"a whole number from 0 to {MAX_LAYERS}"),
+    "denoiser": (lambda value: type(value) is bool, "true or false"),
     "precision": (lambda value: isinstance(value, str) and value in PRECISIONS, " or ".join(PRECISIONS)),
 }
 

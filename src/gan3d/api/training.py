@@ -80,17 +80,18 @@ def train(
         folder = Path(checkpoints) if checkpoints else Path(stack.enter_context(tempfile.TemporaryDirectory()))
         bar = progress_bar(f"{stage} training", "images") if progress else nullcontext(lambda *_: None)
         update = stack.enter_context(bar)
+        stage_folder = checkpoint_folder(folder, stage, data, start, spec.recipe)
         trained, rows = loop.train(
             data,
             start,
             spec.recipe,
-            checkpoint_folder(folder, stage, data, start, spec.recipe),
+            stage_folder,
             schedule,
             CallbackList(_progress(update, spec.recipe.images), *([callback] if callback else [])),
             TrainingMonitor(data, start, schedule.samples_per_class),
             validation(data, start[2]),
         )
-    return Model(finish_stage(spec, trained, data), stage, rows)
+        return Model(finish_stage(spec, trained, data, stage_folder), stage, rows)
 
 
 def stage_params(stage: str, previous: Model | None, settings: dict[str, Any]) -> Params:

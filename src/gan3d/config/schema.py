@@ -59,6 +59,8 @@ class Data(Section):
 class Gan(Section):
     conditional: bool
     latent: Positive
+    mapping: Annotated[int, Field(ge=0, le=64)] = 0
+    residual: Annotated[int, Field(ge=0, le=64)] = 0
     loss: Literal["relativistic", "non_saturating", "wgan_gp", "bce_gated"]
     gamma: Annotated[float, Field(ge=0)]
     penalty_every: Positive
@@ -78,7 +80,7 @@ class Gan(Section):
 class Stage(Section):
     """One resolution. `width` is a list if the stage adds several resolutions at once, as one from scratch does.
 
-    `gamma` overrides that of `gan`.
+    `gamma` overrides that of `gan`; `denoise` is the number of real shapes that the denoiser sees.
     """
 
     prev: str
@@ -88,6 +90,7 @@ class Stage(Section):
     lr_d: Rate
     fade_in: Annotated[int, Field(ge=0)]
     stabilise: Positive
+    denoise: Annotated[int, Field(ge=0)] = 0
     gamma: Annotated[float, Field(ge=0)] | None = None
 
     @property
@@ -195,7 +198,7 @@ class Tune(Section):
     @field_validator("space")
     @classmethod
     def check_space(cls, space: dict[str, Any]) -> dict[str, Any]:
-        known = [name for name in Stage.model_fields if name not in ("prev", "stabilise")]
+        known = [name for name in Stage.model_fields if name not in ("prev", "stabilise", "denoise")]
         sound = {"prev": SCRATCH, "width": 1, "batch": 1, "lr_g": 1, "lr_d": 1, "fade_in": 0, "stabilise": 1}
         if not space:
             raise ValueError(f"name at least one parameter of a stage, from {', '.join(known)}")

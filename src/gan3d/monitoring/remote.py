@@ -37,7 +37,7 @@ from gan3d.training.callback import Callback, Row
 from gan3d.training.checkpoint import sole_writer
 from gan3d.training.loop import LoggingSchedule, train
 from gan3d.training.recipe import Recipe
-from gan3d.training.stage import StageSpec, build_stage
+from gan3d.training.stage import StageSpec, add_denoiser, build_stage
 
 LOGGED = (  # of a row
     "alpha",
@@ -108,12 +108,19 @@ def run(folder: Path, should_stop: Callable[[], bool], log: Callable[[str], None
                 TrainingMonitor(data, start, schedule.samples_per_class),
                 should_stop=should_stop,
             )
+            whole = rows[-1]["images"] >= spec.recipe.images
+            if whole:
+                trained = add_denoiser(spec, trained, data, checkpoints, partial(log_denoiser, spec.name, log))
         models[spec.name] = replace(trained, up=data.up)
         model_file.save(folder / "models" / spec.name, models[spec.name])
-        if rows[-1]["images"] < spec.recipe.images:
+        if not whole:
             break
         finished.append(spec.name)
     return finished
+
+
+def log_denoiser(stage: str, log: Callable[[str], None], images: int, loss: float) -> None:
+    log(f"{stage} denoiser {images:9,} cross-entropy {loss:.4g}")
 
 
 class ConsoleLogger(Callback):

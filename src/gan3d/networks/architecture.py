@@ -7,9 +7,12 @@ from typing import Any
 
 import numpy as np
 
+from gan3d.dataset import resolution_key
 from gan3d.voxels import RESOLUTIONS
 
 GATE_SLOPE = 5.0  # of the sigmoid between symmetric and free shapes; steeper ones leave out nearly symmetric shapes
+DENOISER_DEPTH = 3  # resolutions of the denoiser
+DENOISING_PASSES = 2  # a second one straightens what the first began
 MAX_SYMMETRIC = 0.999  # share of symmetric shapes, whose quantile must be finite
 
 
@@ -25,6 +28,9 @@ class Architecture:
         precision: "float32" or "bfloat16" (computation only: weights and losses stay float32).
         mirror: of each class, array axis 1, 2 or 3 along which its shapes are symmetric, 0 for none; empty: none is.
         symmetric: of each class, share of the shapes that are symmetric along that axis.
+        mapping: layers of the generator's mapping network; 0 for none, and no styles.
+        residual: residual blocks of the generator at each resolution from 8³ on.
+        denoiser: whether a denoiser follows the generator.
     """
 
     latent: int
@@ -34,6 +40,9 @@ class Architecture:
     precision: str = "float32"
     mirror: tuple[int, ...] = ()
     symmetric: tuple[float, ...] = ()
+    mapping: int = 0
+    residual: int = 0
+    denoiser: bool = False
 
     @property
     def resolution(self) -> int:
@@ -48,6 +57,21 @@ class Architecture:
         """The Keras dtype policy."""
         return "mixed_bfloat16" if self.precision == "bfloat16" else "float32"
 
+    @property
+    def conditions(self) -> int:
+        """Inputs of the generator besides the latent: one for each class, none if there is a single one."""
+        return len(self.classes) if len(self.classes) > 1 else 0
+
+    @property
+    def style(self) -> int:
+        """Length of the mapping network's output."""
+        return 2 * self.latent
+
+    def residual_blocks(self, resolution: int) -> list[str]:
+        """The names of the generator's residual blocks at a resolution."""
+        count = 0 if resolution == RESOLUTIONS[0] else self.residual
+        return [f"{resolution_key(resolution)}_residual{i}" for i in range(1, count + 1)]
+
     def first_bias(self, resolution: int) -> float:
         """Logit of the data's occupancy: an untrained generator draws neither a full nor an empty cube."""
         share = min(max(self.occupancy[self.resolutions.index(resolution)], 1e-4), 1 - 1e-4)
@@ -61,6 +85,24 @@ class Architecture:
             shares = np.clip(shares, 1 - MAX_SYMMETRIC, MAX_SYMMETRIC)
             quantiles[axis] = np.array([[NormalDist().inv_cdf(share)] for share in shares], np.float32)
         return quantiles
+
+    def denoiser_layers(self) -> dict[str, tuple[int, int, int]]:
+        """The denoiser's convolutions by name, in order: kernel size, channels in, channels out.
+
+        It encodes up to three resolutions, finest first, as wide as the generator's.
+        """
+        widths = self.widths[::-1][:DENOISER_DEPTH]
+        keys = [resolution_key(resolution) for resolution in self.resolutions[::-1][:DENOISER_DEPTH]]
+        layers = {
+            f"denoiser_encode_{key}": (3, before, width)
+            for key, before, width in zip(keys, (1, *widths), widths, strict=False)
+        }
+        layers["denoiser_middle"] = (3, widths[-1], widths[-1])
+        for key, width, before in zip(keys[-2::-1], widths[-2::-1], widths[::-1], strict=False):
+            layers[f"denoiser_decode_{key}_up"] = (3, before, width)
+            layers[f"denoiser_decode_{key}_same"] = (3, width, width)
+        layers["denoiser_head"] = (1, widths[0], 1)
+        return layers
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)

@@ -1,9 +1,12 @@
 """Weights by name: initial values, and transfer from the network that one grows from."""
 
+import re
 import zlib
 
 import keras
 import numpy as np
+
+RESIDUAL_OUT = re.compile(r"_residual\d+_out/kernel$")
 
 
 def weight_names(model: keras.Model) -> list[str]:
@@ -30,8 +33,13 @@ def assign_weights(model: keras.Model, values: dict[str, np.ndarray]) -> list[st
 
 
 def initialise_weights(model: keras.Model, seed: int) -> None:
-    """Draw every kernel from N(0, 1) by seed and name alone: all backends start from the same network."""
+    """Draw every kernel from N(0, 1) by seed and name alone: all backends start from the same network.
+
+    A residual block starts as the identity: its second kernel is 0.
+    """
     for name, variable in zip(weight_names(model), model.trainable_variables, strict=True):
-        if name.endswith("/kernel"):
+        if RESIDUAL_OUT.search(name):
+            variable.assign(np.zeros(variable.shape, np.float32))
+        elif name.endswith("/kernel"):
             rng = np.random.default_rng([seed, zlib.crc32(f"{model.name}/{name}".encode())])
             variable.assign(rng.standard_normal(variable.shape, np.float32))

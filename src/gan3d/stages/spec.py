@@ -30,8 +30,18 @@ def stage_spec(params: Params, stage: str, data: VoxelDataset) -> StageSpec:
         occupancy,
         params.train.precision,
         *data.symmetry(params.gan.mirror, params.gan.symmetric),
+        params.gan.mapping,
+        params.gan.residual,
     )
-    return StageSpec(stage, None if prev == SCRATCH else prev, architecture, recipe, params.seed, params.gan.threshold)
+    return StageSpec(
+        stage,
+        None if prev == SCRATCH else prev,
+        architecture,
+        recipe,
+        params.seed,
+        params.gan.threshold,
+        params.train.stages[stage].denoise,
+    )
 
 
 def logging_schedule(params: Params, images: int | None = None) -> LoggingSchedule:

@@ -24,6 +24,7 @@ from gan3d.monitoring.callbacks import CallbackList, FirstSamples, ProgressBar, 
 from gan3d.monitoring.checkpoint_folder import checkpoint_folder
 from gan3d.monitoring.cost import CostEstimate, estimate_cost, measure_conv_rate
 from gan3d.monitoring.monitor import TrainingMonitor
+from gan3d.monitoring.progress import Update, progress_bar
 from gan3d.monitoring.validation import validation
 from gan3d.outputs import new_file, remove_others, write_text
 from gan3d.stages.experiment import experiment_run, run_name, trained_run, what
@@ -36,8 +37,9 @@ from gan3d.tracking.provenance import provenance_tags
 from gan3d.tracking.store import connect_later
 from gan3d.training.callback import Row, TrainingView
 from gan3d.training.checkpoint import sole_writer
+from gan3d.training.denoising import Report
 from gan3d.training.loop import Validate, train
-from gan3d.training.stage import StageSpec, build_stage, finish_stage
+from gan3d.training.stage import StageSpec, add_denoiser, build_stage, finish_stage
 
 MODEL_FILES = (model_file.CONFIG, model_file.GENERATOR)  # of a kept checkpoint, without the training weights
 
@@ -63,7 +65,8 @@ def run(params: Params, stage: str, project: Project, dry_run: bool = False) -> 
     checkpoints = checkpoint_folder(project.checkpoints, stage, data, start, spec.recipe)
     schedule = logging_schedule(params, spec.recipe.images)
     if rank() > 0:  # only the first process writes
-        train(data, start, spec.recipe, checkpoints, schedule)
+        trained, _ = train(data, start, spec.recipe, checkpoints, schedule)
+        add_denoiser(spec, trained, data, checkpoints)  # every device takes part
         wait_for_first()
         return
     with sole_writer(checkpoints, lambda: print(waiting_sentence(stage, checkpoints), flush=True)):
@@ -84,15 +87,21 @@ def run(params: Params, stage: str, project: Project, dry_run: bool = False) -> 
                 monitor,
                 None if scored is None else best,
             )
-            trained = finish_stage(spec, trained, data)
+            progress.close()
+            with progress_bar(f"{stage} denoiser", "img") as update:
+                trained = finish_stage(spec, trained, data, checkpoints, denoiser_progress(update, spec.denoise))
             model_file.save(project.model(stage), trained)
             remove_others(project.model(stage), model_file.FILES)
-            progress.close()
             keep_models(tracker, f"{params.name} {stage}", project.model(stage), rows, best)
             tracker.finish(write_outputs(params.name, spec, project, trained, rows, sheets))
         record = {"run_id": tracker.run_id, "training_fingerprint": checkpoints.name, "images": rows[-1]["images"]}
         write_text(project.run_file(stage), json.dumps(record, indent=2) + "\n")
     wait_for_first()
+
+
+def denoiser_progress(update: Update, total: int) -> Report:
+    """Show the denoiser's progress and loss."""
+    return lambda images, loss: update(images, total, f"cross-entropy {loss:.4f}")
 
 
 def waiting_sentence(stage: str, checkpoints: Path) -> str:

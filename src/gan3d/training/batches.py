@@ -66,7 +66,7 @@ def draw(
     drawn = [_draw_step(size, latent, [recipe.seed, 2, count], recipe.augmented) for count in counts]
     flips, held_out_draws = (np.stack([step.pop(name) for step in drawn]) for name in ("flip", "held_out"))
     return {
-        **_shapes(packed, rows, chosen, (steps, size)),
+        **select_shapes(packed, rows, chosen, (steps, size)),
         **(
             {}
             if held_out is None
@@ -80,9 +80,10 @@ def draw(
     }
 
 
-def _shapes(
-    packed: np.ndarray | Shards | None, rows: np.ndarray, chosen: np.ndarray, axes: tuple
+def select_shapes(
+    packed: np.ndarray | Shards | None, rows: np.ndarray, chosen: np.ndarray, axes: tuple[int, int]
 ) -> dict[str, np.ndarray]:
+    """The training shapes at positions `chosen` of `rows`, as `rows` or `bits` of `draw`; axes: (steps, B)."""
     if packed is None:
         return {"rows": chosen.astype(np.int32).reshape(axes)}
     order = np.argsort(rows[chosen])  # read the memory map in order

@@ -34,7 +34,7 @@ def grow(
 
 def check_growth(previous: Architecture, architecture: Architecture) -> None:
     """Raise UserError if the weights of one architecture do not fit into the other."""
-    for name in ("latent", "classes", "widths"):
+    for name in ("latent", "classes", "mapping", "residual", "widths"):
         old, new = getattr(previous, name), getattr(architecture, name)
         if old != (new[: len(old)] if name == "widths" else new):
             raise UserError(

@@ -10,7 +10,13 @@ from gan3d.networks.layers import Tensor
 
 
 def logistic_noise(seed: Tensor, shape: tuple[int, ...]) -> Tensor:
-    """Numbers of the standard logistic distribution, float32, that depend on the seed alone, on every backend.
+    """Numbers of the standard logistic distribution, float32; arguments as of `uniform_noise`."""
+    uniform = uniform_noise(seed, shape)
+    return ops.log(uniform) - ops.log1p(-uniform)
+
+
+def uniform_noise(seed: Tensor, shape: tuple[int, ...]) -> Tensor:
+    """Uniform numbers in (0, 1), float32, that depend on the seed alone, on every backend.
 
     Args:
         seed: a scalar, uint32.
@@ -20,8 +26,7 @@ def logistic_noise(seed: Tensor, shape: tuple[int, ...]) -> Tensor:
     for side in shape:
         count *= side
     bits = scramble(ops.cast(ops.arange(count, dtype="int32"), "uint32") + scramble(ops.cast(seed, "uint32")))
-    uniform = (ops.cast(ops.right_shift(bits, ops.cast(9, "uint32")), "float32") + 0.5) * 2.0**-23
-    return ops.reshape(ops.log(uniform) - ops.log1p(-uniform), shape)
+    return ops.reshape((ops.cast(ops.right_shift(bits, ops.cast(9, "uint32")), "float32") + 0.5) * 2.0**-23, shape)
 
 
 def scramble(x: Tensor) -> Tensor:
