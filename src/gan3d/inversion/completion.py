@@ -1,5 +1,7 @@
 """Completion: what is given of a shape stays, the rest is drawn by the generator."""
 
+import os
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -71,8 +73,9 @@ def complete(
     starts = choose_starts(scores[label], count, seed)
     budget = EVALUATIONS[inverter.resolution] if evaluations is None else evaluations
     latents = inverter.bank(label).latents[starts]
-    found = [inverter.search.run(latent[None], label, part, given, budget) for latent in latents]
-    found.sort(key=lambda each: -each.score)
+    with ThreadPoolExecutor(min(count, os.cpu_count() or 1)) as threads:
+        searches = threads.map(lambda one: inverter.search.run(one[None], label, part, given, budget), latents)
+        found = sorted(searches, key=lambda each: -each.score)
     vectors = np.stack([each.vector for each in found])
     drawn = inverter.sampler.finite_occupancy(vectors, np.full(count, label))
     return Completions(
