@@ -131,11 +131,16 @@ def first_activations(sampler: "Sampler", latents: np.ndarray, label: int) -> np
         condition = np.zeros((len(x), len(a.classes)), np.float32)
         condition[:, label] = a.latent**0.5
         x = np.concatenate([x, condition], 1)
-    kernel = weights["first/kernel"].astype(np.float32)
-    x = x @ (kernel * np.float32(2**0.5 / 4 / kernel.shape[0] ** 0.5)) + weights["first/bias"].astype(np.float32)
-    x = np.where(x > 0, x, np.float32(0.2) * x).reshape(len(x), 64, a.widths[0])
-    x = x / np.sqrt(np.mean(np.square(x), -1, keepdims=True) + 1e-8)
-    return x.reshape(len(x), -1)
+
+    def layer(x: np.ndarray, name: str, gain: float, *shape: int) -> np.ndarray:
+        kernel = weights[f"{name}/kernel"].astype(np.float32)
+        x = x @ (kernel * np.float32(gain / kernel.shape[0] ** 0.5)) + weights[f"{name}/bias"].astype(np.float32)
+        x = np.where(x > 0, x, np.float32(0.2) * x).reshape(len(x), *shape)
+        return x / np.sqrt(np.mean(np.square(x), -1, keepdims=True) + 1e-8)
+
+    for i in range(1, a.mapping + 1):
+        x = layer(x, f"mapping{i}", 2**0.5, -1)
+    return layer(x, "first", 2**0.5 / 4, 64, a.widths[0]).reshape(len(x), -1)
 
 
 def typical_latent(sampler: "Sampler", label: int) -> np.ndarray:
