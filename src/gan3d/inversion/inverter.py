@@ -123,26 +123,25 @@ class Inverter:
     def starts(self, targets: np.ndarray, labels: list[int]) -> tuple[np.ndarray, int, int]:
         """Where to start from for different poses of one shape, (P, R, R, R), in one of some classes.
 
-        The pose and the class are those of the highest IoU, of a random shape or of what the encoder says.
+        They are the ones of the highest IoU, of random shapes and of what the encoder says, if there is one. It then
+        chooses the class of each pose as well.
 
         Returns:
             latents (STARTS, latent), the number of the pose, and the class.
         """
         scores = np.stack([iou_matrix(targets, self.bank(label).voxels) for label in labels])  # (labels, P, BANK)
-        best, pose, _ = (int(number) for number in np.unravel_index(scores.argmax(), scores.shape))
-        first = np.zeros((0, self.latent), np.float32)
+        first = np.zeros((len(targets), 0, self.latent), np.float32)
         if self.encoder is not None:
             vectors, logits = self.encoded(targets)
             likely = logits[:, labels].argmax(1)  # the class of each pose
+            scores[np.arange(len(labels))[:, None] != likely] = -1
             encoded = iou(self.draw(vectors, np.asarray(labels)[likely]), targets)
-            if encoded.max() > scores.max():
-                pose = int(encoded.argmax())
-                best = int(likely[pose])
-            if likely[pose] == best:
-                first = vectors[pose : pose + 1]
+            first = vectors[:, None]
+            scores = np.concatenate([np.where(scores.max(2) < 0, -1, encoded)[:, :, None], scores], 2)
+        best, pose, _ = (int(number) for number in np.unravel_index(scores.argmax(), scores.shape))
         label = labels[best]
-        order = np.argsort(-scores[best, pose], kind="stable")
-        return np.concatenate([first, self.bank(label).latents[order]])[:STARTS], pose, label
+        candidates = np.concatenate([first[pose], self.bank(label).latents])
+        return candidates[np.argsort(-scores[best, pose], kind="stable")[:STARTS]], pose, label
 
     def draw(self, vectors: np.ndarray, labels: np.ndarray | int) -> np.ndarray:
         """Shapes of latents (n, latent) in one class or one each, booleans (n, R, R, R)."""

@@ -1,11 +1,12 @@
 """The search for a latent: from several starts to the generator's shape closest to given voxels.
 
-1. A few steps of L-BFGS from each start, with a loss that also compares coarser grids, which see shapes that do not
-   overlap yet. The closest goes on.
-2. The loss is far from round in the latent: some directions change a hundred thousand times what others do. So the
-   others are stretched, by the Fisher information of the voxels there (Gauss-Newton), from one shape drawn a small way
-   along each direction.
-3. L-BFGS in these coordinates, with the loss of the finest grid.
+The loss is far from round in the latent: some directions change a hundred thousand times what others do. So the others
+are stretched, by the Fisher information of the voxels (Gauss-Newton), from one shape drawn a small way along each
+direction.
+
+1. A few steps of L-BFGS from each start, with the mean information of random shapes, and a loss that also compares
+   coarser grids, which see shapes that do not overlap yet. The closest goes on.
+2. L-BFGS to the end, with the information there and the loss of the finest grid.
 
 What each step brought is measured in docs/inversion.md.
 """
@@ -19,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gan3d.inversion.vectors import normalise
+from gan3d.sampling.latents import draw_latents
 
 if TYPE_CHECKING:
     from gan3d.sampling.sampler import Sampler
@@ -31,7 +33,9 @@ FIRST = 0.5  # share of the evaluations before the stretching
 MEMORY = 20  # pairs of steps and gradients that L-BFGS remembers
 TOLERANCE = 1e-6  # relative decrease of the loss, below which a search ends
 STEP = 0.02  # along each direction of the latent
-DAMPING = 0.03  # of the information, as a share of its mean over all directions
+TYPICAL, TYPICAL_SEED = 3, 2**32 + 17  # random shapes whose information is averaged
+DAMPING = 0.03  # of the information at a latent, as a share of its mean over all directions
+TYPICAL_DAMPING = 0.1  # of that of random shapes
 SURE = 1e-7  # occupancies closer to 0 or 1 are taken for this
 
 
@@ -75,6 +79,7 @@ class LatentSearch:
         generator, threshold = sampler.generator, sampler.model.threshold
         self._fine = compile_steps(make_evaluation(generator, threshold, (1,)), 1)
         self._coarse = compile_steps(make_evaluation(generator, threshold, SCALES), 1)
+        self._axes: dict[int, np.ndarray] = {}
 
     def run(
         self,
@@ -95,37 +100,54 @@ class LatentSearch:
                 little is left to gain. Half of them come before as many shapes as the latent has entries are drawn.
         """
         target = Target(voxels, np.ones(voxels.shape, bool) if given is None else given, label)
-        each = max(1, int(FIRST * evaluations) // len(starts))
-        trials = [Descent(self._coarse, target, start) for start in normalise(starts)]
+        each, axes = max(1, int(FIRST * evaluations) // len(starts)), self.typical_axes(label)
+        trials = [Descent(self._coarse, target, start, axes) for start in normalise(starts)]
         with ThreadPoolExecutor(min(len(trials), os.cpu_count() or 1)) as threads:
             list(threads.map(lambda trial: trial.run(each), trials))
         used = sum(trial.count for trial in trials)
         best = max(trials, key=lambda trial: trial.score)
         closest = min(trials, key=lambda trial: trial.loss)
         if best.score < CLOSE and evaluations > used:
-            last = Descent(self._fine, target, closest.vector, self._stretched(closest.vector, target))
+            axes = stretch(self._information(closest.vector, label, target.given), DAMPING)
+            last = Descent(self._fine, target, closest.vector, axes)
             last.run(evaluations - used)
             used += last.count
             best = max(best, last, key=lambda trial: trial.score)
         return Found(normalise(best.best), best.score, used)
 
-    def _stretched(self, vector: np.ndarray, target: Target) -> np.ndarray:
-        """Coordinates (latent, latent) in which the loss is about round near a latent.
+    def typical_axes(self, label: int) -> np.ndarray:
+        """The axes (latent, latent) of a search that knows nothing but the class; computed once."""
+        if label not in self._axes:
+            size = self.sampler.model.architecture.latent
+            given = np.ones((self.sampler.model.architecture.resolution,) * 3, bool)
+            typical = normalise(draw_latents(TYPICAL_SEED, TYPICAL, size))
+            total = sum(self._information(vector, label, given) for vector in typical)
+            self._axes[label] = stretch(np.asarray(total), TYPICAL_DAMPING)
+        return self._axes[label]
 
-        With J the derivatives of the voxels' log-odds and p their occupancies, the Hessian of the cross-entropy is
-        about J p (1 - p) Jᵀ = H. The columns of the result are the eigenvectors of H + damping, divided by the square
-        roots of their eigenvalues.
+    def _information(self, vector: np.ndarray, label: int, given: np.ndarray) -> np.ndarray:
+        """The Fisher information of given voxels about a latent, (latent, latent).
+
+        With J the derivatives of the voxels' log-odds and p their occupancies, it is J p (1 - p) Jᵀ, which is also
+        about the Hessian of the cross-entropy.
         """
         size = len(vector)
         moved = np.concatenate([vector[None], vector + STEP * np.eye(size)]).astype(np.float32)
-        occupancy = self.sampler.occupancy(moved, np.full(size + 1, target.label))[:, target.given]
-        occupancy = np.clip(occupancy, SURE, 1 - SURE)
+        occupancy = np.clip(self.sampler.occupancy(moved, np.full(size + 1, label))[:, given], SURE, 1 - SURE)
         odds = np.log(occupancy / (1 - occupancy))
         share = 1 / (1 + np.exp(_shift(self.sampler.model.threshold) - odds[0]))
         slopes = (odds[1:] - odds[0]) / STEP * np.sqrt(share * (1 - share))
-        values, vectors = np.linalg.eigh(np.asarray(slopes @ slopes.T, np.float64))
-        mean = values.mean()
-        return vectors / np.sqrt(values.clip(0) / mean + DAMPING) if mean > 0 else np.eye(size)
+        return np.asarray(slopes @ slopes.T, np.float64)
+
+
+def stretch(information: np.ndarray, damping: float) -> np.ndarray:
+    """Axes in which a loss with this information is about round, the columns of (latent, latent).
+
+    They are the eigenvectors, divided by the square roots of their eigenvalues, to which a share of the mean is added.
+    """
+    values, vectors = np.linalg.eigh(information)
+    mean = values.mean()
+    return vectors / np.sqrt(values.clip(0) / mean + damping) if mean > 0 else np.eye(len(values))
 
 
 class Descent:
