@@ -73,6 +73,7 @@ def complete(
     starts = choose_starts(scores[label], count, seed)
     budget = EVALUATIONS[inverter.resolution] if evaluations is None else evaluations
     latents = inverter.bank(label).latents[starts]
+    inverter.search.typical_axes(label)  # once, and not in every thread
     with ThreadPoolExecutor(min(count, os.cpu_count() or 1)) as threads:
         searches = threads.map(lambda one: inverter.search.run(one[None], label, part, given, budget), latents)
         found = sorted(searches, key=lambda each: -each.score)

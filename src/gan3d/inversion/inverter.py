@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from gan3d.inversion.encoder import Encoder
     from gan3d.sampling.sampler import Sampler
 
-EVALUATIONS = {4: 200, 8: 200, 16: 150, 32: 120, 64: 100, 128: 50}  # of the generator and its gradient
+EVALUATIONS = {4: 200, 8: 200, 16: 150, 32: 135, 64: 100, 128: 50}  # of the generator and its gradient
 STARTS = 4  # of a search
 BANK = 128  # random shapes per class, which say what the generator knows
 BANK_SEED = 2**32 + 7

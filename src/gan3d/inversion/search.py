@@ -5,7 +5,7 @@ are stretched, by the Fisher information of the voxels (Gauss-Newton), from one 
 direction.
 
 1. A few steps of L-BFGS from each start, with the mean information of random shapes, and a loss that also compares
-   coarser grids, which see shapes that do not overlap yet. The closest goes on.
+   coarser grids, which see shapes that do not overlap yet. The one of the highest IoU goes on for some more.
 2. L-BFGS to the end, with the information there and the loss of the finest grid.
 
 What each step brought is measured in docs/inversion.md.
@@ -29,7 +29,7 @@ CLOSE = 0.999  # IoU at which little is left to gain
 DICE, ENTROPY = 1.0, 0.3  # weights of the two losses
 SCALES = (1, 2, 4)  # voxels along an edge of those that the first steps compare
 COARSEST = 4  # voxels along an edge of the coarsest grid that is compared
-FIRST = 0.5  # share of the evaluations before the stretching
+FIRST, FURTHER = 0.45, 0.1  # shares of the evaluations: of all starts, and of the best of them before it is stretched
 MEMORY = 20  # pairs of steps and gradients that L-BFGS remembers
 TOLERANCE = 1e-6  # relative decrease of the loss, below which a search ends
 STEP = 0.02  # along each direction of the latent
@@ -97,26 +97,29 @@ class LatentSearch:
             voxels: the target, booleans (R, R, R).
             given: booleans (R, R, R), where the target counts; None: everywhere.
             evaluations: about how many of the generator and its gradient, at most, all starts together; fewer where
-                little is left to gain. Half of them come before as many shapes as the latent has entries are drawn.
+                little is left to gain. As many shapes as the latent has entries are drawn besides.
         """
         target = Target(voxels, np.ones(voxels.shape, bool) if given is None else given, label)
         each, axes = max(1, int(FIRST * evaluations) // len(starts)), self.typical_axes(label)
         trials = [Descent(self._coarse, target, start, axes) for start in normalise(starts)]
         with ThreadPoolExecutor(min(len(trials), os.cpu_count() or 1)) as threads:
             list(threads.map(lambda trial: trial.run(each), trials))
-        used = sum(trial.count for trial in trials)
         best = max(trials, key=lambda trial: trial.score)
-        closest = min(trials, key=lambda trial: trial.loss)
-        if best.score < CLOSE and evaluations > used:
-            axes = stretch(self._information(closest.vector, label, target.given), DAMPING)
-            last = Descent(self._fine, target, closest.vector, axes)
-            last.run(evaluations - used)
+        used = sum(trial.count for trial in trials)
+        for run, share in ((self._coarse, FURTHER), (self._fine, 1.0)):
+            left = min(int(share * evaluations), evaluations - used)
+            if best.score >= CLOSE or left <= 0:
+                continue
+            if run is self._fine:
+                axes = stretch(self._information(best.best, label, target.given), DAMPING)
+            last = Descent(run, target, best.best, axes)
+            last.run(left)
             used += last.count
             best = max(best, last, key=lambda trial: trial.score)
         return Found(normalise(best.best), best.score, used)
 
     def typical_axes(self, label: int) -> np.ndarray:
-        """The axes (latent, latent) of a search that knows nothing but the class; computed once."""
+        """The axes (latent, latent) of a search that knows nothing but the class; made at the first call."""
         if label not in self._axes:
             size = self.sampler.model.architecture.latent
             given = np.ones((self.sampler.model.architecture.resolution,) * 3, bool)
@@ -154,8 +157,6 @@ class Descent:
     """L-BFGS from one start; what it has seen so far.
 
     Attributes:
-        vector: where it stands, (latent,).
-        loss: there.
         best: the latent of the highest IoU, (latent,).
         score: that IoU.
         count: of evaluations.
@@ -171,8 +172,7 @@ class Descent:
         self._fixed = {name: part[None, ..., None].astype(np.float32) for name, part in parts.items()}
         # as many as devices share; the first one counts
         self._batch = {"labels": np.full((1, devices()), target.label, np.int32)}
-        self.vector = self.best = self._start
-        self.loss, self.score, self.count = np.inf, -1.0, 0
+        self.best, self.score, self.count = self._start, -1.0, 0
 
     def run(self, evaluations: int) -> None:
         """Descend, by about so many evaluations at most."""
@@ -195,8 +195,6 @@ class Descent:
         self.count += 1
         if score > self.score:
             self.score, self.best = score, vector
-        if loss < self.loss:
-            self.loss, self.vector = loss, vector
         return loss, self._axes.T @ np.asarray(state["gradient"], np.float64)[0]
 
     def _stop(self, intermediate_result: Any) -> None:
