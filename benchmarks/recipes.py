@@ -81,7 +81,9 @@ def score(place: Path, spec: Any) -> Result:
     from gan3d.training.stage import finish_stage
 
     data = VoxelDataset(place / "data", spec.architecture.classes != (UNCONDITIONAL,))
-    sampler = Sampler(finish_stage(spec, model_file.load(place / "models" / spec.name), data))
+    sampler = Sampler(
+        finish_stage(spec, model_file.load(place / "models" / spec.name), data, place / "checkpoints" / spec.name)
+    )
     rows = evaluate(sampler.shapes, data, spec.resolution, COUNT, DRAWS, SAMPLE_SEED)
     shapes = {name: sampler.shapes(label, PICTURED, 1) for label, name in enumerate(sampler.classes)}
     np.savez_compressed(place / "samples.npz", **shapes)  # type: ignore[arg-type]
