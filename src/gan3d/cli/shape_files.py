@@ -37,7 +37,7 @@ def write_files(
     style: Any,
     classes: Sequence[str],
 ) -> None:
-    """Write shapes (n, R, R, R) into every file, with settings as bodies to print, and say which files there are.
+    """Write shapes (n, R, R, R) into every file, with settings as bodies to print, and print the names of the files.
 
     The other arguments are those of `gan3d.shape_io.files.write_shapes`.
     """
