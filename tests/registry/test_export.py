@@ -6,6 +6,7 @@ import sys
 
 import numpy as np
 import pytest
+from candidates import tiny_with_all_parts
 from click.testing import CliRunner
 
 from gan3d import model_file
@@ -38,6 +39,10 @@ def test_onnx_gives_the_same_shapes(onnx_file, sampler, count):
     assert drawn.shape == (count, 8, 8, 8)
     np.testing.assert_allclose(drawn, sampler.occupancy(vectors, labels), atol=1e-4)
     assert drawn.std() > 0.01
+
+
+def test_all_parts_are_exported(tmp_path):
+    assert export.write(Sampler(tiny_with_all_parts()), tmp_path / "generator.onnx") <= export.TOLERANCE
 
 
 def test_the_file_has_metadata(onnx_file):

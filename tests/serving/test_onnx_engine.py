@@ -4,12 +4,11 @@ import json
 import os
 import subprocess
 import sys
-from dataclasses import replace
 
 import numpy as np
 import onnx
 import pytest
-from candidates import tiny
+from candidates import tiny, tiny_with_all_parts
 from loopback import serving
 from paths import REPOSITORY
 
@@ -25,17 +24,18 @@ OTHER_VOXELS = 1e-5  # largest share of voxels on the other side of the threshol
 @pytest.fixture(
     scope="module",
     params=[
-        (("chair", "table"), {}),
-        (("shape",), {}),
-        (("chair", "table", "lamp"), {"mirror": (1, 3, 0), "symmetric": (1.0, 0.4, 0.0)}),
-        (("shape",), {"mirror": (2,), "symmetric": (0.6,)}),
+        (tiny, ("chair", "table"), {}),
+        (tiny, ("shape",), {}),
+        (tiny, ("chair", "table", "lamp"), {"mirror": (1, 3, 0), "symmetric": (1.0, 0.4, 0.0)}),
+        (tiny, ("shape",), {"mirror": (2,), "symmetric": (0.6,)}),
+        (tiny_with_all_parts, ("chair", "table"), {"mirror": (1, 0), "symmetric": (0.7, 0.0)}),
+        (tiny_with_all_parts, ("shape",), {"widths": (12, 8, 4), "occupancy": (0.3, 0.2, 0.2)}),
     ],
-    ids=["two classes", "one class", "symmetric by class", "symmetric"],
+    ids=["two classes", "one class", "symmetric by class", "symmetric", "all parts", "all parts at 16³"],
 )
 def pair(request):
-    classes, symmetry = request.param
-    model = tiny(2, classes)
-    model = replace(model, architecture=replace(model.architecture, **symmetry))
+    build, classes, fields = request.param
+    model = build(2, classes, **fields)
     return Sampler(model), OnnxSampler(model)
 
 
@@ -61,7 +61,7 @@ def test_alone_and_in_a_batch_a_shape_is_the_same(pair):
 
 
 def test_the_graph_is_valid():
-    onnx.checker.check_model(onnx.load_from_string(build_graph(tiny())), full_check=True)
+    onnx.checker.check_model(onnx.load_from_string(build_graph(tiny_with_all_parts())), full_check=True)
 
 
 def test_the_server_answers_alike_with_both_engines(server, folder):

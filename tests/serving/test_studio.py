@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import trimesh
 from browser import browser, keep_picture, needs_chromium, overflow, violations
-from candidates import tiny
+from candidates import tiny, tiny_with_all_parts
 from loopback import serving
 from PIL import Image
 from playwright.sync_api import Error
@@ -387,4 +387,23 @@ def test_the_offline_page_draws_as_python_does(chromium, sampler, tmp_path):
         mesh = trimesh.load(tmp_path / f"shape.{name}", force="mesh")
         assert mesh.volume == pytest.approx(shown(page).mean(), rel=1e-4)
     assert violations(page) == []
+    assert (page.errors, page.foreign) == ([], [])
+
+
+@pytest.mark.parametrize("classes", [("chair", "table"), ("shape",)])
+def test_the_offline_page_draws_with_all_parts(chromium, tmp_path, classes):
+    fields = {"widths": (12, 8, 4), "occupancy": (0.3, 0.2, 0.2)}
+    fields |= {"mirror": (1, 0)[: len(classes)], "symmetric": (0.7, 0.0)[: len(classes)]}
+    sampler = Sampler(tiny_with_all_parts(2, classes, **fields))
+    vectors, labels = draw_latents(0, 6, 8), np.arange(6) % len(classes)
+    expected = sampler.occupancy(vectors, labels, truncation=0.8)
+    page = chromium.open(write_studio(sampler.model, "tiny", tmp_path / "studio.html").as_uri())
+    until(page, "studio.strip.length == 12")
+    drawn = page.evaluate(
+        "(rows) => rows.map(([vector, label]) => Array.from(studio.engine.generator.draw(vector, label, 0.8)))",
+        [[vector.tolist(), int(label)] for vector, label in zip(vectors, labels, strict=True)],
+    )
+    np.testing.assert_allclose(np.array(drawn).reshape(expected.shape), expected, atol=5e-4)
+    threshold = float(np.median(expected))
+    assert ((np.array(drawn).reshape(expected.shape) > threshold) != (expected > threshold)).mean() < 1e-3
     assert (page.errors, page.foreign) == ([], [])

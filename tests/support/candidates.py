@@ -1,8 +1,10 @@
 """A tiny generator and what a pipeline would know of it."""
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 from mlflow import MlflowClient
 
 from gan3d.model_file import TrainedModel
@@ -15,9 +17,25 @@ CLASSES = ("chair", "table")
 MODEL = "furniture"  # name of the registered model
 
 
-def tiny(seed: int = 0, classes: tuple[str, ...] = CLASSES) -> TrainedModel:
-    """An untrained generator of 8³ with the weights of a seed."""
-    return grow(None, Architecture(8, classes, (8, 4), (0.3, 0.2)), seed)[2]
+def tiny(seed: int = 0, classes: tuple[str, ...] = CLASSES, **fields) -> TrainedModel:
+    """An untrained generator of 8³ with the weights of a seed; `fields` change its architecture."""
+    return grow(None, replace(Architecture(8, classes, (8, 4), (0.3, 0.2)), **fields), seed)[2]
+
+
+def tiny_with_all_parts(seed: int = 0, classes: tuple[str, ...] = CLASSES, **fields) -> TrainedModel:
+    """`tiny` with a mapping network, residual blocks and a denoiser; all weights are random, so that none is idle."""
+    from gan3d.networks.generator import Generator
+    from gan3d.networks.weights import get_weights, initialise_weights
+
+    model = tiny(seed, classes, mapping=2, residual=1, **fields)
+    architecture = replace(model.architecture, denoiser=True)
+    generator, rng = Generator(architecture), np.random.default_rng(seed)
+    initialise_weights(generator, seed)
+    weights = {
+        name: (value + 0.3 * rng.standard_normal(value.shape)).astype(np.float32)
+        for name, value in get_weights(generator).items()
+    }
+    return replace(model, architecture=architecture, ema=weights)
 
 
 def rows(score: float | None, classes: tuple[str, ...] = CLASSES, resolution: int = 8, count: int = 20) -> list[dict]:

@@ -131,16 +131,22 @@ def first_activations(sampler: "Sampler", latents: np.ndarray, label: int) -> np
         condition = np.zeros((len(x), len(a.classes)), np.float32)
         condition[:, label] = a.latent**0.5
         x = np.concatenate([x, condition], 1)
-
-    def layer(x: np.ndarray, name: str, gain: float, *shape: int) -> np.ndarray:
-        kernel = weights[f"{name}/kernel"].astype(np.float32)
-        x = x @ (kernel * np.float32(gain / kernel.shape[0] ** 0.5)) + weights[f"{name}/bias"].astype(np.float32)
-        x = np.where(x > 0, x, np.float32(0.2) * x).reshape(len(x), *shape)
-        return x / np.sqrt(np.mean(np.square(x), -1, keepdims=True) + 1e-8)
-
     for i in range(1, a.mapping + 1):
-        x = layer(x, f"mapping{i}", 2**0.5, -1)
-    return layer(x, "first", 2**0.5 / 4, 64, a.widths[0]).reshape(len(x), -1)
+        x = _activate(_dense(weights, f"mapping{i}", x, 2**0.5))
+    x = _dense(weights, "first", x, 2**0.5 / 4).reshape(len(x), 64, a.widths[0])
+    return _activate(x).reshape(len(x), -1)
+
+
+def _dense(weights: dict[str, np.ndarray], name: str, x: np.ndarray, gain: float) -> np.ndarray:
+    """A fully connected layer, (n, in) to (n, units)."""
+    kernel = weights[f"{name}/kernel"].astype(np.float32)
+    return x @ (kernel * np.float32(gain / kernel.shape[0] ** 0.5)) + weights[f"{name}/bias"].astype(np.float32)
+
+
+def _activate(x: np.ndarray) -> np.ndarray:
+    """Leaky ReLU and pixel norm of the last axis."""
+    x = np.where(x > 0, x, np.float32(0.2) * x)
+    return x / np.sqrt(np.mean(np.square(x), -1, keepdims=True) + 1e-8)
 
 
 def typical_latent(sampler: "Sampler", label: int) -> np.ndarray:

@@ -3,11 +3,10 @@
 import time
 from dataclasses import dataclass
 
-import keras
-import numpy as np
 from keras import ops
 
-from gan3d.networks.architecture import Architecture
+from gan3d.dataset import resolution_key
+from gan3d.networks.architecture import DENOISER_DEPTH, Architecture
 from gan3d.networks.convolutions import conv_same
 from gan3d.networks.discriminator import Discriminator
 from gan3d.networks.generator import Generator
@@ -17,6 +16,7 @@ from gan3d.training.recipe import Recipe
 # forward-pass equivalents per image: D forward and backward on real and fake, and on the fake for G; G forward and
 # backward
 DISCRIMINATOR_PASSES, GENERATOR_PASSES = 8, 3
+DENOISER_PASSES = 3  # forward and backward
 PENALTY_PASSES = 6  # per penalised image: forward, gradient, and backward through both; twice with R1 and R2
 EFFICIENCY = 0.5  # of whole steps, relative to a bare convolution; measured on two cores
 
@@ -26,8 +26,8 @@ class CostEstimate:
     """Cost of a stage.
 
     Attributes:
-        parameters_g, parameters_d: trainable weights.
-        flops: multiply-adds × 2 per image, penalties included.
+        parameters_g, parameters_d: trainable weights; those of a denoiser are the generator's.
+        flops: multiply-adds × 2 per image, penalties included, the denoiser's training not.
         memory: bytes of weights, moments and activations in a penalised step.
         seconds: estimate for the whole stage.
     """
@@ -47,19 +47,44 @@ class CostEstimate:
         )
 
 
-def count_forward(model: keras.Model, resolution: int) -> tuple[float, int]:
-    """Operations and stored activations of one forward pass for one shape.
+def count_forward(model: Generator | Discriminator, resolution: int) -> tuple[float, int]:
+    """Operations and stored activations of one forward pass for one shape, without a denoiser.
 
     Counts the convolutions; the rest is negligible.
     """
     flops, activations = 0.0, 0
-    for layer in [*model.heads, *model.convolutions]:
+    residuals = model.residuals.values() if isinstance(model, Generator) else ()
+    inner = [layer for blocks in residuals for block in blocks for layer in block]
+    for layer in [*model.heads, *model.convolutions, *inner]:
         side = resolution if layer in model.heads else _side(layer, resolution)
-        taps = 4 if layer.resample != "same" else layer.kernel_size
-        small = side // 2 if layer.resample == "up" else side  # a strided kernel visits each coarse voxel once
-        flops += 2.0 * small**3 * int(np.prod(layer.kernel.shape[-2:])) * taps**3
-        activations += 2 * side**3 * layer.filters  # before and after the activation
+        before, width = layer.kernel.shape[-2:]
+        more = count_convolution(layer.kernel_size, before, width, layer.resample, side)
+        flops, activations = flops + more[0], activations + more[1]
+    for layer in model.convolutions if isinstance(model, Generator) and model.styles else ():
+        side = _side(layer, resolution) // (2 if layer.resample == "up" else 1)
+        activations += side**3 * layer.kernel.shape[-2]  # what it reads, after the style
     return flops, activations
+
+
+def count_convolution(taps: int, before: int, width: int, resample: str, side: int) -> tuple[float, int]:
+    """Operations of a convolution whose output is side³, and its activations before and after the nonlinearity."""
+    taps = taps if resample == "same" else 4
+    small = side // 2 if resample == "up" else side  # a strided kernel visits each coarse voxel once
+    return 2.0 * small**3 * before * width * taps**3, 2 * side**3 * width
+
+
+def count_denoiser(a: Architecture) -> tuple[int, float, int]:
+    """Weights of a denoiser, and operations and stored activations of one pass for one shape."""
+    weights, flops, activations = 0, 0.0, 0
+    sides = {resolution_key(resolution): resolution for resolution in a.resolutions[-DENOISER_DEPTH:]}
+    for name, (size, before, width) in a.denoiser_layers().items():
+        coarsest = min(sides.values())
+        named = [side for key, side in sides.items() if key in name.split("_")]
+        side = named[0] if named else coarsest if name.endswith("_middle") else a.resolution
+        more = count_convolution(size, before, width, "up" if name.endswith("_up") else "same", side)
+        weights += (size**3 * before + 1) * width
+        flops, activations = flops + more[0], activations + more[1]
+    return weights, flops, activations
 
 
 def _side(layer: EqualizedConv3D, resolution: int) -> int:
@@ -68,8 +93,14 @@ def _side(layer: EqualizedConv3D, resolution: int) -> int:
     return side // 2 if layer.resample == "down" else side
 
 
-def estimate_cost(generator: Generator, discriminator: Discriminator, recipe: Recipe, rate: float) -> CostEstimate:
-    """The cost of a stage on a machine with this convolution rate, of `measure_conv_rate`."""
+def estimate_cost(
+    generator: Generator, discriminator: Discriminator, recipe: Recipe, rate: float, denoise: int = 0
+) -> CostEstimate:
+    """The cost of a stage on a machine with this convolution rate, of `measure_conv_rate`.
+
+    Args:
+        denoise: real shapes that a denoiser sees afterwards; 0: there is none.
+    """
     architecture: Architecture = generator.architecture
     flops_g, stored_g = count_forward(generator, architecture.resolution)
     flops_d, stored_d = count_forward(discriminator, architecture.resolution)
@@ -78,7 +109,13 @@ def estimate_cost(generator: Generator, discriminator: Discriminator, recipe: Re
     weights = generator.count_params(), discriminator.count_params()
     width = 2 if architecture.precision == "bfloat16" else 4
     memory = 4 * (4 * weights[0] + 3 * weights[1]) + width * recipe.batch * (stored_g + 6 * stored_d)
-    return CostEstimate(*weights, flops, int(memory), recipe.images * flops / (rate * EFFICIENCY))
+    work = recipe.images * flops
+    if denoise:
+        more, flops_n, stored_n = count_denoiser(architecture)
+        weights = weights[0] + more, weights[1]
+        memory = max(memory, 4 * 4 * more + width * recipe.batch * stored_n)
+        work += denoise * DENOISER_PASSES * flops_n
+    return CostEstimate(*weights, flops, int(memory), work / (rate * EFFICIENCY))
 
 
 def measure_conv_rate(width: int, side: int, seconds: float = 0.3) -> float:

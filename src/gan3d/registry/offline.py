@@ -12,6 +12,7 @@ import numpy as np
 
 from gan3d.dataset import resolution_key
 from gan3d.model_file import TrainedModel
+from gan3d.networks.architecture import DENOISER_DEPTH, DENOISING_PASSES
 from gan3d.rendering.pages import fill_template, save_page
 from gan3d.rendering.scripts import bundle
 from gan3d.rendering.voxels import PALETTE
@@ -37,8 +38,8 @@ def write_studio(model: TrainedModel, name: str, path: Path) -> Path:
 def pack_generator(model: TrainedModel, name: str) -> dict[str, Any]:
     """The generator as JSON: its arrays, little-endian in float32 or float16 as they are stored, as base64."""
     a = model.architecture
-    head = f"{resolution_key(a.resolution)}_head/"
-    needed = {name: value for name, value in sorted(model.ema.items()) if "_head/" not in name or name.startswith(head)}
+    unused = tuple(f"{resolution_key(resolution)}_head/" for resolution in a.resolutions[:-1])  # of the fade-in
+    needed = {name: value for name, value in sorted(model.ema.items()) if not name.startswith(unused)}
     half = {name: value.dtype == np.float16 for name, value in needed.items()}
     content = b"".join(value.astype("<f2" if half[name] else "<f4").tobytes() for name, value in needed.items())
     return {
@@ -49,6 +50,9 @@ def pack_generator(model: TrainedModel, name: str) -> dict[str, Any]:
             "classes": a.classes,
             "widths": a.widths,
             "quantiles": {axis: values[:, 0].tolist() for axis, values in a.symmetry_quantiles().items()},
+            "mapping": a.mapping,
+            "residual": a.residual,
+            "denoiser": {"depth": DENOISER_DEPTH, "passes": DENOISING_PASSES} if a.denoiser else None,
         },
         "arrays": [{"name": name, "shape": value.shape, "half": half[name]} for name, value in needed.items()],
         "data": base64.b64encode(content).decode(),

@@ -5,20 +5,20 @@ rounding.
 """
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 
 from gan3d.dataset import resolution_key
 from gan3d.errors import UserError
 from gan3d.model_file import TrainedModel
-from gan3d.networks.architecture import GATE_SLOPE
+from gan3d.networks.architecture import DENOISING_PASSES, GATE_SLOPE
 from gan3d.sampling.sampler import Sampler
+from gan3d.serving.onnx_graph import Graph
 
-OPSET, IR_VERSION = 17, 8  # that ONNX Runtime 1.13 and later read
-COPIES = 3  # of the first row, dropped after the first layer
-SLOPE = 0.2  # of leaky ReLU, as in gan3d.networks.layers
-EPSILON = 1e-8  # of pixel norm
+# Copies of the first row, since a single one would be summed in another order than those of a batch: by dense layers,
+# and by convolutions of small grids, whose threads share a grid if it is the only one.
+COPIES, GRID_COPIES = 3, 1
+SMALL = 8  # edge of the largest such grid
 
 
 class OnnxSampler(Sampler):
@@ -48,95 +48,104 @@ class OnnxSampler(Sampler):
         return run
 
 
-class _Graph:
-    """Nodes and weights in the making; every method returns the name of its result."""
-
-    def __init__(self) -> None:
-        self.nodes: list[Any] = []
-        self.weights: list[Any] = []
-
-    def constant(self, values: Any, dtype: Any = np.float32) -> str:
-        from onnx import numpy_helper
-
-        name = f"weight{len(self.weights)}"
-        self.weights.append(numpy_helper.from_array(np.ascontiguousarray(np.asarray(values, dtype)), name))
-        return name
-
-    def add(self, kind: str, *inputs: str, name: str = "", **attributes: Any) -> str:
-        from onnx import helper
-
-        name = name or f"value{len(self.nodes)}"
-        self.nodes.append(helper.make_node(kind, list(inputs), [name], **attributes))
-        return name
-
-    def pixel_norm(self, x: str, channels: int = 0) -> str:
-        """Scale each feature vector (axis 1) to unit mean square; `channels` are those of a grid."""
-        square = self.add("Mul", x, x)
-        if channels:  # as a convolution, which sums in the same order for any number of shapes, unlike ReduceMean
-            mean = self.add("Conv", square, self.constant(np.full((1, channels, 1, 1, 1), 1 / channels)))
-        else:
-            mean = self.add("ReduceMean", square, axes=[1], keepdims=1)
-        return self.add("Div", x, self.add("Sqrt", self.add("Add", mean, self.constant(EPSILON))))
-
-    def activate(self, x: str, channels: int) -> str:
-        return self.pixel_norm(self.add("LeakyRelu", x, alpha=SLOPE), channels)
-
-
 def build_graph(model: TrainedModel) -> bytes:
     """The generator as a serialized ONNX model.
 
     Inputs: `latents` float32 (n, latent), `labels` int64 (n), `truncation` float32 scalar.
     Output: `occupancy` float32 (n, R, R, R) in [0, 1].
     """
-    from onnx import TensorProto, helper
+    from onnx import TensorProto
 
-    a, weights, graph = model.architecture, model.ema, _Graph()
-    latents, labels = _with_copies(graph, "latents"), _with_copies(graph, "labels")
+    a, graph = model.architecture, Graph(model.ema)
+    latents, labels = _with_copies(graph, "latents", COPIES), _with_copies(graph, "labels", COPIES)
     x = graph.add("Mul", graph.pixel_norm(latents), "truncation")
     gates = _symmetry(graph, model, x, labels)
     if len(a.classes) > 1:
         conditions = graph.constant(np.eye(len(a.classes)) * a.latent**0.5)
         x = graph.add("Concat", x, graph.add("Gather", conditions, labels), axis=1)
-    kernel = weights["first/kernel"].astype(np.float32)
-    kernel = kernel * np.float32(2**0.5 / 4 / kernel.shape[0] ** 0.5)
-    x = graph.add("Gemm", x, graph.constant(kernel), graph.constant(weights["first/bias"]))
-    x = _without_copies(graph, x)
-    x = graph.add("Reshape", x, graph.constant([-1, 4, 4, 4, a.widths[0]], np.int64))
-    x = graph.activate(graph.add("Transpose", x, perm=[0, 4, 1, 2, 3]), a.widths[0])
-    for resolution, width in zip(a.resolutions, a.widths, strict=True):
-        for resample in ("same",) if resolution == 4 else ("up", "same"):
-            x = _convolution(graph, x, weights, f"{resolution_key(resolution)}_{resample}", resample)
-            x = graph.activate(x, width)
-    head = _convolution(graph, x, weights, f"{resolution_key(a.resolution)}_head", "same", gain=1.0)
-    head = _symmetrise(graph, head, gates)
-    shape = graph.constant([-1, *(a.resolution,) * 3], np.int64)
-    graph.add("Reshape", graph.add("Sigmoid", head), shape, name="occupancy")
-    made = helper.make_graph(
-        graph.nodes,
-        "gan3d",
-        [
-            helper.make_tensor_value_info("latents", TensorProto.FLOAT, ["n", a.latent]),
-            helper.make_tensor_value_info("labels", TensorProto.INT64, ["n"]),
-            helper.make_tensor_value_info("truncation", TensorProto.FLOAT, []),
-        ],
-        [helper.make_tensor_value_info("occupancy", TensorProto.FLOAT, ["n", *(a.resolution,) * 3])],
-        graph.weights,
+    for i in range(1, a.mapping + 1):
+        x = graph.activate(graph.dense(x, f"mapping{i}"))
+    x = _convolutions(graph, model, x)
+    head = graph.convolution(x, f"{resolution_key(a.resolution)}_head", gain=1.0)
+    occupancy = graph.add("Sigmoid", _symmetrise(graph, head, gates))
+    if a.denoiser:
+        for _ in range(DENOISING_PASSES):
+            occupancy = graph.add("Sigmoid", _symmetrise(graph, _denoiser(graph, model, occupancy), gates))
+    graph.reshape(occupancy, [-1, *(a.resolution,) * 3], name="occupancy")
+    return graph.serialise(
+        {
+            "latents": (TensorProto.FLOAT, ["n", a.latent]),
+            "labels": (TensorProto.INT64, ["n"]),
+            "truncation": (TensorProto.FLOAT, []),
+        },
+        {"occupancy": (TensorProto.FLOAT, ["n", *(a.resolution,) * 3])},
     )
-    opsets = [helper.make_opsetid("", OPSET)]
-    return helper.make_model(made, opset_imports=opsets, ir_version=IR_VERSION).SerializeToString()
 
 
-def _with_copies(graph: _Graph, rows: str) -> str:
-    """Append copies of the first row: a single row would be summed in another order than those of a batch."""
+def _convolutions(graph: Graph, model: TrainedModel, style: str) -> str:
+    """From the style, or the latent and its class where there is no mapping network, to the features of the head."""
+    a = model.architecture
+    x = _without_copies(graph, graph.dense(style, "first", 2**0.5 / 4), COPIES - GRID_COPIES)
+    x = graph.add("Transpose", graph.reshape(x, [-1, 4, 4, 4, a.widths[0]]), perm=[0, 4, 1, 2, 3])
+    x, before = graph.activate(x, a.widths[0]), a.widths[0]
+    for resolution, width in zip(a.resolutions, a.widths, strict=True):
+        copies = GRID_COPIES if resolution <= SMALL else 0
+        if resolution == 2 * SMALL:
+            x = _without_copies(graph, x, GRID_COPIES)
+        for resample in ("same",) if resolution == 4 else ("up", "same"):
+            name = f"{resolution_key(resolution)}_{resample}"
+            if a.mapping:
+                scale = graph.add("Add", graph.dense(style, f"{name}_style", 1.0), graph.constant(1))
+                scale = graph.reshape(_without_copies(graph, scale, COPIES - copies), [-1, before, 1, 1, 1])
+                x = graph.add("Mul", x, scale)
+            x, before = graph.activate(graph.convolution(x, name, resample), width), width
+        for name in a.residual_blocks(resolution):
+            inner = graph.leaky(graph.convolution(x, f"{name}_in"))
+            x = graph.pixel_norm(graph.add("Add", x, graph.convolution(inner, f"{name}_out")), width)
+    return _without_copies(graph, x, copies) if copies else x
+
+
+def _denoiser(graph: Graph, model: TrainedModel, occupancy: str) -> str:
+    """The logits of `gan3d.networks.denoiser` for occupancy (n, 1, R, R, R)."""
+    widths = {name: width for name, (_, _, width) in model.architecture.denoiser_layers().items()}
+
+    def layer(x: str, name: str, resample: str = "same") -> str:
+        return graph.activate(graph.convolution(x, name, resample), widths[name])
+
+    x = graph.add("Sub", graph.add("Mul", occupancy, graph.constant(2)), graph.constant(1))
+    names = [name for name in widths if name.startswith("denoiser_encode")]
+    ups = [name for name in widths if name.endswith("_up")]
+    resolutions = model.architecture.resolutions[::-1][: len(names)]
+    skips: list[str] = []
+    for name, resolution in zip(names, resolutions, strict=True):
+        if skips:
+            x = graph.add("AveragePool", x, kernel_shape=[2] * 3, strides=[2] * 3)
+        if resolution == min(SMALL, resolutions[0]):
+            x = _with_copies(graph, x, GRID_COPIES)
+        x = layer(x, name)
+        skips.append(x)
+    x = layer(x, "denoiser_middle")
+    for up, skip, resolution in zip(ups, skips[-2::-1], resolutions[-2::-1], strict=True):
+        if resolution == 2 * SMALL:
+            x = _without_copies(graph, x, GRID_COPIES)
+        x = graph.add("Add", layer(x, up, "up"), skip)
+        x = layer(x, f"{up.removesuffix('up')}same")
+    if resolutions[0] <= SMALL:
+        x = _without_copies(graph, x, GRID_COPIES)
+    return graph.convolution(x, "denoiser_head", gain=1.0)
+
+
+def _with_copies(graph: Graph, rows: str, count: int) -> str:
+    """Append copies of the first row."""
     first = graph.add("Slice", rows, graph.constant([0], np.int64), graph.constant([1], np.int64))
-    return graph.add("Concat", rows, *[first] * COPIES, axis=0)
+    return graph.add("Concat", rows, *[first] * count, axis=0)
 
 
-def _without_copies(graph: _Graph, rows: str) -> str:
-    return graph.add("Slice", rows, graph.constant([0], np.int64), graph.constant([-COPIES], np.int64))
+def _without_copies(graph: Graph, rows: str, count: int) -> str:
+    return graph.add("Slice", rows, graph.constant([0], np.int64), graph.constant([-count], np.int64))
 
 
-def _symmetry(graph: _Graph, model: TrainedModel, latents: str, labels: str) -> dict[int, str]:
+def _symmetry(graph: Graph, model: TrainedModel, latents: str, labels: str) -> dict[int, str]:
     """How symmetric each shape is, (n, 1, 1, 1, 1), by the axis of (n, 1, R, R, R)."""
     a = model.architecture
     gates = {}
@@ -144,12 +153,11 @@ def _symmetry(graph: _Graph, model: TrainedModel, latents: str, labels: str) -> 
         first = graph.add("Gather", latents, graph.constant([0], np.int64), axis=1)
         above = graph.add("Sub", graph.add("Gather", graph.constant(quantiles), labels), first)
         gate = graph.add("Sigmoid", graph.add("Mul", above, graph.constant(GATE_SLOPE)))
-        shape = graph.constant([-1, 1, 1, 1, 1], np.int64)
-        gates[axis + 1] = graph.add("Reshape", _without_copies(graph, gate), shape)
+        gates[axis + 1] = graph.reshape(_without_copies(graph, gate, COPIES), [-1, 1, 1, 1, 1])
     return gates
 
 
-def _symmetrise(graph: _Graph, logits: str, gates: dict[int, str]) -> str:
+def _symmetrise(graph: Graph, logits: str, gates: dict[int, str]) -> str:
     """Logits averaged with their mirror image as far as the shape is symmetric."""
     for axis, gate in gates.items():
         last, end, along, back = (graph.constant([value], np.int64) for value in (-1, -(2**31), axis, -1))
@@ -157,21 +165,3 @@ def _symmetrise(graph: _Graph, logits: str, gates: dict[int, str]) -> str:
         half = graph.add("Mul", gate, graph.constant(0.5))
         logits = graph.add("Add", logits, graph.add("Mul", half, graph.add("Sub", mirrored, logits)))
     return logits
-
-
-def _convolution(
-    graph: _Graph, x: str, weights: dict[str, np.ndarray], name: str, resample: str, gain: float = 2**0.5
-) -> str:
-    """A convolution of `gan3d.networks.convolutions`, (k, k, k, in, out), with its bias."""
-    kernel = weights[f"{name}/kernel"].astype(np.float32)
-    kernel = kernel * np.float32(gain / np.prod(kernel.shape[:-1]) ** 0.5)
-    bias = graph.constant(weights[f"{name}/bias"])
-    if resample == "same":
-        pads = [kernel.shape[0] // 2] * 6
-        return graph.add("Conv", x, graph.constant(kernel.transpose(4, 3, 0, 1, 2)), bias, pads=pads)
-    kernel = np.flip(kernel, (0, 1, 2))  # nearest ×2 and a convolution, as one transposed convolution
-    for axis in range(3):
-        after, before = ([(0, 0)] * axis + [pad] + [(0, 0)] * (4 - axis) for pad in ((0, 1), (1, 0)))
-        kernel = np.pad(kernel, after) + np.pad(kernel, before)
-    kernel = kernel.transpose(3, 4, 0, 1, 2)
-    return graph.add("ConvTranspose", x, graph.constant(kernel), bias, pads=[1] * 6, strides=[2] * 3)

@@ -57,7 +57,8 @@ def run(params: Params, stage: str, project: Project, dry_run: bool = False) -> 
     spec = stage_spec(params, stage, data)
     check_training_shapes(data)
     start = build_stage(spec, None if spec.prev is None else model_file.load(project.model(spec.prev)))
-    cost = estimate_cost(*start[:2], spec.recipe, measure_conv_rate(spec.architecture.widths[-1], spec.resolution))
+    rate = measure_conv_rate(spec.architecture.widths[-1], spec.resolution)
+    cost = estimate_cost(*start[:2], spec.recipe, rate, spec.denoise)
     print(textwrap.fill(json.dumps(shown_settings(spec), ensure_ascii=False), 110))
     print(f"{stage}: {cost}", flush=True)
     if dry_run:

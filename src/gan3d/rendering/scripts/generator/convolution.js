@@ -13,15 +13,14 @@ export const paddedChannels = (channels) => Math.ceil(channels / LANES) * LANES;
 export function convolution({ counts, channels, segments, length, from, to, fused }) {
   const [source, target, weights, bias, x, xEnd, y, yEnd, block, blockEnd, z, zEnd, row, out, a, aEnd, w, s, d, rowX, outX] = Array(21).keys();
   const code = new Code(), sums = (place, half) => 21 + 2 * place + half, [low, high, value] = [29, 30, 31];
-  const loop = (counter, end, count, body) => code.number(0).set(counter).number(count).set(end).until(counter, end, () => { body(); code.increase(counter, 1); });
   code.get(source).set(rowX).get(target).set(outX);
-  loop(x, xEnd, counts[0], () => {
+  code.repeat(x, xEnd, counts[0], () => {
     code.get(rowX).set(row).get(outX).set(out);
-    loop(y, yEnd, counts[1], () => {
+    code.repeat(y, yEnd, counts[1], () => {
       code.get(weights).set(w);
-      loop(block, blockEnd, channels / LANES, () => {
+      code.repeat(block, blockEnd, channels / LANES, () => {
         code.get(row).set(s).get(out).set(d);
-        loop(z, zEnd, counts[2] / PLACES, () => {
+        code.repeat(z, zEnd, counts[2] / PLACES, () => {
           for (let place = 0; place < PLACES; place++) for (const half of [0, 1]) code.get(bias).load(16 * half).set(sums(place, half));
           for (const segment of segments) {
             code.get(s).number(segment).add().set(a).get(a).number(4 * length).add().set(aEnd);

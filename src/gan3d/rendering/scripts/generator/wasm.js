@@ -41,11 +41,21 @@ export class Code {
   load(offset) { return this.vector(0).put(0, ...unsigned(offset)); }  // aligned to any byte
   spread(offset) { return this.vector(9).put(0, ...unsigned(offset)); }  // one float to all four
   store(offset) { return this.vector(11).put(0, ...unsigned(offset)); }
+  constant(value) { return this.vector(12).put(...new Uint8Array(new Float32Array(4).fill(value).buffer)); }
+  rotate(lanes) { return this.vector(13).put(...Array.from({ length: 16 }, (_, i) => (i + 4 * lanes) % 16)); }  // of a vector that is given twice
+  root() { return this.vector(227); }
   addVectors() { return this.vector(228); }
   multiplyVectors() { return this.vector(230); }
+  divideVectors() { return this.vector(231); }
+  largest() { return this.vector(233); }
   multiplyAdd() { return this.vector(261); }  // a × b + c, of relaxed SIMD
 
   increase(local, by) { return this.get(local).number(by).add().set(local); }
+
+  // Repeat `count` times; counter and end are local integers.
+  repeat(counter, end, count, body) {
+    return this.number(0).set(counter).number(count).set(end).until(counter, end, () => { body(); this.increase(counter, 1); });
+  }
 
   // Repeat until the local integer reaches another one.
   until(local, end, body) {
