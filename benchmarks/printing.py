@@ -8,7 +8,7 @@ point of the true one; near an edge, where several are as near to a fifth of a v
 measured the other way round, where it counts what the voxels do not show. Marching cubes are scikit-image's.
 
 A body passes if `gan3d.shape_io.printing` returns it: one piece, checked by manifold3d. Shapes without any voxel are
-counted apart.
+counted apart. The first HOLLOWED shapes of each generator are hollowed out, too.
 """
 
 import argparse
@@ -38,6 +38,7 @@ RESOLUTIONS = (16, 32, 64)
 TRUE, MADE, ASKED = 300_000, 100_000, 5_000  # points on a true and on a made surface, and those that are asked
 NEAREST, AS_NEAR = 40, 0.2  # points that are compared, and by how many voxels they may be farther than the nearest
 SIZE = 120.0  # mm
+HOLLOWED, WALL = 20, 2.0  # shapes, and mm that are asked for
 REPEATS = 3  # of which the fastest counts
 
 Surface = tuple[np.ndarray, np.ndarray]
@@ -158,6 +159,34 @@ def measure_bodies(voxels: np.ndarray, up: str, style: Any) -> dict[str, Any]:
     }
 
 
+def measure_hollow(voxels: np.ndarray, up: str, style: Any) -> dict[str, Any]:
+    """What bodies with walls of WALL are like, of shapes whose own walls are thicker."""
+    walls, shares, seconds, thin = [], [], [], 0
+    for shape in voxels[:HOLLOWED]:
+        if not shape.any():
+            continue
+        start = time.perf_counter()
+        try:
+            hollow = printable(shape, PrintSettings(SIZE, hollow=WALL), style, up)
+        except UserError:
+            thin += 1
+            continue
+        seconds.append(time.perf_counter() - start)
+        solid = printable(shape, PrintSettings(SIZE), style, up)
+        shares.append(hollow.volume / solid.volume)
+        if solid.wall > 2 * WALL:  # else the thinnest wall may be one without a cavity
+            walls.append(hollow.wall)
+    return {
+        "shapes": len(seconds) + thin,
+        "nowhere_thick_enough": thin,
+        "walls_measured": len(walls),
+        "wall_mm_least": round(min(walls), 3) if walls else None,
+        "wall_mm_most": round(max(walls), 3) if walls else None,
+        "material_median": round(float(np.median(shares)), 3) if shares else None,
+        "seconds_median": round(float(np.median(seconds)), 2) if seconds else None,
+    }
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("models", nargs="*")
@@ -174,7 +203,9 @@ def main() -> None:
     for model in given.models:
         voxels, up = draw(model, given.bodies)
         name = f"{Path(model).name} at {voxels.shape[-1]}³"
-        found["bodies"][name] = {style: measure_bodies(voxels, up, style) for style in STYLES}
+        found["bodies"][name] = {
+            style: measure_bodies(voxels, up, style) | {"hollow": measure_hollow(voxels, up, style)} for style in STYLES
+        }
         print(name, json.dumps(found["bodies"][name]), flush=True)
         save()
     for resolution in RESOLUTIONS if given.shapes else ():

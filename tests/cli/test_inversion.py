@@ -87,6 +87,11 @@ def test_from_files_to_variations_walks_sums_and_completions(place):
         f"{place}/whole.npy",
     )
     np.testing.assert_array_equal(np.load(place / "whole.npy")[0, :4], np.load(place / "b.npy")[:4])
+    part = ("complete", f"{place}/b.npy", "--side", "left", "--class", "chair", "--count", "1", "--style", "blocks")
+    told = run(place, *part, "--printable", "--size", "8cm", "--out", f"{place}/whole.3mf")
+    assert "whole.3mf: " in told
+    assert "80.0 mm" in told
+    assert (place / "whole.3mf").is_file()
 
 
 def test_an_encoder_beside_the_model_is_used(place):
@@ -113,6 +118,7 @@ def test_directions_are_drawn(place):
         (["invert", "b.npy", "--data", "."], "prepare the data first"),
         (["complete", "b.npy", "--out", "x.png"], "name either --side or --mask"),
         (["complete", "b.npy", "--side", "left", "--out", "x.exe"], "cannot be written"),
+        (["complete", "b.npy", "--side", "left", "--printable", "--out", "x.png"], "holds no body to print"),
         (["sample", "--minus", "b.npy", "--out", "x.png"], "name its file"),
         (["sample", "--around", "b.npy", "--out", "x.png"], "b.npy"),
         (["interpolate", "--from", "none.npz", "--out", "x.png"], "none.npz cannot be read"),

@@ -22,6 +22,6 @@ def test_a_trained_encoder_gives_a_good_start():
     assert np.mean(encoded * latents) > 0.6  # of random latents: 0
     assert np.mean(logits.argmax(1) == labels) > 0.8
     assert np.median(iou(inverter.draw(encoded, labels), shapes)) > 0.35
-    chosen = [inverter.start(shape[None], [0, 1])[2] for shape in shapes[:16]]
+    chosen = [inverter.starts(shape[None], [0, 1])[2] for shape in shapes[:16]]
     assert np.mean(chosen == labels[:16]) > 0.7
     assert inverter.invert(shapes[0], "chair").iou > 0.7

@@ -88,6 +88,7 @@ def test_a_grid_stays_as_it_lies_and_the_class_is_found(server, shape, tmp_path)
         (b"x" * 200_000, "a.stl", "", 400, "cannot be"),
         (b"off", "a.off", "&class=sofa", 400, "is not known to this model"),
         (b"off", "a.off", "&color=red", 400, "'color' is not a known parameter"),
+        (b"off", "a.off", "&turn=no", 400, "turn is 'no': send true or false"),
         (trimesh.creation.box().export(file_type="stl")[:200], "../../a.stl", "", 400, "cannot be"),
     ],
 )
@@ -119,7 +120,6 @@ def test_a_part_is_completed(server, holder, shape):
         ({"voxels": "!", "mask": bits(np.ones((8, 8, 8), bool))}, "voxels is not base64"),
         ({"voxels": "AAAA", "mask": "AAAA"}, "voxels has 3 bytes: a grid of 8³ has 64"),
         ({"count": 17}, "count has the wrong type"),
-        ({"mask": bits(np.zeros((8, 8, 8), bool))}, "nothing of the shape is given"),
         ({"colour": "red"}, "'colour' is not a known field: use voxels, mask, class, count, seed"),
     ],
 )
@@ -129,6 +129,14 @@ def test_bad_parts_are_one_sentence(server, fields, words):
     reply = post(server, "/complete", **given)
     assert reply.status == 400
     assert words in reply.detail
+
+
+def test_parts_without_voxels_are_said(server):
+    whole, nothing = (bits(np.full((8, 8, 8), value)) for value in (True, False))
+    for path, fields in (("/complete", {"voxels": whole, "mask": nothing}), ("/nearest", {"voxels": nothing})):
+        reply = post(server, path, class_="chair", **fields)
+        assert reply.status == 409
+        assert "nothing of the shape is given" in reply.detail or "voxels is empty" in reply.detail
 
 
 def test_directions_have_names_and_vectors(server, holder):

@@ -9,14 +9,24 @@ import jsonschema
 import pytest
 from loopback import serving
 
+from gan3d.inversion.inverter import EVALUATIONS
 from gan3d.sampling.requests import SEED_LIMIT
 from gan3d.serving.openapi import request_schema
+
+# no schema says which bytes are a file of a shape
+CONFIG = """
+[[operations]]
+include-name = "POST /invert"
+checks.positive_data_acceptance.expected-statuses = ["2xx", 400]
+"""
 
 
 @pytest.mark.parametrize(
     "examples", [pytest.param(10, marks=pytest.mark.slow), pytest.param(300, marks=pytest.mark.full)]
 )
-def test_schemathesis_finds_nothing(holder, examples, tmp_path):
+def test_schemathesis_finds_nothing(holder, examples, tmp_path, monkeypatch):
+    monkeypatch.setitem(EVALUATIONS, 8, 2)  # of an inversion: what is found does not matter here
+    (tmp_path / "schemathesis.toml").write_text(CONFIG, encoding="utf-8")
     with serving(holder) as server:
         address = f"http://127.0.0.1:{server.port}/openapi.json"
         command = [Path(sys.executable).with_name("schemathesis"), "run", address, "--checks", "all", "--seed", "1"]
@@ -69,6 +79,17 @@ def test_the_document_and_the_server_agree(server, holder, fields):
     valid = jsonschema.Draft202012Validator(request_schema(holder.current)).is_valid(fields)
     assert valid == (fields in ACCEPTED)
     assert server.ask("POST", "/shapes", json.dumps(fields).encode()).status == (200 if valid else 400)
+
+
+def test_the_routes_of_inversion_are_described(holder, server):
+    jsonschema.Draft202012Validator.check_schema(request_schema(holder.current))
+    document = json.loads(server.ask("GET", "/openapi.json").body)
+    for path, method in {"/invert": "post", "/complete": "post", "/directions": "get", "/nearest": "post"}.items():
+        assert set(document["paths"][path]) == {method}
+        assert {"200", "400", "503"} <= set(document["paths"][path][method]["responses"])
+    answer = json.loads(server.ask("GET", "/directions?class=chair").body)
+    schema = document["paths"]["/directions"]["get"]["responses"]["200"]["content"]["application/json"]["schema"]
+    jsonschema.validate(answer, schema)
 
 
 def test_every_field_is_described(holder):

@@ -89,7 +89,7 @@ def test_hollow(style):
     hollow = printable(table(), PrintSettings(160, hollow=3), style)
     assert hollow.cavities >= 1
     assert hollow.volume < 0.9 * solid.volume
-    assert 3 <= hollow.wall <= 3 * 2
+    assert 3 <= hollow.wall <= 3 * 1.1
     assert hollow.mesh.is_watertight
 
 

@@ -5,7 +5,9 @@ from typing import Any
 
 import click
 
+from gan3d.cli.printing_options import print_settings, printing_options
 from gan3d.cli.setup import class_option, model_option, open_sampler, outs_option, path_option
+from gan3d.cli.shape_files import check_files, style_option, write_files
 from gan3d.errors import UserError
 from gan3d.shape_io.formats import FILES
 
@@ -59,6 +61,8 @@ def invert(
 @click.option("--count", type=click.IntRange(1, 16), default=4, show_default=True, help="Number of shapes.")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="The same seed, the same shapes.")
 @outs_option(f"A file, whose extension sets the format: {' '.join(FILES)}")
+@style_option
+@printing_options
 def complete(
     file: Path,
     model: str,
@@ -68,17 +72,17 @@ def complete(
     count: int,
     seed: int,
     outs: tuple[Path, ...],
+    style: Any,
+    **printing: Any,
 ) -> None:
     """Draw whole shapes around a part of FILE: what is given stays, the rest is drawn.
 
     FILE lies as the model's shapes do: `gan3d invert` shows how it would have to be turned.
     """
-    from gan3d.shape_io.files import check_output, write_shapes
-
     if (side is None) == (mask is None):
         raise UserError("it is not clear what is given: name either --side or --mask.")
-    for out in outs:
-        check_output(out)
+    settings = print_settings(**printing)
+    check_files(outs, settings)
     inverter = open_inverter(model)
     from gan3d.inversion.completion import complete as draw
     from gan3d.inversion.completion import half
@@ -88,10 +92,8 @@ def complete(
     voxels = read_shape(file, inverter.resolution)
     given = half(inverter.resolution, side, model_of.up) if side else read_shape(mask, inverter.resolution)  # type: ignore[arg-type]
     done = draw(inverter, voxels, given, class_name, count, seed)
-    for out in outs:
-        labels = [done.class_name] * count
-        for path in write_shapes(out, done.voxels, labels, model_of.up, classes=inverter.sampler.classes):
-            click.echo(path)
+    names = [done.class_name] * count
+    write_files(outs, settings, done.voxels, names, model_of.up, style, inverter.sampler.classes)
     click.echo(f"IoU with what is given, before it was put back: {', '.join(f'{score:.2f}' for score in done.ious)}")
 
 

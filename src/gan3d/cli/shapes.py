@@ -7,10 +7,11 @@ import click
 
 from gan3d.cli.printing_options import print_settings, printing_options
 from gan3d.cli.setup import class_option, model_option, open_sampler, outs_option, path_option
+from gan3d.cli.shape_files import check_files, style_option, write_files
 from gan3d.errors import UserError
 from gan3d.outputs import check_place
 from gan3d.sampling.paths import PATHS
-from gan3d.shape_io.formats import FILES, STYLES, check_printed, extensions, file_format
+from gan3d.shape_io.formats import FILES, extensions
 
 truncation_option = click.option(
     "--truncation",
@@ -23,9 +24,6 @@ threshold_option = click.option(
     "--threshold",
     type=click.FloatRange(0, 1),
     help="Occupancy above which a voxel is occupied; default: the model's threshold.",
-)
-style_option = click.option(
-    "--style", type=click.Choice(STYLES), default=STYLES[0], show_default=True, help="Surface of meshes."
 )
 
 
@@ -67,13 +65,8 @@ def sample(
     **printing: Any,
 ) -> None:
     """Write shapes of a class by seed, or around shapes of your own."""
-    from gan3d.shape_io.files import check_output, write_bodies, write_shapes
-
     settings = print_settings(**printing)
-    for out in outs:
-        check_output(out)
-        if settings:
-            check_printed(file_format(out))
+    check_files(outs, settings)
     if around is None and (minus or plus):
         raise UserError("--minus and --plus change the latent of --around: name its file.")
     sampler = open_sampler(model)
@@ -83,16 +76,7 @@ def sample(
     if around is not None:
         request = around_latent(sampler, class_name, around, minus, plus, strength, count, seed)
     sampled = sample_shapes(sampler, [request], truncation, threshold)
-    voxels = sampled.voxels
-    if settings:
-        for out in outs:
-            for path, body in write_bodies(out, voxels, settings, sampled.up, style):
-                click.echo(path)
-                click.echo(f"{path.name}: {body.describe()}", err=True)
-        return
-    for out in outs:
-        for path in write_shapes(out, voxels, sampled.names, sampled.up, style, sampled.classes):
-            click.echo(path)
+    write_files(outs, settings, sampled.voxels, sampled.names, sampled.up, style, sampled.classes)
 
 
 def around_latent(

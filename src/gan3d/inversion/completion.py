@@ -1,5 +1,7 @@
 """Completion: what is given of a shape stays, the rest is drawn by the generator."""
 
+import os
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,6 +12,10 @@ from gan3d.inversion.overlap import iou
 
 LARGEST_COUNT = 16
 SIDES = ("left", "right", "bottom", "top", "front", "back")
+
+
+class NothingGivenError(UserError):
+    """The mask covers no occupied voxel."""
 
 
 @dataclass(frozen=True)
@@ -52,13 +58,14 @@ def complete(
         evaluations: of the generator for each shape, at most; None: by resolution.
 
     Raises:
-        UserError: for arrays of another resolution, nothing given, or a count out of range.
+        NothingGivenError: if the mask covers no occupied voxel.
+        UserError: for arrays of another resolution, or a count out of range.
     """
     voxels, given = inverter.check(voxels), inverter.check(given)
     if not 1 <= count <= LARGEST_COUNT:
         raise UserError(f"count {count} is out of range: complete 1 to {LARGEST_COUNT} shapes at once.")
     if not (voxels & given).any():
-        raise UserError("nothing of the shape is given: the mask must cover at least one occupied voxel.")
+        raise NothingGivenError("nothing of the shape is given: the mask must cover at least one occupied voxel.")
     labels = range(len(inverter.sampler.classes)) if class_name is None else [inverter.sampler.label(class_name)]
     part = voxels & given
     scores = {label: iou(inverter.bank(label).voxels & given, part[None]) for label in labels}
@@ -66,8 +73,10 @@ def complete(
     starts = choose_starts(scores[label], count, seed)
     budget = EVALUATIONS[inverter.resolution] if evaluations is None else evaluations
     latents = inverter.bank(label).latents[starts]
-    found = [inverter.search.run(latent, label, part, given, budget) for latent in latents]
-    found.sort(key=lambda each: -each.score)
+    inverter.search.typical_axes(label)  # once, and not in every thread
+    with ThreadPoolExecutor(min(count, os.cpu_count() or 1)) as threads:
+        searches = threads.map(lambda one: inverter.search.run(one[None], label, part, given, budget), latents)
+        found = sorted(searches, key=lambda each: -each.score)
     vectors = np.stack([each.vector for each in found])
     drawn = inverter.sampler.finite_occupancy(vectors, np.full(count, label))
     return Completions(

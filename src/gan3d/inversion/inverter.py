@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from gan3d.inversion.encoder import Encoder
     from gan3d.sampling.sampler import Sampler
 
-EVALUATIONS = {4: 200, 8: 200, 16: 120, 32: 80, 64: 60, 128: 30}  # of the generator and its gradient
+EVALUATIONS = {4: 200, 8: 200, 16: 150, 32: 135, 64: 100, 128: 50}  # of the generator and its gradient
+STARTS = 4  # of a search
 BANK = 128  # random shapes per class, which say what the generator knows
 BANK_SEED = 2**32 + 7
 KNOWN = 0.95  # quantile of the distances from a random shape to its nearest of the others
@@ -115,32 +116,32 @@ class Inverter:
             raise UserError("the shape is empty: name one that has voxels.")
         labels = list(range(len(self.sampler.classes))) if class_name is None else [self.sampler.label(class_name)]
         targets = poses(voxels, self.sampler.model.up) if turn else voxels[None]
-        start, pose, label = self.start(targets, labels)
+        starts, pose, label = self.starts(targets, labels)
         budget = EVALUATIONS[self.resolution] if evaluations is None else evaluations
-        return self._result(self.search.run(start, label, targets[pose], None, budget), label, targets[pose])
+        return self._result(self.search.run(starts, label, targets[pose], None, budget), label, targets[pose])
 
-    def start(self, targets: np.ndarray, labels: list[int]) -> tuple[np.ndarray, int, int]:
+    def starts(self, targets: np.ndarray, labels: list[int]) -> tuple[np.ndarray, int, int]:
         """Where to start from for different poses of one shape, (P, R, R, R), in one of some classes.
 
-        Returns:
-            a latent (latent,), the number of the pose, and the class: the encoder's, or those of a random shape where
-            that has the higher IoU.
-        """
-        if self.encoder is None:
-            return self._random_start(targets, labels)[1:]
-        vectors, logits = self.encoded(targets)
-        likely = np.asarray(labels)[logits[:, labels].argmax(1)]  # the class of each pose
-        scores = iou(self.draw(vectors, likely), targets)
-        pose = int(scores.argmax())
-        score, vector, other, label = self._random_start(targets, [int(likely[pose])])
-        return (vector, other, label) if score > scores[pose] else (vectors[pose], pose, int(likely[pose]))
+        They are the ones of the highest IoU, of random shapes and of what the encoder says, if there is one. It then
+        chooses the class of each pose as well.
 
-    def _random_start(self, targets: np.ndarray, labels: list[int]) -> tuple[float, np.ndarray, int, int]:
-        """The highest IoU of a random shape with one of the poses: with its latent, the pose, and the class."""
+        Returns:
+            latents (STARTS, latent), the number of the pose, and the class.
+        """
         scores = np.stack([iou_matrix(targets, self.bank(label).voxels) for label in labels])  # (labels, P, BANK)
-        best, pose, row = (int(number) for number in np.unravel_index(scores.argmax(), scores.shape))
+        first = np.zeros((len(targets), 0, self.latent), np.float32)
+        if self.encoder is not None:
+            vectors, logits = self.encoded(targets)
+            likely = logits[:, labels].argmax(1)  # the class of each pose
+            scores[np.arange(len(labels))[:, None] != likely] = -1
+            encoded = iou(self.draw(vectors, np.asarray(labels)[likely]), targets)
+            first = vectors[:, None]
+            scores = np.concatenate([np.where(scores.max(2) < 0, -1, encoded)[:, :, None], scores], 2)
+        best, pose, _ = (int(number) for number in np.unravel_index(scores.argmax(), scores.shape))
         label = labels[best]
-        return float(scores[best, pose, row]), self.bank(label).latents[row], pose, label
+        candidates = np.concatenate([first[pose], self.bank(label).latents])
+        return candidates[np.argsort(-scores[best, pose], kind="stable")[:STARTS]], pose, label
 
     def draw(self, vectors: np.ndarray, labels: np.ndarray | int) -> np.ndarray:
         """Shapes of latents (n, latent) in one class or one each, booleans (n, R, R, R)."""

@@ -1,4 +1,4 @@
-"""The Open Inference Protocol (V2 over REST), which clients of KServe and Triton speak; tensors are JSON.
+"""The Open Inference Protocol (V2 over REST), which clients of KServe and Triton speak; tensors are JSON or binary.
 
 A model takes one shape per row: `seed` INT64 (n) or `latents` FP32 (n, latent), and `class` BYTES (n), which may be
 left out where there is one class. It returns `voxels` UINT8 (n, R, R, R), and `occupancy` FP32 of the same shape if
@@ -17,23 +17,31 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from gan3d import __version__
 from gan3d.errors import UserError
 from gan3d.sampling import requests
+from gan3d.serving.binary_tensors import HEADER, decode, join, split_body, split_tensors
 from gan3d.serving.models import Models, ServedModel
 from gan3d.shape_io.formats import max_shapes
 
-Draw = Callable[..., Awaitable[bytes]]
+Draw = Callable[..., Awaitable[tuple[bytes, dict[str, str]]]]
 DATATYPES = {"seed": "INT64", "class": "BYTES", "latents": "FP32"}
 OUTPUTS = {"voxels": "UINT8", "occupancy": "FP32"}
 
 
+class TensorParameters(BaseModel):
+    model_config = ConfigDict(strict=True, extra="forbid")
+
+    binary_data_size: int | None = None
+
+
 class Tensor(BaseModel):
-    """An input: its data as a flat or nested list."""
+    """An input: its data as a flat or nested list, or behind the JSON."""
 
     model_config = ConfigDict(strict=True)
 
     name: Literal["seed", "class", "latents"]
     shape: list[int] = Field(min_length=1, max_length=2)
     datatype: str
-    data: list[Any]
+    data: list[Any] | None = None
+    parameters: TensorParameters = TensorParameters()
 
 
 class Parameters(BaseModel):
@@ -41,11 +49,20 @@ class Parameters(BaseModel):
 
     truncation: float | None = None
     threshold: float | None = None
-    binary_data_output: bool = False  # sent by Triton's clients; answers are JSON
+    binary_data_output: bool = False  # for outputs that do not say it themselves
+
+
+class WantedParameters(BaseModel):
+    model_config = ConfigDict(strict=True, extra="forbid")
+
+    binary_data: bool | None = None
 
 
 class Wanted(BaseModel):
+    """An output that is asked for."""
+
     name: Literal["voxels", "occupancy"]
+    parameters: WantedParameters = WantedParameters()
 
 
 class Inference(BaseModel):
@@ -57,6 +74,11 @@ class Inference(BaseModel):
     parameters: Parameters = Parameters()
     inputs: list[Tensor] = Field(min_length=1, max_length=3)
     outputs: list[Wanted] = Field(default_factory=lambda: [Wanted(name="voxels")], min_length=1, max_length=2)
+
+    def is_binary(self, output: Wanted) -> bool:
+        """Whether an output is sent behind the JSON."""
+        own = output.parameters.binary_data
+        return self.parameters.binary_data_output if own is None else own
 
 
 def inference_routes(models: Models, draw: Draw) -> APIRouter:
@@ -70,7 +92,7 @@ def inference_routes(models: Models, draw: Draw) -> APIRouter:
 
     @router.get("")
     async def server() -> dict[str, Any]:
-        return {"name": "gan3d", "version": __version__, "extensions": []}
+        return {"name": "gan3d", "version": __version__, "extensions": ["binary_tensor_data"]}
 
     @router.get("/health/live")
     async def live() -> dict[str, bool]:
@@ -107,10 +129,8 @@ def inference_routes(models: Models, draw: Draw) -> APIRouter:
     @router.post("/models/{name}/infer")
     @router.post("/models/{name}/versions/{version}/infer")
     async def infer(request: Request, name: str, version: str | None = None) -> Response:
-        if "inference-header-content-length" in request.headers:
-            raise UserError("tensors are accepted as JSON alone: turn binary data off in the client.")
         model = _find(models, name, version)
-        asked = parse_inference(await request.body())
+        asked = parse_inference(await request.body(), request.headers.get(HEADER))
         plan = requests.plan_shapes(
             model.sampler,
             to_requests(asked),
@@ -123,24 +143,41 @@ def inference_routes(models: Models, draw: Draw) -> APIRouter:
             (lambda occupancy: occupancy) if "occupancy" in wanted else (lambda occupancy: occupancy > plan.threshold)
         )
 
-        def encode(parts: Sequence[np.ndarray]) -> bytes:
+        binary = [asked.is_binary(each) for each in asked.outputs]
+
+        def encode(parts: Sequence[np.ndarray]) -> tuple[bytes, dict[str, str]]:
             outputs = [_tensor(each, np.concatenate(parts), plan.threshold) for each in wanted]
             answer = {"model_name": name, "model_version": _version(model), "id": asked.id, "outputs": outputs}
-            return orjson.dumps(answer, option=orjson.OPT_SERIALIZE_NUMPY)
+            return join(answer, binary)
 
-        return Response(await draw(request, model, plan, keep, encode), media_type="application/json")
+        content, headers = await draw(request, model, plan, keep, encode)
+        return Response(content, headers=headers)
 
     return router
 
 
-def parse_inference(body: bytes) -> Inference:
-    """Read a request; raises UserError with one sentence."""
+def parse_inference(body: bytes, length: str | None = None) -> Inference:
+    """Read a request, and the tensors behind its JSON into their `data`; raises UserError with one sentence.
+
+    Args:
+        body: of the HTTP request.
+        length: of the JSON at its start; None: it is nothing else.
+    """
+    head, tail = split_body(body, length)
     try:
-        return Inference.model_validate_json(body or b"null")
+        asked = Inference.model_validate_json(head or b"null")
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         where = ".".join(str(part)[:40] for part in first["loc"]) or "the body"
         raise UserError(f"{where} is wrong: {first['msg'][0].lower()}{first['msg'][1:]}.") from None
+    for tensor in asked.inputs:
+        if (tensor.data is None) == (tensor.parameters.binary_data_size is None):
+            raise UserError(f"{tensor.name} needs its data, either as a list or behind the JSON: give one of them.")
+    behind = [tensor for tensor in asked.inputs if tensor.data is None]
+    contents = split_tensors(tail, [tensor.parameters.binary_data_size or 0 for tensor in behind])
+    for tensor, content in zip(behind, contents, strict=True):
+        tensor.data = decode(content, tensor.datatype, tensor.name)
+    return asked
 
 
 def to_requests(asked: Inference) -> list[requests.Request]:
@@ -170,7 +207,7 @@ def _values(tensor: Tensor) -> list[Any]:
     if tensor.datatype != expected:
         raise UserError(f"{tensor.name} has the datatype {tensor.datatype[:40]!r}: send {expected}.")
     kinds: tuple[type, ...] = {"seed": (int,), "class": (str,), "latents": (int, float)}[tensor.name]
-    flat = [one for row in tensor.data for one in (row if isinstance(row, list) else [row])]
+    flat = [one for row in tensor.data or [] for one in (row if isinstance(row, list) else [row])]
     if not all(type(one) in kinds for one in flat):
         raise UserError(f"{tensor.name} has data of another type than {expected}: check its values.")
     dimensions = 2 if tensor.name == "latents" else 1

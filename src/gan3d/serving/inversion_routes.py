@@ -15,12 +15,13 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
 
 from gan3d.errors import UserError
-from gan3d.inversion.completion import LARGEST_COUNT
+from gan3d.inversion.completion import LARGEST_COUNT, NothingGivenError
 from gan3d.inversion.nearest import Nearest
+from gan3d.sampling.requests import SEED_LIMIT
 from gan3d.serving.inversion_jobs import ModelTools, NoGradientsError, NoTrainingDataError, read_upload
 from gan3d.serving.models import ModelHolder, Models, ServedModel
 from gan3d.serving.scheduler import QueueFullError
-from gan3d.serving.schema import parse_body
+from gan3d.serving.schema import Integer, parse_body
 from gan3d.serving.vectors import encode_vector
 from gan3d.voxels import pack_bits, unpack_bits
 
@@ -37,8 +38,8 @@ class CompleteRequest(BaseModel):
     voxels: str = Field(description="Bits of the grid (R, R, R) in C order, most significant first, in base64.")
     mask: str = Field(description="Bits likewise, 1 where the voxel is given.")
     class_name: str | None = Field(None, alias="class", description="Class; without it, the one that fits best.")
-    count: int = Field(4, ge=1, le=LARGEST_COUNT)
-    seed: int = Field(0, ge=0, lt=2**63)
+    count: Integer = Field(4, ge=1, le=LARGEST_COUNT)
+    seed: Integer = Field(0, ge=0, lt=SEED_LIMIT)
 
 
 class NearestRequest(BaseModel):
@@ -84,6 +85,8 @@ class Inversions:
             raise HTTPException(501, str(error)) from None
         except NoTrainingDataError as error:
             raise HTTPException(404, str(error)) from None
+        except NothingGivenError as error:
+            raise HTTPException(409, str(error)) from None
         finally:
             self._waiting -= 1
 
@@ -112,8 +115,12 @@ def inversion_routes(models: Models, data: Path | None, find: Callable[[str], Mo
             raise UserError("the body is empty: send a file's bytes, and its name as ?filename=chair.stl.")
         if unknown := set(asked) - {"class", "filename", "turn"}:
             raise UserError(f"{min(unknown)[:40]!r} is not a known parameter: use class, filename, turn.")
-        turn = asked.get("turn", "true") != "false"
-        return _json(await inversions.run(_invert, tools, content, asked.get("filename", ""), asked.get("class"), turn))
+        turn = asked.get("turn", "true")
+        if turn not in ("true", "false"):
+            raise UserError(f"turn is {turn[:40]!r}: send true or false.")
+        return _json(
+            await inversions.run(_invert, tools, content, asked.get("filename", ""), asked.get("class"), turn == "true")
+        )
 
     @router.post("/complete", response_class=Response)
     @router.post("/models/{name}/complete", response_class=Response)
@@ -197,7 +204,7 @@ def _nearest(tools: ModelTools, asked: NearestRequest) -> dict[str, Any]:
     class_name = sampler.classes[sampler.label(asked.class_name)]
     voxels = grid_of("voxels", asked.voxels, sampler.model.architecture.resolution)
     if not voxels.any():
-        raise UserError("voxels is empty: send a shape.")
+        raise NothingGivenError("voxels is empty: send a shape.")
     found = tools.training().nearest(voxels, class_name)
     if found is None:
         raise NoTrainingDataError(f"the training shapes have none of the class {class_name}: name other data.")

@@ -4,6 +4,7 @@ from typing import Any
 
 from gan3d.sampling.paths import PATHS
 from gan3d.sampling.requests import SEED_LIMIT
+from gan3d.serving.inversion_openapi import inversion_paths
 from gan3d.serving.models import Models, ServedModel
 from gan3d.serving.schema import ShapesRequest
 from gan3d.serving.vectors import vector_pattern
@@ -92,6 +93,10 @@ def describe_api(document: dict[str, Any], models: Models, secured: bool) -> dic
             operation = {key: value for key, value in operation.items() if key != "parameters"}
             operation["requestBody"] = {"required": True, "content": {"application/json": {"schema": schema}}}
             paths[path] = {"post": operation}
+        if holder is models.first:
+            paths |= inversion_paths(holder.loaded, "", "")
+        if len(models) > 1:
+            paths |= inversion_paths(holder.loaded, f"/models/{name}", name)
     if secured:
         document.setdefault("components", {})["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}
         document["security"] = [{"key": []}]

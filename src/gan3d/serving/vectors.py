@@ -1,4 +1,4 @@
-"""Latent vectors in JSON as base64 of little-endian float32, which is exact and short."""
+"""Latent vectors in JSON as base64 of little-endian float32, which is exact and short; patterns of base64."""
 
 import base64
 import binascii
@@ -39,6 +39,12 @@ def vector_pattern(length: int) -> str:
     one = any_of + "{4}[A-Vg-z01]"
     rest = ("", one + "[AQgw]==", one + any_of + "{4}" + middle + "[AEIMQUYcgkosw048]=")
     return f"^(?:{whole}){{{length // 3}}}{rest[length % 3]}$"
+
+
+def bytes_pattern(length: int) -> str:
+    """A regular expression for the base64 of `length` bytes."""
+    ends = ("", "[A-Za-z0-9+/][AQgw]==", "[A-Za-z0-9+/]{2}[AEIMQUYcgkosw048]=")
+    return f"^(?:[A-Za-z0-9+/]{{4}}){{{length // 3}}}{ends[length % 3]}$"
 
 
 _LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"

@@ -109,6 +109,7 @@ def _window(grid: np.ndarray, starts: dict[int, int]) -> np.ndarray:
 
 
 def _without_small_pieces(voxels: np.ndarray, drop: float) -> tuple[np.ndarray, int]:
+    """Voxels without pieces below a share of all, but for the largest; and how many were left out."""
     pieces, count = ndimage.label(voxels)
     sizes = np.bincount(pieces.ravel())
     sizes[0] = 0

@@ -21,7 +21,7 @@ from gan3d.shape_io.print_settings import BASE, THINNEST, PrintSettings
 from gan3d.shape_io.surface import block_surface, smooth_surface
 from gan3d.voxels import AXES
 
-OPPOSITE = -0.5  # cosine between the normals of the two sides of a wall; steeper ones form an edge or a tip
+FACING = 0.5  # cosine between the ways into and out of a wall, below which its sides form an edge or a tip
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,9 +89,21 @@ def printable(
     body = np.pad(body[tuple(slice(low, high) for low, high in _bounds(body))], 1)
     if settings.base:
         body = _with_base(body, settings.size)
+    mesh, voxel = _mesh(body, settings, style, name)
+    solid, count = check_body(mesh, name)
+    wall = thinnest_wall(mesh, solid)
+    if wall < THINNEST:
+        raise UserError(
+            f"{name} has walls of {wall:.2f} mm at a size of {settings.size:g} mm, and printers need {THINNEST:g} mm:"
+            f" give a size of at least {math.ceil(settings.size * THINNEST / wall)} mm."
+        )
+    return PrintedBody(mesh, repairs, wall, float(solid.volume()), count, voxel)
+
+
+def _mesh(body: np.ndarray, settings: PrintSettings, style: Style, name: str) -> tuple[trimesh.Trimesh, float]:
+    """The surface of a padded grid in mm, with cavities if asked, and the edge of a voxel in mm."""
     vertices, faces = block_surface(body) if style == "blocks" else smooth_surface(body, keep_walls=True)
     voxel = settings.size / float(np.ptp(vertices, axis=0).max())
-    count = 0
     if settings.hollow is not None:
         inner, inward = cavities(vertices, faces, settings.hollow / voxel)
         if not len(inward):
@@ -102,15 +114,7 @@ def printable(
         vertices, faces = np.concatenate([vertices, inner]), np.concatenate([faces, inward + len(vertices)])
     vertices = (vertices - vertices.min(0)) * voxel
     vertices = np.roll(vertices, AXES.index(settings.up) - 2, axis=1)  # a rotation, as it is cyclic
-    mesh = trimesh.Trimesh(np.asarray(vertices, np.float32), faces, process=False)
-    solid, count = check_body(mesh, name)
-    wall = thinnest_wall(mesh, solid)
-    if wall < THINNEST:
-        raise UserError(
-            f"{name} has walls of {wall:.2f} mm at a size of {settings.size:g} mm, and printers need {THINNEST:g} mm:"
-            f" give a size of at least {math.ceil(settings.size * THINNEST / wall)} mm."
-        )
-    return PrintedBody(mesh, repairs, wall, float(solid.volume()), count, voxel)
+    return trimesh.Trimesh(np.asarray(vertices, np.float32), faces, process=False), voxel
 
 
 def check_body(mesh: trimesh.Trimesh, name: str = "the shape") -> tuple[manifold3d.Manifold, int]:
@@ -160,7 +164,7 @@ def thinnest_wall(mesh: trimesh.Trimesh, solid: manifold3d.Manifold) -> float:
     thinnest = reach
     for start, direction in zip(starts + inward * step, inward, strict=True):
         hits = solid.ray_cast(tuple(start), tuple(start + direction * thinnest))
-        if hits and np.dot(hits[0].normal, direction) > -OPPOSITE:
+        if hits and np.dot(hits[0].normal, direction) > FACING:
             thinnest = min(thinnest, hits[0].distance * thinnest + step)
     return thinnest
 

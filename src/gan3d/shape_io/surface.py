@@ -178,6 +178,7 @@ def _open_sides(quads: Quads, across: np.ndarray) -> np.ndarray:
 
 
 def _average(normals: np.ndarray, neighbours: np.ndarray, open_sides: np.ndarray) -> np.ndarray:
+    """Normals (F, 3) averaged with those of the quads (4 F,) behind open sides, again and again."""
     count = len(normals)
     sums = csr_array((open_sides.astype(float), neighbours, np.arange(0, 4 * count + 1, 4)), (count, count))
     for _ in range(NORMAL_STEPS):

@@ -1,7 +1,9 @@
 // Surfaces of grids: blocks, and smooth ones. A surface has sixteen bytes a vertex (three floats from 0 to 1, a normal
 // and the light that reaches it, as bytes) and triangles that turn counter-clockwise, seen from outside.
 
-const STRIDE = 16;
+import { cutQuads, smoothSurface } from "./surface.js";
+
+export const STRIDE = 16;
 
 class Surface {
   constructor(vertices, triangles) {
@@ -65,104 +67,46 @@ export function blocks({ side, wide, solid }) {
   return surface;
 }
 
-// Constrained surface nets (Gibson 1998): one vertex for each cube of eight voxel centers that are not all alike. Each
-// moves toward the mean of its neighbors and stays in its cube, so that no voxel changes sides.
+// The smooth surface, with a vertex for each group of quads around a corner that face about the same way: edges are
+// crisp in the light as well.
 export function smooth(grid, steps) {
-  const net = findNet(grid);
-  let now = net.places, next = new Float32Array(now.length);
-  for (let step = 0; step < steps; step++) {
-    relax(net, now, next);
-    [now, next] = [next, step ? now : new Float32Array(now.length)];
-  }
-  return shade(grid, now, net.quads);
-}
-
-function relax({ places, neighbors }, now, next) {
-  for (let i = 0, at = 0; at < now.length; i += 6, at += 3) {
-    let x = 0, y = 0, z = 0, n = 0;
-    for (let k = i; k < i + 6; k++) {
-      const other = neighbors[k] * 3;
-      if (other < 0) continue;
-      x += now[other]; y += now[other + 1]; z += now[other + 2]; n++;
-    }
-    next[at] = n ? within(x / n, places[at]) : places[at];
-    next[at + 1] = n ? within(y / n, places[at + 1]) : places[at + 1];
-    next[at + 2] = n ? within(z / n, places[at + 2]) : places[at + 2];
-  }
-}
-
-const within = (value, center) => Math.min(center + 0.49, Math.max(center - 0.49, value));
-
-function findNet({ side, wide, solid }) {
-  const cells = side + 1, index = new Int32Array(cells ** 3).fill(-1), places = [], strides = [wide * wide, wide, 1];
-  const around = [0, 1, wide, wide + 1, wide * wide, wide * wide + 1, wide * wide + wide, wide * wide + wide + 1];
-  for (let x = 0; x < cells; x++)
-    for (let y = 0; y < cells; y++)
-      for (let z = 0; z < cells; z++) {
-        const at = (x * wide + y) * wide + z;
-        let inside = 0;
-        for (const offset of around) inside += solid[at + offset];
-        if (inside === 0 || inside === 8) continue;
-        index[(x * cells + y) * cells + z] = places.length / 3;
-        places.push(x, y, z);
-      }
-  const neighbors = new Int32Array(places.length * 2).fill(-1), steps = [cells * cells, cells, 1], quads = [];
-  for (let i = 0; i < places.length / 3; i++) {
-    const cell = [places[3 * i], places[3 * i + 1], places[3 * i + 2]];
-    const at = (cell[0] * wide + cell[1]) * wide + cell[2], own = (cell[0] * cells + cell[1]) * cells + cell[2];
-    for (let axis = 0; axis < 3; axis++) {
-      const first = strides[(axis + 1) % 3], second = strides[(axis + 2) % 3];
-      const corner = at + strides[axis];  // of the face between this cell and the next
-      const inside = solid[corner] + solid[corner + first] + solid[corner + second] + solid[corner + first + second];
-      if (inside > 0 && inside < 4) {
-        const other = index[own + steps[axis]];
-        neighbors[6 * i + axis] = other;
-        neighbors[6 * other + 3 + axis] = i;
-      }
-      // the edge from this cell's first voxel along the axis is shared by the four cells before it
-      const a = solid[at], b = solid[at + strides[axis]];
-      if (a === b) continue;
-      const u = steps[(axis + 1) % 3], v = steps[(axis + 2) % 3];
-      const quad = [index[own - u - v], index[own - v], i, index[own - u]];
-      quads.push(...(a ? quad : quad.reverse()));
-    }
-  }
-  return { places: Float32Array.from(places), neighbors, quads };
-}
-
-function shade(grid, places, quads) {
-  const count = places.length / 3, normals = new Float32Array(places.length);
-  const surface = new Surface(count, quads.length / 2), { indices } = surface;
-  for (let q = 0, index = 0; q < quads.length; q += 4) {
-    const a = quads[q] * 3, b = quads[q + 1] * 3, c = quads[q + 2] * 3, d = quads[q + 3] * 3;
-    addNormal(places, normals, a, b, c, d);
-    const start = distance(places, a, c) <= distance(places, b, d) ? 0 : 1;  // split along the shorter diagonal
-    const first = quads[q + start], third = quads[q + start + 2];
-    indices[index++] = first; indices[index++] = quads[q + start + 1]; indices[index++] = third;
-    indices[index++] = first; indices[index++] = third; indices[index++] = quads[q + ((start + 3) & 3)];
-  }
-  for (let i = 0, at = 0; i < count; i++, at += 3) {
-    const [x, y, z] = [places[at], places[at + 1], places[at + 2]], length = Math.hypot(normals[at], normals[at + 1], normals[at + 2]) || 1;
-    const [u, v, w] = [normals[at] / length, normals[at + 1] / length, normals[at + 2] / length];
-    surface.set(i, x / grid.side, y / grid.side, z / grid.side, u, v, w, openness(grid, x, y, z, u, v, w));
+  const { places, faces, normals } = smoothSurface(grid, steps), { corners, origin, sums, count } = bend(places, faces, normals);
+  const surface = new Surface(count, faces.length / 2), triangles = cutQuads(places, faces);
+  for (let i = 0; i < triangles.length; i++) surface.indices[i] = corners[triangles[i]];
+  for (let i = 0; i < count; i++) {
+    const u = sums[3 * i], v = sums[3 * i + 1], w = sums[3 * i + 2], length = Math.sqrt(u * u + v * v + w * w) || 1;
+    const at = 3 * origin[i], x = places[at], y = places[at + 1], z = places[at + 2];
+    const light = openness(grid, x, y, z, u / length, v / length, w / length);
+    surface.set(i, x / grid.side, y / grid.side, z / grid.side, u / length, v / length, w / length, light);
   }
   return surface;
 }
 
-// Add the normal of a quad, as long as its area, to those of its corners.
-function addNormal(places, normals, a, b, c, d) {
-  const ux = places[c] - places[a], uy = places[c + 1] - places[a + 1], uz = places[c + 2] - places[a + 2];
-  const vx = places[d] - places[b], vy = places[d + 1] - places[b + 1], vz = places[d + 2] - places[b + 2];
-  const x = uy * vz - uz * vy, y = uz * vx - ux * vz, z = ux * vy - uy * vx;
-  for (const corner of [a, b, c, d]) {
-    normals[corner] += x;
-    normals[corner + 1] += y;
-    normals[corner + 2] += z;
-  }
-}
+const CREASE = 0.75;  // cosine between the normals of two quads, below which the surface has an edge
 
-const distance = (places, a, b) =>
-  (places[a] - places[b]) ** 2 + (places[a + 1] - places[b + 1]) ** 2 + (places[a + 2] - places[b + 2]) ** 2;
+// Vertices to draw: how many, the vertex of the surface that each is (origin), the sum of the normals of its quads, and
+// which of them each corner of a quad is.
+function bend(places, faces, normals) {
+  const corners = new Uint32Array(faces.length), origin = new Uint32Array(faces.length), first = new Uint32Array(faces.length);
+  const latest = new Int32Array(places.length / 3).fill(-1), before = new Int32Array(faces.length);  // groups at a vertex
+  const sums = new Float64Array(3 * faces.length);
+  let count = 0;
+  for (let c = 0; c < faces.length; c++) {
+    const vertex = faces[c], from = 3 * (c >> 2), x = normals[from], y = normals[from + 1], z = normals[from + 2];
+    let group = latest[vertex];
+    while (group >= 0 && x * normals[first[group]] + y * normals[first[group] + 1] + z * normals[first[group] + 2] <= CREASE) group = before[group];
+    if (group < 0) {
+      group = count++;
+      origin[group] = vertex;
+      first[group] = from;
+      before[group] = latest[vertex];
+      latest[vertex] = group;
+    }
+    sums[3 * group] += x; sums[3 * group + 1] += y; sums[3 * group + 2] += z;
+    corners[c] = group;
+  }
+  return { corners, origin, sums, count };
+}
 
 const DIRECTIONS = [];
 for (let x = -1; x <= 1; x++)

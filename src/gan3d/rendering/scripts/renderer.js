@@ -1,5 +1,7 @@
 // Draws surfaces with WebGL 2: light from the upper left of the viewer, the shadow that it casts, and the ground.
 
+import { STRIDE } from "./meshing.js";
+
 const SHADOW_SIZE = 1024, REACH = 0.9, DISTANCE = 4.6;
 const SUN = [-0.5, 0.78, 0.38].map((n) => n / Math.hypot(-0.5, 0.78, 0.38));
 
@@ -163,7 +165,7 @@ export class Renderer {
 
   upload(surface) {
     if (!this.uploaded.has(surface))  // freed with the surface
-      this.uploaded.set(surface, arrayOf(this.gl, surface.bytes, surface.indices, 16));
+      this.uploaded.set(surface, arrayOf(this.gl, surface.bytes, surface.indices, STRIDE));
     return this.uploaded.get(surface);
   }
 }
@@ -195,7 +197,7 @@ function arrayOf(gl, bytes, indices, stride) {
   gl.vertexAttribPointer(0, 3, gl.FLOAT, false, stride, 0);
   if (indices) {
     gl.enableVertexAttribArray(1);
-    gl.vertexAttribPointer(1, 4, gl.BYTE, true, stride, 12);
+    gl.vertexAttribPointer(1, 4, gl.BYTE, true, stride, 12);  // behind three floats
     gl.bindBuffer(gl.ELEMENT_ARRAY_BUFFER, gl.createBuffer());
     gl.bufferData(gl.ELEMENT_ARRAY_BUFFER, indices, gl.STATIC_DRAW);
   }

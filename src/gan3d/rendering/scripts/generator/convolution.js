@@ -2,7 +2,7 @@
 
 import { assemble, Code } from "./wasm.js";
 
-export const LANES = 8;  // output channels that are computed together; channels are padded to a multiple
+const LANES = 8;  // output channels that are computed together; channels are padded to a multiple
 export const PLACES = 4;  // voxels along z that are computed together
 const UNROLLED = 4;
 

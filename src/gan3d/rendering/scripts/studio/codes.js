@@ -12,7 +12,7 @@ export function encodeShape({ class: name, latent, seed, index, truncation, thre
 }
 
 // Undo `encodeShape`; null for what is not a shape. A shape of a seed has no latent yet.
-export function decodeShape(text) {
+function decodeShape(text) {
   const [name, source, ...rest] = text.split("~");
   const shape = { class: "", truncation: 1, threshold: null };
   try {

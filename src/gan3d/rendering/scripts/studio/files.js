@@ -1,16 +1,21 @@
 // Files of one shape, made in the page: meshes as they are seen, in a cube of edge 1 with y up, and binvox.
 
-import { blocks, smooth } from "../meshing.js";
+import { blocks } from "../meshing.js";
+import { cutQuads, smoothSurface } from "../surface.js";
 
-const SMOOTHNESS = 8;
 export const LOCAL_FILES = ["stl", "glb", "obj", "ply", "binvox"];
 
 // grid: of the bits, upright. Raises where there is no surface.
 export function fileOf(output, bits, grid, style) {
   if (output === "binvox") return new Blob([binvox(bits, grid.side)]);
   if (!grid.count) throw new Error("The shape is empty and has no mesh: lower the threshold.");
-  const mesh = weld(style === "blocks" ? blocks(grid) : smooth(grid, SMOOTHNESS));
+  const mesh = style === "blocks" ? weld(blocks(grid)) : smoothMesh(grid);
   return new Blob({ stl, glb, obj, ply }[output](mesh));
+}
+
+function smoothMesh(grid) {
+  const { places, faces } = smoothSurface(grid);
+  return { places: Float32Array.from(places, (value) => value / grid.side), faces: cutQuads(places, faces).map((c) => faces[c]) };
 }
 
 // One vertex for each place.

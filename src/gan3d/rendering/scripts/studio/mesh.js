@@ -75,7 +75,7 @@ function describe({ nearest, message }) {
 }
 
 // Bits of the half of a grid that is given: by the axes of the array, of which `up` points up.
-export function halfMask(half, side, up) {
+function halfMask(half, side, up) {
   const bits = new Uint8Array(side ** 3 / 8), top = AXES.indexOf(up), [right, front] = { x: [1, 2], y: [0, 2], z: [0, 1] }[up];
   const axis = { low: top, high: top, left: right, right, front, behind: front }[half];
   const reversed = (up === "z" && axis === front) || (up === "x" && axis === right);  // as `unpack` turns grids

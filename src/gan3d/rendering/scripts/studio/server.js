@@ -2,7 +2,7 @@
 
 import { decodeVector, encodeVector } from "./vectors.js";
 
-export class Refused extends Error {  // the server's sentence, with its status
+class Refused extends Error {  // the server's sentence, with its status
   constructor(status, sentence) {
     super(sentence);
     this.status = status;

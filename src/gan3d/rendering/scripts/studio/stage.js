@@ -3,6 +3,7 @@
 import { Camera, cameraKeys, dragToTurn } from "../camera.js";
 import { blocks, smooth } from "../meshing.js";
 import { Renderer } from "../renderer.js";
+import { VERTEX_STEPS } from "../surface.js";
 
 const RATIO = 2;  // pixels per CSS pixel, at most
 const BELOW = 58;  // CSS pixels at the bottom that controls cover
@@ -10,7 +11,7 @@ const BELOW = 58;  // CSS pixels at the bottom that controls cover
 export class Stage {
   // captions: the element that names figures standing side by side.
   constructor(canvas, captions) {
-    Object.assign(this, { canvas, captions, figures: [], look: { style: "smooth", smoothness: 8 }, waiting: false });
+    Object.assign(this, { canvas, captions, figures: [], look: { style: "smooth", smoothness: VERTEX_STEPS }, waiting: false });
     this.camera = new Camera(() => this.redraw());
     this.renderer = new Renderer(canvas, () => this.redraw());
     dragToTurn([canvas], this.camera, { wheelScrolls: () => false });

@@ -1,5 +1,6 @@
 // The studio's state: what is chosen, what is shown, and the address that holds both.
 
+import { VERTEX_STEPS } from "../surface.js";
 import { unpack } from "../voxels.js";
 import { encodeShape, readAddress, writeAddress } from "./codes.js";
 import { Latest } from "./latest.js";
@@ -20,7 +21,7 @@ export class Studio {
     Object.assign(this, { engine, offers, grids: new Map(), listeners: {}, beside: {} });
     this.state = {
       model: "", class: "", seed: "0", at: "0", to: "1", place: 0, values: [], truncation: 1, threshold: null,
-      style: "smooth", smoothness: 8, compare: "",
+      style: "smooth", smoothness: VERTEX_STEPS, compare: "",
     };
     this.strip = [];  // { class, latent, seed, index } or, of no seed, { class, latent, name }
     this.kept = [];  // the same, with truncation and threshold
@@ -178,7 +179,7 @@ export class Studio {
       model: state.model === first ? null : state.model, version: versionOf(this.description), class: state.class, seed: state.seed,
       at: plain && state.at !== "0" ? state.at : null, shape: shape && !plain ? encodeShape(shape) : null,
       truncation: state.truncation === 1 ? null : state.truncation, threshold: state.threshold,
-      style: state.style === "smooth" ? null : state.style, smoothness: state.smoothness === 8 ? null : state.smoothness,
+      style: state.style === "smooth" ? null : state.style, smoothness: state.smoothness === VERTEX_STEPS ? null : state.smoothness,
       kept: this.kept.map(encodeShape).join(","),
     });
   }

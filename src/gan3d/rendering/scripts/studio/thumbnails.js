@@ -8,11 +8,11 @@ const SIZE = 172;  // pixels
 let renderer = null;
 
 // Draw a grid into the canvas of a button.
-export function drawThumbnail(canvas, grid, color, style) {
+function drawThumbnail(canvas, grid, color, style) {
   renderer ??= new Renderer(document.createElement("canvas"));
   Object.assign(canvas, { width: SIZE, height: SIZE });
   if (!renderer.ready) return;
-  const surface = style === "smooth" ? smooth(grid, 6) : blocks(grid);
+  const surface = style === "smooth" ? smooth(grid) : blocks(grid);
   renderer.clear(SIZE, SIZE);
   renderer.draw(surface, [0, 0, SIZE, SIZE], new Camera(() => {}), { color, lines: 0 });
   canvas.getContext("2d").drawImage(renderer.canvas, 0, 0);
