@@ -1,4 +1,4 @@
-"""The denoiser: what it is trained on, what it restores, and where it stands in a model."""
+"""The denoiser: what it is trained on, what it restores, and how a model keeps it."""
 
 from dataclasses import replace
 

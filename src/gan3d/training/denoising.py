@@ -6,6 +6,7 @@ after a generator: Nguyen et al. 2017). It sees no generated shape.
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,7 @@ from gan3d.training.optimizer import adam
 from gan3d.training.recipe import Recipe
 from gan3d.training.step import preprocess_real
 
-RATE = 0.004  # Adam's, until half of the images are seen; then it falls linearly to 0
+RATE = 0.01  # Adam's, until half of the images are seen; then it falls linearly to 0
 MOMENTS = (0.9, 0.99)
 CHUNK = 64  # steps between two reports
 CELLS = (1, 2, 4)  # edges of the cubes of voxels that are shifted together
@@ -63,6 +64,7 @@ def train_denoiser(
         report: told the images seen and the mean cross-entropy per voxel, every CHUNK steps.
     """
     denoiser = Denoiser(architecture)
+    recipe = replace(recipe, batch=max(1, recipe.batch // 2))  # it gains more from steps than from large batches
     path = folder / f"denoiser-{images}.npz"
     expected = {name: ArrayType(tuple(v.shape), ("<f4",)) for name, v in get_weights(denoiser).items()}
     if path.is_file():
