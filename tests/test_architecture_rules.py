@@ -46,7 +46,7 @@ MAY_IMPORT = {
     "tracking": ("addresses", "errors", "metrics.names", "rendering", "training.callback"),
     "registry": (
         *("addresses", "errors", "dataset", "model_file", "sampling", "metrics", "rendering", "shape_io"),
-        *("inversion.encoder_file", "config.project", "tracking", "monitoring.progress"),
+        *("inversion.encoder_file", "config.project", "tracking", "monitoring.progress", "networks.architecture"),
     ),
     "comparison": (
         *("errors", "dataset", "model_file", "sampling", "metrics", "rendering", "config.project", "tracking"),
