@@ -30,6 +30,7 @@ ALLOWED = {
     ("registry.export", "saved_model"): "into the temporary folder of export.write",
     ("registry.export", "onnx_file"): "into the temporary file of export.write",
     ("registry.fetch", "_local_artifacts"): "into the download cache, moved when whole",
+    ("tracking.store", "_lock"): "an empty file to lock",
     ("training.checkpoint", "sole_writer"): "an empty file to lock",
     ("training.checkpoint", "save"): "a replacement of its own: its name depends on the content",
 }

@@ -41,7 +41,7 @@ def write_boxes(
         table.writeheader()
         table.writerows(rows[i] for i in order)
     np.save(folder / f"{resolution_key(side)}.npy", pack_bits(shapes[list(order)]))
-    (folder / "summary.json").write_text(
-        json.dumps({"classes": list(sizes), "up": "y", "resolution": side}), encoding="utf-8"
-    )
+    occupancy = {resolution_key(side): float(shapes.mean())}
+    summary = {"classes": list(sizes), "up": "y", "resolution": side, "occupancy": occupancy}
+    (folder / "summary.json").write_text(json.dumps(summary), encoding="utf-8")
     return VoxelDataset(folder)

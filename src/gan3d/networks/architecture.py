@@ -12,7 +12,6 @@ from gan3d.voxels import RESOLUTIONS
 
 GATE_SLOPE = 5.0  # of the sigmoid between symmetric and free shapes; steeper ones leave out nearly symmetric shapes
 DENOISER_DEPTH = 3  # resolutions of the denoiser
-DENOISING_PASSES = 2  # a second one straightens what the first began
 MAX_SYMMETRIC = 0.999  # share of symmetric shapes, whose quantile must be finite
 
 

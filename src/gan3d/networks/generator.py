@@ -6,7 +6,7 @@ import keras
 from keras import ops
 
 from gan3d.dataset import resolution_key
-from gan3d.networks.architecture import DENOISING_PASSES, GATE_SLOPE, Architecture
+from gan3d.networks.architecture import GATE_SLOPE, Architecture
 from gan3d.networks.denoiser import Denoiser
 from gan3d.networks.layers import SERIAL, EqualizedConv3D, EqualizedDense, Tensor, blend, leaky, pixel_norm, upsample
 
@@ -112,9 +112,7 @@ class Generator(keras.Model):
         """Occupancy after the denoiser, if there is one; a symmetric shape stays symmetric."""
         if self.denoiser is None:
             return voxels
-        for _ in range(DENOISING_PASSES):
-            voxels = occupancy(self.symmetrise(self.denoiser(voxels), gates))
-        return voxels
+        return occupancy(self.symmetrise(self.denoiser(voxels), gates))
 
     def symmetry(self, latent: Tensor, labels: Tensor) -> dict[int, Tensor]:
         """How symmetric each shape is, (B, 1, 1, 1, 1) from 0 to 1, by the axis along which it is.

@@ -12,7 +12,7 @@ import numpy as np
 
 from gan3d.dataset import resolution_key
 from gan3d.model_file import TrainedModel
-from gan3d.networks.architecture import DENOISER_DEPTH, DENOISING_PASSES
+from gan3d.networks.architecture import DENOISER_DEPTH
 from gan3d.rendering.pages import fill_template, save_page
 from gan3d.rendering.scripts import bundle
 from gan3d.rendering.voxels import PALETTE
@@ -52,7 +52,7 @@ def pack_generator(model: TrainedModel, name: str) -> dict[str, Any]:
             "quantiles": {axis: values[:, 0].tolist() for axis, values in a.symmetry_quantiles().items()},
             "mapping": a.mapping,
             "residual": a.residual,
-            "denoiser": {"depth": DENOISER_DEPTH, "passes": DENOISING_PASSES} if a.denoiser else None,
+            "denoiser": {"depth": DENOISER_DEPTH} if a.denoiser else None,
         },
         "arrays": [{"name": name, "shape": value.shape, "half": half[name]} for name, value in needed.items()],
         "data": base64.b64encode(content).decode(),

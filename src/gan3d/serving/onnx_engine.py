@@ -11,7 +11,7 @@ import numpy as np
 from gan3d.dataset import resolution_key
 from gan3d.errors import UserError
 from gan3d.model_file import TrainedModel
-from gan3d.networks.architecture import DENOISING_PASSES, GATE_SLOPE
+from gan3d.networks.architecture import GATE_SLOPE
 from gan3d.sampling.sampler import Sampler
 from gan3d.serving.onnx_graph import Graph
 
@@ -69,8 +69,7 @@ def build_graph(model: TrainedModel) -> bytes:
     head = graph.convolution(x, f"{resolution_key(a.resolution)}_head", gain=1.0)
     occupancy = graph.add("Sigmoid", _symmetrise(graph, head, gates))
     if a.denoiser:
-        for _ in range(DENOISING_PASSES):
-            occupancy = graph.add("Sigmoid", _symmetrise(graph, _denoiser(graph, model, occupancy), gates))
+        occupancy = graph.add("Sigmoid", _symmetrise(graph, _denoiser(graph, model, occupancy), gates))
     graph.reshape(occupancy, [-1, *(a.resolution,) * 3], name="occupancy")
     return graph.serialise(
         {

@@ -90,7 +90,8 @@ def finish_stage(
     """The trained model with its denoiser, the data's up axis and the stage's threshold, calibrated if so specified.
 
     Args:
-        checkpoints, report: see `add_denoiser`.
+        checkpoints: see `add_denoiser`.
+        report: see `add_denoiser`.
     """
     trained = add_denoiser(spec, trained, data, checkpoints, report)
     threshold = calibrate_threshold(Sampler(trained), data) if isinstance(spec.threshold, str) else spec.threshold

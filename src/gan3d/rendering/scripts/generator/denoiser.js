@@ -2,8 +2,7 @@
 
 export class Denoiser {
   // build: makes layers and grids; levels: of the generator, coarsest first, whose grids it uses; depth: levels that it encodes.
-  constructor(build, levels, { depth, passes }) {
-    this.passes = passes;
+  constructor(build, levels, { depth }) {
     this.levels = levels.slice(-depth).reverse();  // finest first
     this.input = build.grid(this.levels[0].side, 1, 1);
     this.encoders = this.levels.map(({ side, key, grids }, i) => {

@@ -7,7 +7,7 @@ const GATE_SLOPE = 5;  // as in Python
 
 export class Generator {
   // model: latent, classes, widths, quantiles (of symmetric shapes, by axis: one per class), mapping, residual (numbers
-  // of layers), denoiser: { depth, passes } or null; weights by name, each { shape, values }.
+  // of layers), denoiser: { depth } or null; weights by name, each { shape, values }.
   constructor(model, weights) {
     const { widths, mapping, residual, denoiser } = model, memory = new Memory();
     const named = (name) => [weights[`${name}/kernel`], weights[`${name}/bias`]];
@@ -41,7 +41,7 @@ export class Generator {
     let x = this.start(style);
     for (const level of this.levels) x = drawLevel(level, x, style);
     let occupancy = this.finish(this.head.run(x), label, first);
-    for (let i = 0; i < (this.denoiser?.passes ?? 0); i++) occupancy = this.finish(this.denoiser.run(occupancy), label, first);
+    if (this.denoiser) occupancy = this.finish(this.denoiser.run(occupancy), label, first);
     return occupancy;
   }
 
