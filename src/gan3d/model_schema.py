@@ -145,12 +145,8 @@ def _check(value: Any, is_valid: Callable[[Any], bool], name: str, rule: str) ->
         raise UserError(f"has {name} {_brief(value)}, which must be {rule}: get the model again.")
 
 
-def _is_count(value: Any, limit: int) -> bool:
-    return type(value) is int and 1 <= value <= limit
-
-
-def _is_number(value: Any, limit: int) -> bool:
-    return type(value) is int and 0 <= value <= limit
+def _is_count(value: Any, limit: int, least: int = 1) -> bool:
+    return type(value) is int and least <= value <= limit
 
 
 def _is_fraction(value: Any) -> bool:
@@ -188,8 +184,8 @@ FIELDS: dict[str, tuple[Callable[[Any], bool], str]] = {
         lambda value: value == [] or _is_list(value, MAX_CLASSES, _is_fraction),
         "a number from 0 to 1 for each class",
     ),
-    "mapping": (lambda value: _is_number(value, MAX_LAYERS), f"a whole number from 0 to {MAX_LAYERS}"),
-    "residual": (lambda value: _is_number(value, MAX_LAYERS), f"a whole number from 0 to {MAX_LAYERS}"),
+    "mapping": (lambda value: _is_count(value, MAX_LAYERS, 0), f"a whole number from 0 to {MAX_LAYERS}"),
+    "residual": (lambda value: _is_count(value, MAX_LAYERS, 0), f"a whole number from 0 to {MAX_LAYERS}"),
     "denoiser": (lambda value: type(value) is bool, "true or false"),
     "precision": (lambda value: isinstance(value, str) and value in PRECISIONS, " or ".join(PRECISIONS)),
 }

@@ -82,6 +82,7 @@ def test_a_model_keeps_its_denoiser_and_the_next_stage_grows_without_it(architec
     spec = StageSpec("r08", None, architecture(8), RECIPE, 0, 0.5, denoise=IMAGES)
     model = finish_stage(spec, plain, dataset, denoised[0])
     assert model.architecture == replace(plain.architecture, denoiser=True)
+    assert finish_stage(spec, model, dataset, tmp_path / "elsewhere").ema is model.ema  # not trained once more
     model_file.save(tmp_path, model)
     loaded = model_file.load(tmp_path)
     assert np.array_equal(occupancy(loaded), occupancy(model))

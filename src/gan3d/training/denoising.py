@@ -25,7 +25,7 @@ from gan3d.networks.weights import get_weights, initialise_weights
 from gan3d.outputs import new_file
 from gan3d.training import batches
 from gan3d.training.noise import logistic_noise, uniform_noise
-from gan3d.training.optimizer import adam
+from gan3d.training.optimizer import adam, first_moments
 from gan3d.training.recipe import Recipe
 from gan3d.training.step import preprocess_real
 
@@ -78,11 +78,7 @@ def train_denoiser(
     resident = fits(packed[:1].nbytes * len(rows))
     run = compile_steps(make_step(denoiser, recipe), 1, np.asarray(packed[rows]) if resident else None)
     values = list(get_weights(denoiser).values())
-    zeros = [np.zeros_like(value) for value in values]
-    state = {
-        "denoiser": values,
-        "adam": {"m": zeros, "v": [zero.copy() for zero in zeros], "t": np.zeros((), np.float32)},
-    }
+    state = {"denoiser": values, "adam": first_moments(values)}
     for seen in range(0, images, CHUNK * recipe.batch):
         batch = draw(None if resident else packed, data, rows, seen, CHUNK, recipe, images)
         state, logs = run(state, batch)

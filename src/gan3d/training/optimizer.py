@@ -1,8 +1,15 @@
 """Adam as a pure function."""
 
+import numpy as np
 from keras import ops
 
 from gan3d.training.recipe import Recipe
+
+
+def first_moments(weights: list[np.ndarray]) -> dict:
+    """Adam's moments and step count before the first step, NumPy arrays."""
+    zeros = [np.zeros_like(weight) for weight in weights]
+    return {"m": zeros, "v": [zero.copy() for zero in zeros], "t": np.zeros((), np.float32)}
 
 
 def adam(weights: list, gradients: list, moments: dict, lr: float, recipe: Recipe) -> tuple[list, dict]:

@@ -72,13 +72,13 @@ def build_stage(spec: StageSpec, parent: TrainedModel | None) -> tuple[Generator
 def add_denoiser(
     spec: StageSpec, trained: TrainedModel, data: VoxelDataset, checkpoints: Path, report: Report = ignore
 ) -> TrainedModel:
-    """The trained model with a denoiser, if the stage has one.
+    """The trained model with a denoiser, if the stage has one; a model that has its denoiser keeps it.
 
     Args:
         checkpoints: the stage's folder, where a trained denoiser is kept.
         report: see `gan3d.training.denoising.train_denoiser`.
     """
-    if not spec.denoise:
+    if not spec.denoise or trained.architecture.denoiser:
         return trained
     weights = train_denoiser(data, spec.architecture, spec.recipe, spec.denoise, checkpoints, report)
     return replace(trained, architecture=replace(trained.architecture, denoiser=True), ema=trained.ema | weights)

@@ -12,7 +12,7 @@ from gan3d.networks.layers import Tensor, blend
 from gan3d.training import augment as augmentation
 from gan3d.training.losses import LOSSES, interleave
 from gan3d.training.noise import logistic_noise
-from gan3d.training.optimizer import adam
+from gan3d.training.optimizer import adam, first_moments
 from gan3d.training.recipe import Recipe
 
 State = dict[str, Any]
@@ -27,16 +27,12 @@ def first_state(generator: keras.Model, discriminator: keras.Model, augment: flo
     def values(model: keras.Model) -> list[np.ndarray]:
         return [ops.convert_to_numpy(variable) for variable in model.trainable_variables]
 
-    def moments(model: keras.Model) -> dict[str, Any]:
-        zeros = [np.zeros(variable.shape, np.float32) for variable in model.trainable_variables]
-        return {"m": zeros, "v": [zero.copy() for zero in zeros], "t": np.zeros((), np.float32)}
-
     state = {
         "generator": values(generator),
         "ema": values(generator),
         "discriminator": values(discriminator),
-        "adam_g": moments(generator),
-        "adam_d": moments(discriminator),
+        "adam_g": first_moments(values(generator)),
+        "adam_d": first_moments(values(discriminator)),
     }
     return state if augment is None else state | {"augment": np.float32(augment)}
 
