@@ -103,8 +103,8 @@ def generator_arrays(a: Architecture) -> dict[str, ArrayType]:
     for resolution, width in list(zip(a.resolutions, a.widths, strict=True))[-2:]:
         layers[f"{resolution_key(resolution)}_head"] = (1, 1, 1, width, 1)
     if a.denoiser:
-        for name, (size, before, width) in a.denoiser_layers().items():
-            layers[name] = (size, size, size, before, width)
+        for name, spec in a.denoiser_layers().items():
+            layers[name] = (*(spec.kernel_size,) * 3, spec.before, spec.width)
     return _with_biases(layers)
 
 

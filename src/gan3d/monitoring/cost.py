@@ -5,8 +5,7 @@ from dataclasses import dataclass
 
 from keras import ops
 
-from gan3d.dataset import resolution_key
-from gan3d.networks.architecture import DENOISER_DEPTH, Architecture
+from gan3d.networks.architecture import Architecture
 from gan3d.networks.convolutions import conv_same
 from gan3d.networks.discriminator import Discriminator
 from gan3d.networks.generator import Generator
@@ -76,13 +75,9 @@ def count_convolution(taps: int, before: int, width: int, resample: str, side: i
 def count_denoiser(a: Architecture) -> tuple[int, float, int]:
     """Weights of a denoiser, and operations and stored activations of one pass for one shape."""
     weights, flops, activations = 0, 0.0, 0
-    sides = {resolution_key(resolution): resolution for resolution in a.resolutions[-DENOISER_DEPTH:]}
-    for name, (size, before, width) in a.denoiser_layers().items():
-        coarsest = min(sides.values())
-        named = [side for key, side in sides.items() if key in name.split("_")]
-        side = named[0] if named else coarsest if name.endswith("_middle") else a.resolution
-        more = count_convolution(size, before, width, "up" if name.endswith("_up") else "same", side)
-        weights += (size**3 * before + 1) * width
+    for spec in a.denoiser_layers().values():
+        more = count_convolution(*spec)
+        weights += (spec.kernel_size**3 * spec.before + 1) * spec.width
         flops, activations = flops + more[0], activations + more[1]
     return weights, flops, activations
 

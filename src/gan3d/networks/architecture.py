@@ -3,7 +3,7 @@
 import math
 from dataclasses import asdict, dataclass
 from statistics import NormalDist
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -13,6 +13,16 @@ from gan3d.voxels import RESOLUTIONS
 GATE_SLOPE = 5.0  # of the sigmoid between symmetric and free shapes; steeper ones leave out nearly symmetric shapes
 DENOISER_DEPTH = 3  # resolutions of the denoiser
 MAX_SYMMETRIC = 0.999  # share of symmetric shapes, whose quantile must be finite
+
+
+class Convolution(NamedTuple):
+    """A convolution: edge of its kernel, channels in and out, resampling, and edge of the grid that it writes."""
+
+    kernel_size: int
+    before: int
+    width: int
+    resample: str
+    side: int
 
 
 @dataclass(frozen=True)
@@ -85,22 +95,23 @@ class Architecture:
             quantiles[axis] = np.array([[NormalDist().inv_cdf(share)] for share in shares], np.float32)
         return quantiles
 
-    def denoiser_layers(self) -> dict[str, tuple[int, int, int]]:
-        """The denoiser's convolutions by name, in order: kernel size, channels in, channels out.
+    def denoiser_layers(self) -> dict[str, Convolution]:
+        """The denoiser's convolutions by name, in order.
 
         It encodes up to three resolutions, finest first, as wide as the generator's.
         """
         widths = self.widths[::-1][:DENOISER_DEPTH]
-        keys = [resolution_key(resolution) for resolution in self.resolutions[::-1][:DENOISER_DEPTH]]
+        sides = self.resolutions[::-1][:DENOISER_DEPTH]
         layers = {
-            f"denoiser_encode_{key}": (3, before, width)
-            for key, before, width in zip(keys, (1, *widths), widths, strict=False)
+            f"denoiser_encode_{resolution_key(side)}": Convolution(3, before, width, "same", side)
+            for side, before, width in zip(sides, (1, *widths), widths, strict=False)
         }
-        layers["denoiser_middle"] = (3, widths[-1], widths[-1])
-        for key, width, before in zip(keys[-2::-1], widths[-2::-1], widths[::-1], strict=False):
-            layers[f"denoiser_decode_{key}_up"] = (3, before, width)
-            layers[f"denoiser_decode_{key}_same"] = (3, width, width)
-        layers["denoiser_head"] = (1, widths[0], 1)
+        layers["denoiser_middle"] = Convolution(3, widths[-1], widths[-1], "same", sides[-1])
+        for side, width, before in zip(sides[-2::-1], widths[-2::-1], widths[::-1], strict=False):
+            name = f"denoiser_decode_{resolution_key(side)}"
+            layers[f"{name}_up"] = Convolution(3, before, width, "up", side)
+            layers[f"{name}_same"] = Convolution(3, width, width, "same", side)
+        layers["denoiser_head"] = Convolution(1, widths[0], 1, "same", sides[0])
         return layers
 
     def to_json(self) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from gan3d.networks.architecture import Architecture
+from gan3d.networks.architecture import Architecture, Convolution
 from gan3d.networks.layers import SERIAL, EqualizedConv3D, Tensor, leaky, pixel_norm
 
 
@@ -21,7 +21,7 @@ class Denoiser(keras.Model):
     def __init__(self, architecture: Architecture | dict[str, Any], **kwargs: Any) -> None:
         self.architecture = a = Architecture.from_json(architecture)
         super().__init__(**{"name": "denoiser", "dtype": a.policy, **kwargs})
-        layers = {name: self._layer(name, *sizes) for name, sizes in a.denoiser_layers().items()}
+        layers = {name: self._layer(name, spec) for name, spec in a.denoiser_layers().items()}
         self.encoders = [layer for name, layer in layers.items() if name.startswith("denoiser_encode")]
         self.middle = layers["denoiser_middle"]
         ups = [layer for name, layer in layers.items() if name.endswith("_up")]
@@ -30,11 +30,12 @@ class Denoiser(keras.Model):
         self.head = layers["denoiser_head"]
         self.built = True
 
-    def _layer(self, name: str, size: int, before: int, width: int) -> EqualizedConv3D:
-        resample = "up" if name.endswith("_up") else "same"
+    def _layer(self, name: str, spec: Convolution) -> EqualizedConv3D:
         gain = 1.0 if name.endswith("_head") else 2**0.5
-        layer = EqualizedConv3D(width, size, resample, gain=gain, name=name, dtype=self.architecture.policy)
-        layer.build((None, None, None, None, before))
+        layer = EqualizedConv3D(
+            spec.width, spec.kernel_size, spec.resample, gain=gain, name=name, dtype=self.architecture.policy
+        )
+        layer.build((None, None, None, None, spec.before))
         return layer
 
     def call(self, occupancy: Tensor) -> Tensor:

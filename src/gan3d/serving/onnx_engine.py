@@ -106,15 +106,15 @@ def _convolutions(graph: Graph, model: TrainedModel, style: str) -> str:
 
 def _denoiser(graph: Graph, model: TrainedModel, occupancy: str) -> str:
     """The logits of `gan3d.networks.denoiser` for occupancy (n, 1, R, R, R)."""
-    widths = {name: width for name, (_, _, width) in model.architecture.denoiser_layers().items()}
+    layers = model.architecture.denoiser_layers()
 
-    def layer(x: str, name: str, resample: str = "same") -> str:
-        return graph.activate(graph.convolution(x, name, resample), widths[name])
+    def layer(x: str, name: str) -> str:
+        return graph.activate(graph.convolution(x, name, layers[name].resample), layers[name].width)
 
     x = graph.add("Sub", graph.add("Mul", occupancy, graph.constant(2)), graph.constant(1))
-    names = [name for name in widths if name.startswith("denoiser_encode")]
-    ups = [name for name in widths if name.endswith("_up")]
-    resolutions = model.architecture.resolutions[::-1][: len(names)]
+    names = [name for name in layers if name.startswith("denoiser_encode")]
+    ups = [name for name in layers if name.endswith("_up")]
+    resolutions = [layers[name].side for name in names]
     skips: list[str] = []
     for name, resolution in zip(names, resolutions, strict=True):
         if skips:
@@ -127,7 +127,7 @@ def _denoiser(graph: Graph, model: TrainedModel, occupancy: str) -> str:
     for up, skip, resolution in zip(ups, skips[-2::-1], resolutions[-2::-1], strict=True):
         if resolution == 2 * SMALL:
             x = _without_copies(graph, x, GRID_COPIES)
-        x = graph.add("Add", layer(x, up, "up"), skip)
+        x = graph.add("Add", layer(x, up), skip)
         x = layer(x, f"{up.removesuffix('up')}same")
     if resolutions[0] <= SMALL:
         x = _without_copies(graph, x, GRID_COPIES)
